@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: MIT
+// Options, environments, cancel flags and sources: what a load is given.
+#include <climits>
+
+#include <fmt/format.h>
+
+#include "capi/handles.h"
+
+using infer::Code;
+using infer::Result;
+using infer::Status;
+using namespace infer::capi;
+
+infer::Logger infer_env::logger() noexcept {
+  if (log_fn == nullptr) return {};
+  const auto write = [](void* user, infer::LogLevel level, std::string_view component, std::string_view message) {
+    const infer_env* env = static_cast<const infer_env*>(user);
+    const std::string c(component), m(message);   // the callback gets NUL-terminated strings
+    env->log_fn(env->log_user, static_cast<std::int32_t>(level), c.c_str(), m.c_str());
+  };
+  return {.write = write, .user = this, .level = static_cast<infer::LogLevel>(log_level)};
+}
+
+extern "C" {
+
+// ---- options
+
+size_t infer_option_count(int32_t kind) { return option_specs(kind).size(); }
+
+infer_status infer_option_describe(int32_t kind, size_t index, infer_option_info* out, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    if (out == nullptr) return null_argument("info");
+    const auto specs = option_specs(kind);
+    if (index >= specs.size()) {
+      return Status::error(Code::range, fmt::format("option {} of kind {} does not exist; there are {}", index, kind, specs.size()));
+    }
+    const OptionSpec& s = specs[index];
+    return fill(out, infer_option_info{sizeof(infer_option_info), s.key, static_cast<int32_t>(s.type), s.min, s.max,
+                                       s.default_text, s.doc});
+  });
+}
+
+infer_status infer_options_create(int32_t kind, infer_options** out, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(clear_out(out, "out"));
+    if (option_specs(kind).empty()) {
+      return Status::error(Code::argument, fmt::format("{} is no kind of options; use an INFER_OPTIONS_ constant", kind));
+    }
+    *out = new infer_options(kind);
+    return {};
+  });
+}
+void infer_options_retain(infer_options* options) { retain(options); }
+void infer_options_release(infer_options* options) { release(options); }
+
+infer_status infer_options_set_i64(infer_options* options, const char* key, int64_t value, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(check(options, "options"));
+    INFER_TRY(check_key(key));
+    INFER_ENTER(options, "option set");
+    return options->values.set(key, std::int64_t{value});
+  });
+}
+
+infer_status infer_options_set_f64(infer_options* options, const char* key, double value, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(check(options, "options"));
+    INFER_TRY(check_key(key));
+    INFER_ENTER(options, "option set");
+    return options->values.set(key, value);
+  });
+}
+
+infer_status infer_options_set_str(infer_options* options, const char* key, const char* value, size_t length,
+                                   infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(check(options, "options"));
+    INFER_TRY(check_key(key));
+    INFER_ASSIGN(const std::string_view text, text_argument(value, length, "value"));
+    INFER_ENTER(options, "option set");
+    return options->values.set(key, text);
+  });
+}
+
+infer_status infer_options_parse(infer_options* options, const char* text, size_t length, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(check(options, "options"));
+    INFER_ASSIGN(std::string_view rest, text_argument(text, length, "text"));
+    INFER_ENTER(options, "option set");
+    const auto trimmed = [](std::string_view s) {
+      const std::size_t first = s.find_first_not_of(" \t\r");
+      return first == std::string_view::npos ? std::string_view() : s.substr(first, s.find_last_not_of(" \t\r") - first + 1);
+    };
+    OptionValues values = options->values;   // nothing is set when a line is wrong
+    for (int line = 1; !rest.empty(); ++line) {
+      const std::size_t end = std::min(rest.find('\n'), rest.size());
+      const std::string_view content = trimmed(rest.substr(0, end));
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+      if (content.empty() || content.front() == '#') continue;
+      const std::size_t equals = content.find('=');
+      if (equals == std::string_view::npos) {
+        return Status::error(Code::argument, fmt::format("line {}: '{}' is not key=value", line, content));
+      }
+      INFER_TRY(values.parse(trimmed(content.substr(0, equals)), trimmed(content.substr(equals + 1)))
+                    .with_context(fmt::format("line {}", line)));
+    }
+    options->values = std::move(values);
+    return {};
+  });
+}
+
+infer_status infer_options_get_i64(const infer_options* options, const char* key, int64_t* value, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(clear_out(value, "value"));
+    INFER_TRY(check(options, "options"));
+    INFER_TRY(check_key(key));
+    INFER_ASSIGN(*value, options->values.integer(key));
+    return {};
+  });
+}
+
+infer_status infer_options_get_f64(const infer_options* options, const char* key, double* value, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(clear_out(value, "value"));
+    INFER_TRY(check(options, "options"));
+    INFER_TRY(check_key(key));
+    INFER_ASSIGN(*value, options->values.number(key));
+    return {};
+  });
+}
+
+infer_status infer_options_get_str(const infer_options* options, const char* key, char* buffer, size_t capacity,
+                                   size_t* need, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(clear_text(buffer, capacity, need));
+    INFER_TRY(check(options, "options"));
+    INFER_TRY(check_key(key));
+    INFER_ASSIGN(const std::string text, options->values.text(key));
+    return copy_out(text, buffer, capacity, need);
+  });
+}
+
+infer_status infer_options_reset(infer_options* options, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(check(options, "options"));
+    INFER_ENTER(options, "option set");
+    options->values.reset();
+    return {};
+  });
+}
+
+// ---- environment
+
+infer_status infer_env_create(infer_env** out, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(clear_out(out, "out"));
+    *out = new infer_env;
+    return {};
+  });
+}
+void infer_env_retain(infer_env* env) { retain(env); }
+void infer_env_release(infer_env* env) { release(env); }
+
+infer_status infer_env_set_log(infer_env* env, int32_t level, infer_log_fn fn, void* user, infer_destroy_fn destroy,
+                               infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(check(env, "env"));
+    INFER_ENTER(env, "environment");
+    if (level < INFER_LOG_DEBUG || level > INFER_LOG_OFF) {
+      return Status::error(Code::range, fmt::format("log level {} is outside {}..{}", level, +INFER_LOG_DEBUG, +INFER_LOG_OFF));
+    }
+    if (env->used.load()) {
+      return Status::error(Code::state, "a model was loaded with this environment; set the log before the first load");
+    }
+    if (env->log_destroy != nullptr) env->log_destroy(env->log_user);
+    env->log_fn = fn;
+    env->log_user = user;
+    env->log_destroy = destroy;
+    env->log_level = level;
+    return {};
+  });
+}
+
+// ---- cancel
+
+infer_status infer_cancel_create(infer_cancel** out, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(clear_out(out, "out"));
+    *out = new infer_cancel;
+    return {};
+  });
+}
+void infer_cancel_retain(infer_cancel* cancel) { retain(cancel); }
+void infer_cancel_release(infer_cancel* cancel) { release(cancel); }
+void infer_cancel_trigger(infer_cancel* cancel) {
+  if (cancel != nullptr) cancel->flag.set.store(true, std::memory_order_relaxed);
+}
+void infer_cancel_reset(infer_cancel* cancel) {
+  if (cancel != nullptr) cancel->flag.set.store(false, std::memory_order_relaxed);
+}
+int32_t infer_cancel_is_set(const infer_cancel* cancel) { return cancel != nullptr && is_cancelled(&cancel->flag) ? 1 : 0; }
+
+// ---- sources
+
+infer_status infer_source_path(const char* path, size_t length, infer_source** out, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(clear_out(out, "out"));
+    INFER_ASSIGN(const std::string_view text, text_argument(path, length, "path"));
+    auto source = std::make_unique<infer_source>();
+    source->source = infer::Source::from_path(std::string(text));
+    *out = source.release();
+    return {};
+  });
+}
+
+infer_status infer_source_memory(const void* data, size_t size, infer_destroy_fn destroy, void* user, infer_source** out,
+                                 infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(clear_out(out, "out"));
+    if (data == nullptr && size > 0) return null_argument("data");
+    auto source = std::make_unique<infer_source>();
+    source->source = infer::Source::from_memory({static_cast<const std::byte*>(data), size});
+    source->destroy = destroy;
+    source->user = user;
+    *out = source.release();
+    return {};
+  });
+}
+
+infer_status infer_source_fd(int32_t fd, uint64_t offset, uint64_t length, infer_source** out, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(clear_out(out, "out"));
+    auto source = std::make_unique<infer_source>();
+    source->source = infer::Source::from_fd(fd, offset, length);
+    *out = source.release();
+    return {};
+  });
+}
+void infer_source_retain(infer_source* source) { retain(source); }
+void infer_source_release(infer_source* source) { release(source); }
+
+}  // extern "C"

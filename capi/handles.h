@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: MIT
+// What stands behind the opaque handles of libinfer.h, and the thin wall between C and C++: guard() runs the body of
+// every exported function, is the only place with a catch, and turns Status into infer_error.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "capi/options.h"
+#include "libinfer.h"
+#include "libinfer/generation.h"
+#include "libinfer/model.h"
+#include "libinfer/sampler.h"
+#include "libinfer/session.h"
+#include "libinfer/status.h"
+#include "libinfer/text_stream.h"
+
+namespace infer::capi {
+
+/// First in every handle: tells kinds apart (INFER_E_HANDLE) and counts references.
+enum class Kind : std::uint32_t {
+  released = 0,
+  options = 0x1f0a0001,
+  env,
+  cancel,
+  source,
+  model,
+  decoder,
+  session,
+  sampler,
+  stream,
+};
+
+struct Handle {
+  explicit Handle(Kind k) noexcept : kind(k) {}
+  std::atomic<Kind> kind;
+  std::atomic<std::int32_t> references{1};
+};
+
+/// One W call at a time: the second entrant is told INFER_E_BUSY.
+class Busy {
+ public:
+  explicit Busy(std::atomic<bool>& flag) noexcept : flag_(flag), entered_(!flag.exchange(true, std::memory_order_acquire)) {}
+  ~Busy() {
+    if (entered_) flag_.store(false, std::memory_order_release);
+  }
+  Busy(const Busy&) = delete;
+  Busy& operator=(const Busy&) = delete;
+  bool entered() const noexcept { return entered_; }
+
+ private:
+  std::atomic<bool>& flag_;
+  bool entered_;
+};
+
+Status busy(const char* what);
+Status null_argument(const char* name);
+Status wrong_handle(const char* name);
+
+}  // namespace infer::capi
+
+struct infer_error {
+  struct Text {
+    std::string message, subject;
+    std::int64_t offset;
+  };
+  infer_status code;
+  const Text* text;   ///< owned; null in the static objects, which are never freed and need no destructor
+};
+
+struct infer_options : infer::capi::Handle {
+  static constexpr infer::capi::Kind kKind = infer::capi::Kind::options;
+  explicit infer_options(std::int32_t k) : Handle(kKind), values(k) {}
+  infer::capi::OptionValues values;
+  std::atomic<bool> busy{false};
+};
+
+/// Owned by every model that was loaded with it: the log sink lives as long as anything that may log.
+struct infer_env : infer::capi::Handle {
+  static constexpr infer::capi::Kind kKind = infer::capi::Kind::env;
+  infer_env() : Handle(kKind), library(infer::Library::builtin()) {}
+  ~infer_env() {
+    if (log_destroy != nullptr) log_destroy(log_user);
+  }
+  infer::Logger logger() noexcept;
+
+  std::shared_ptr<const infer::Library> library;
+  infer_log_fn log_fn = nullptr;
+  void* log_user = nullptr;
+  infer_destroy_fn log_destroy = nullptr;
+  std::int32_t log_level = INFER_LOG_OFF;
+  std::atomic<bool> used{false};   ///< a load began: the sink is fixed
+  std::atomic<bool> busy{false};
+};
+
+struct infer_cancel : infer::capi::Handle {
+  static constexpr infer::capi::Kind kKind = infer::capi::Kind::cancel;
+  infer_cancel() : Handle(kKind) {}
+  infer::CancelFlag flag;
+};
+
+struct infer_source : infer::capi::Handle {
+  static constexpr infer::capi::Kind kKind = infer::capi::Kind::source;
+  infer_source() : Handle(kKind) {}
+  ~infer_source() {
+    if (destroy != nullptr) destroy(user);
+  }
+  infer::Source source;
+  infer_destroy_fn destroy = nullptr;
+  void* user = nullptr;
+};
+
+namespace infer::capi {
+
+void retain(Handle* handle) noexcept;
+/// True when this was the last reference.
+bool drop(Handle* handle) noexcept;
+
+template <class H>
+void release(H* handle) noexcept {
+  if (handle != nullptr && drop(handle)) delete handle;
+}
+
+/// A counted reference to a handle, for children.
+template <class H>
+class Ref {
+ public:
+  Ref() noexcept = default;
+  explicit Ref(H* handle) noexcept : handle_(handle) {
+    if (handle_ != nullptr) retain(handle_);
+  }
+  Ref(Ref&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  Ref& operator=(Ref&& other) noexcept {
+    std::swap(handle_, other.handle_);
+    return *this;
+  }
+  ~Ref() { release(handle_); }
+  H* get() const noexcept { return handle_; }
+  H* operator->() const noexcept { return handle_; }
+
+ private:
+  H* handle_ = nullptr;
+};
+
+}  // namespace infer::capi
+
+struct infer_model : infer::capi::Handle {
+  static constexpr infer::capi::Kind kKind = infer::capi::Kind::model;
+  infer_model() : Handle(kKind) {}
+  infer::capi::Ref<infer_env> env;         ///< before `model`: released after it
+  infer::capi::Ref<infer_source> source;   ///< keeps memory sources alive
+  std::shared_ptr<const infer::Model> model;
+};
+
+struct infer_decoder : infer::capi::Handle {
+  static constexpr infer::capi::Kind kKind = infer::capi::Kind::decoder;
+  infer_decoder() : Handle(kKind) {}
+  infer::capi::Ref<infer_model> model;
+  const infer::Tokenizer* tokenizer = nullptr;
+  infer::Utf8Stream utf8;
+  std::string text;
+  std::atomic<bool> busy{false};
+};
+
+struct infer_session : infer::capi::Handle {
+  static constexpr infer::capi::Kind kKind = infer::capi::Kind::session;
+  infer_session() : Handle(kKind) {}
+  infer::capi::Ref<infer_model> model;
+  std::unique_ptr<infer::Session> session;
+  std::atomic<bool> busy{false};
+};
+
+struct infer_sampler : infer::capi::Handle {
+  static constexpr infer::capi::Kind kKind = infer::capi::Kind::sampler;
+  explicit infer_sampler(infer::SamplerChain c) : Handle(kKind), chain(std::move(c)) {}
+  infer::SamplerChain chain;
+  std::atomic<bool> busy{false};
+};
+
+struct infer_event {
+  const infer::GenerationEvent* event = nullptr;
+};
+
+struct infer_stream : infer::capi::Handle {
+  static constexpr infer::capi::Kind kKind = infer::capi::Kind::stream;
+  infer_stream() : Handle(kKind) {}
+  infer::capi::Ref<infer_session> session;
+  infer::capi::Ref<infer_cancel> cancel;
+  std::unique_ptr<infer::Generation> generation;
+  infer_event event;
+  std::atomic<bool> busy{false};
+};
+
+namespace infer::capi {
+
+/// Null and kind checks of a handle argument.
+template <class H>
+Status check(const H* handle, const char* name) {
+  if (handle == nullptr) return null_argument(name);
+  if (handle->kind.load(std::memory_order_relaxed) != H::kKind) return wrong_handle(name);
+  return {};
+}
+
+/// The same where NULL is allowed.
+template <class H>
+Status check_optional(const H* handle, const char* name) {
+  return handle == nullptr ? Status() : check(handle, name);
+}
+
+inline const CancelFlag* flag_of(const infer_cancel* cancel) noexcept { return cancel == nullptr ? nullptr : &cancel->flag; }
+
+/// Bytes of an INFER_MEMORY_* class; 0 for an unknown one.
+std::uint64_t bytes_of(const MemoryUse& use, std::int32_t memory_class) noexcept;
+
+/// Text arguments: pointer and length, or NUL-terminated.
+Result<std::string_view> text_argument(const char* text, std::size_t length, const char* name);
+
+/// A key argument: NUL-terminated.
+inline Status check_key(const char* key) { return key == nullptr ? null_argument("key") : Status(); }
+
+/// Out parameters: not NULL, and 0 or NULL until the call succeeds.
+template <class T>
+Status clear_out(T* out, const char* name) {
+  if (out == nullptr) return null_argument(name);
+  *out = T{};
+  return {};
+}
+inline Status clear_text(char* buffer, std::size_t capacity, std::size_t* need) {
+  if (need != nullptr) *need = 0;
+  if (buffer == nullptr && capacity > 0) return null_argument("buffer");
+  if (capacity > 0) buffer[0] = '\0';
+  return {};
+}
+
+/// Plain out structs begin with struct_size, which says how much of it the caller knows.
+template <class T>
+Status fill(T* out, const T& value) {
+  constexpr std::size_t kMaxStruct = 4096;
+  const std::size_t known = out->struct_size;
+  if (known < sizeof(std::size_t) || known > kMaxStruct) {
+    return Status::error(Code::argument, "struct_size is " + std::to_string(known) + "; set it to the size of the struct");
+  }
+  // A newer caller: what this library does not know is zero.
+  if (known > sizeof(T)) std::memset(reinterpret_cast<std::byte*>(out) + sizeof(T), 0, known - sizeof(T));
+  std::memcpy(out, &value, std::min(known, sizeof(T)));
+  out->struct_size = known;
+  return {};
+}
+
+/// Copies out with *need and the NUL; Code::buffer when it does not fit.
+Status copy_out(std::string_view text, char* buffer, std::size_t capacity, std::size_t* need);
+
+/// Makes *err from a failure; never fails (out of memory has a static object).
+infer_status report(const Status& status, infer_error** err) noexcept;
+infer_status report_exception(infer_error** err) noexcept;
+
+/// Runs the body of an exported function. Nothing passes it but a status.
+template <class Body>
+infer_status guard(infer_error** err, Body&& body) noexcept {
+  if (err != nullptr) *err = nullptr;
+  try {
+    const Status status = body();
+    return status.ok() ? INFER_OK : report(status, err);
+  } catch (...) {
+    return report_exception(err);
+  }
+}
+
+}  // namespace infer::capi
+
+/// Fails the enclosing body when another thread is inside the object.
+#define INFER_ENTER(object, what)                              \
+  const ::infer::capi::Busy infer_busy_guard((object)->busy);  \
+  if (!infer_busy_guard.entered()) return ::infer::capi::busy(what)

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: MIT
+// Loading a model, its facts, metadata, tensors, warnings and memory.
+#include <fmt/format.h>
+
+#include "capi/handles.h"
+#include "capi/json.h"
+
+using infer::Code;
+using infer::Status;
+using namespace infer::capi;
+
+namespace {
+
+/// The host's progress callback, and whether it asked to stop.
+struct HostProgress {
+  infer_progress_fn fn;
+  void* user;
+  bool stopped = false;
+};
+
+Status load(infer_env* env, const infer_source* source, const infer_options* options, const infer_cancel* cancel,
+            infer_progress_fn progress, void* user, infer_model** out) {
+  INFER_ASSIGN(infer::ModelOptions o, to_model_options(options == nullptr ? nullptr : &options->values));
+  HostProgress host{progress, user};
+  if (progress != nullptr) {
+    o.progress = {.report = [](void* p, std::uint64_t done, std::uint64_t total) {
+                    HostProgress& h = *static_cast<HostProgress*>(p);
+                    h.stopped = h.stopped || h.fn(h.user, done, total) != 0;
+                    return !h.stopped;
+                  },
+                  .user = &host};
+  }
+  o.cancel = flag_of(cancel);
+  Ref<infer_env> owner(env);
+  if (env == nullptr) {
+    owner = Ref<infer_env>(new infer_env);
+    drop(owner.get());   // the Ref holds the only reference now
+  }
+  owner->used.store(true);
+  o.log = owner->logger();
+
+  auto model = std::make_unique<infer_model>();
+  auto loaded = infer::Model::load(owner->library, source->source, o);
+  if (host.stopped) return Status::error(Code::callback, "the progress callback stopped the load");
+  if (!loaded.ok()) return std::move(loaded).status();
+  model->model = std::move(loaded).value();
+  model->env = std::move(owner);
+  model->source = Ref<infer_source>(const_cast<infer_source*>(source));   // counts a reference, changes nothing else
+  *out = model.release();
+  return {};
+}
+
+/// A fact that every model has (value), or that this file does not tell (nullopt).
+struct IntegerFact {
+  const char* key;
+  std::optional<std::int64_t> (*get)(const infer::Model& model);
+};
+
+template <auto member>
+std::optional<std::int64_t> from_config(const infer::Model& m) {
+  if (m.decoder() == nullptr) return std::nullopt;
+  return m.decoder()->config.*member;
+}
+
+constexpr IntegerFact kIntegers[] = {
+    {"n_params",
+     [](const infer::Model& m) -> std::optional<std::int64_t> {
+       std::int64_t n = 0;
+       for (const infer::TensorMeta& t : m.descriptor().tensors) n += t.shape.rows() * t.shape.cols();
+       return n;
+     }},
+    {"file_bytes",
+     [](const infer::Model& m) -> std::optional<std::int64_t> {
+       std::uint64_t n = 0;
+       for (const infer::TensorMeta& t : m.descriptor().tensors) n += t.bytes;
+       return static_cast<std::int64_t>(n);
+     }},
+    {"n_tensors",
+     [](const infer::Model& m) -> std::optional<std::int64_t> {
+       return static_cast<std::int64_t>(m.descriptor().tensors.size());
+     }},
+    {"n_vocab", [](const infer::Model& m) -> std::optional<std::int64_t> { return m.n_vocab(); }},
+    {"n_layers", from_config<&infer::DecoderConfig::n_layers>},
+    {"n_embd", from_config<&infer::DecoderConfig::n_embd>},
+    {"n_ff", from_config<&infer::DecoderConfig::n_ff>},
+    {"n_heads", from_config<&infer::DecoderConfig::n_heads>},
+    {"n_kv_heads", from_config<&infer::DecoderConfig::n_kv_heads>},
+    {"head_dim", from_config<&infer::DecoderConfig::key_dim>},
+    {"n_ctx_train", from_config<&infer::DecoderConfig::context_length>},
+    {"sliding_window", from_config<&infer::DecoderConfig::sliding_window>},
+    {"vocab_only", [](const infer::Model& m) -> std::optional<std::int64_t> { return m.decoder() == nullptr ? 1 : 0; }},
+};
+
+struct NumberFact {
+  const char* key;
+  double (*get)(const infer::DecoderConfig& config);
+};
+
+constexpr NumberFact kNumbers[] = {
+    {"rope_base", [](const infer::DecoderConfig& c) { return c.rope.base; }},
+    {"norm_epsilon", [](const infer::DecoderConfig& c) { return static_cast<double>(c.norm_eps); }},
+};
+
+struct TextFact {
+  const char* key;
+  std::string_view (*get)(const infer::Model& model);
+};
+
+constexpr TextFact kTexts[] = {
+    {"architecture", [](const infer::Model& m) -> std::string_view { return m.descriptor().architecture; }},
+    {"format", [](const infer::Model& m) -> std::string_view { return m.descriptor().format; }},
+    {"name", [](const infer::Model& m) -> std::string_view { return m.descriptor().name; }},
+    {"tokenizer", [](const infer::Model& m) -> std::string_view { return m.descriptor().tokenizer.model; }},
+    {"kernels", [](const infer::Model& m) -> std::string_view { return m.kernels().name; }},
+};
+
+template <class Fact, std::size_t n>
+infer::Result<const Fact*> find(const Fact (&facts)[n], std::string_view key) {
+  std::string known;
+  for (const Fact& f : facts) {
+    if (key == f.key) return &f;
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", f.key);
+  }
+  return Status::error(Code::notfound, fmt::format("unknown fact '{}'; known: {}", key, known)).about(key);
+}
+
+Status untold(std::string_view key) {
+  return Status::error(Code::notfound, fmt::format("'{}' is not known: only the vocabulary was loaded", key)).about(key);
+}
+
+}  // namespace
+
+extern "C" {
+
+infer_status infer_model_load(infer_env* env, const infer_source* source, const infer_options* options,
+                              const infer_cancel* cancel, infer_progress_fn progress, void* user, infer_model** out,
+                              infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(clear_out(out, "out"));
+    INFER_TRY(check_optional(env, "env"));
+    INFER_TRY(check(source, "source"));
+    INFER_TRY(check_optional(options, "options"));
+    INFER_TRY(check_optional(cancel, "cancel"));
+    return load(env, source, options, cancel, progress, user, out);
+  });
+}
+
+infer_status infer_model_load_path(const char* path, size_t length, infer_model** out, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(clear_out(out, "out"));
+    INFER_ASSIGN(const std::string_view text, text_argument(path, length, "path"));
+    infer_source source;
+    source.source = infer::Source::from_path(std::string(text));
+    INFER_TRY(load(nullptr, &source, nullptr, nullptr, nullptr, nullptr, out));
+    (*out)->source = Ref<infer_source>();   // lives on the stack, and a path is not needed any more
+    return {};
+  });
+}
+
+void infer_model_retain(infer_model* model) { retain(model); }
+void infer_model_release(infer_model* model) { release(model); }
+
+infer_status infer_model_get_i64(const infer_model* model, const char* key, int64_t* value, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(clear_out(value, "value"));
+    INFER_TRY(check(model, "model"));
+    INFER_TRY(check_key(key));
+    INFER_ASSIGN(const IntegerFact* const fact, find(kIntegers, key));
+    const std::optional<std::int64_t> v = fact->get(*model->model);
+    if (!v) return untold(key);
+    *value = *v;
+    return {};
+  });
+}
+
+infer_status infer_model_get_f64(const infer_model* model, const char* key, double* value, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(clear_out(value, "value"));
+    INFER_TRY(check(model, "model"));
+    INFER_TRY(check_key(key));
+    INFER_ASSIGN(const NumberFact* const fact, find(kNumbers, key));
+    if (model->model->decoder() == nullptr) return untold(key);
+    *value = fact->get(model->model->decoder()->config);
+    return {};
+  });
+}
+
+infer_status infer_model_get_str(const infer_model* model, const char* key, char* buffer, size_t capacity, size_t* need,
+                                 infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(clear_text(buffer, capacity, need));
+    INFER_TRY(check(model, "model"));
+    INFER_TRY(check_key(key));
+    INFER_ASSIGN(const TextFact* const fact, find(kTexts, key));
+    return copy_out(fact->get(*model->model), buffer, capacity, need);
+  });
+}
+
+size_t infer_model_meta_count(const infer_model* model) {
+  return check(model, "model").ok() ? model->model->descriptor().metadata.size() : 0;
+}
+
+infer_status infer_model_meta_at(const infer_model* model, size_t index, infer_meta_info* info, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    if (info == nullptr) return null_argument("info");
+    INFER_TRY(check(model, "model"));
+    const auto& metadata = model->model->descriptor().metadata;
+    if (index >= metadata.size()) {
+      return Status::error(Code::range, fmt::format("metadata entry {} does not exist; there are {}", index, metadata.size()));
+    }
+    const infer::MetaEntry& e = metadata[index];
+    return fill(info, infer_meta_info{sizeof(infer_meta_info), e.key.c_str(), e.type.c_str(), element_count(e.value)});
+  });
+}
+
+infer_status infer_model_meta_json(const infer_model* model, const char* key, char* buffer, size_t capacity, size_t* need,
+                                   infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(clear_text(buffer, capacity, need));
+    INFER_TRY(check(model, "model"));
+    INFER_TRY(check_key(key));
+    const infer::ModelDescriptor& d = model->model->descriptor();
+    const infer::MetaEntry* entry = d.find_meta(key);
+    if (entry == nullptr) {
+      return Status::error(Code::notfound, fmt::format("the file has no metadata '{}'", key)).about(key);
+    }
+    return copy_out(to_json(*entry, d.tokenizer), buffer, capacity, need);
+  });
+}
+
+size_t infer_model_tensor_count(const infer_model* model) {
+  return check(model, "model").ok() ? model->model->descriptor().tensors.size() : 0;
+}
+
+infer_status infer_model_tensor_at(const infer_model* model, size_t index, infer_tensor_info* out, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    if (out == nullptr) return null_argument("info");
+    INFER_TRY(check(model, "model"));
+    const auto& tensors = model->model->descriptor().tensors;
+    if (index >= tensors.size()) {
+      return Status::error(Code::range, fmt::format("tensor {} does not exist; there are {}", index, tensors.size()));
+    }
+    const infer::TensorMeta& t = tensors[index];
+    infer_tensor_info value{};
+    value.name = t.name.c_str();
+    value.type = infer::info(t.dtype).name;
+    value.n_dims = t.shape.n_dims;
+    value.file = t.file;
+    std::copy(t.shape.dims.begin(), t.shape.dims.end(), value.dims);
+    value.offset = t.offset;
+    value.bytes = t.bytes;
+    return fill(out, value);
+  });
+}
+
+size_t infer_model_warning_count(const infer_model* model) {
+  return check(model, "model").ok() ? model->model->descriptor().warnings.size() : 0;
+}
+
+const char* infer_model_warning(const infer_model* model, size_t index) {
+  return index < infer_model_warning_count(model) ? model->model->descriptor().warnings[index].c_str() : nullptr;
+}
+
+uint64_t infer_model_memory(const infer_model* model, int32_t memory_class) {
+  return check(model, "model").ok() ? bytes_of(model->model->memory(), memory_class) : 0;
+}
+
+}  // extern "C"

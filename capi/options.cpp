@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: MIT
+// The tables of options, and values that obey them.
+#include "capi/options.h"
+
+#include <charconv>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "libinfer.h"
+
+namespace infer::capi {
+namespace {
+
+using enum OptionType;
+constexpr double kMaxInt = 9.2e18;
+
+constexpr OptionSpec kModel[] = {
+    {"use_mmap", boolean, 0, 1, "true", "map the file; false reads it into memory"},
+    {"vocab_only", boolean, 0, 1, "false", "load only what tokenising needs"},
+    {"architecture", str, 0, 0, "", "run the file as this architecture instead of the one it names"},
+};
+
+constexpr OptionSpec kSession[] = {
+    {"n_ctx", i64, 0, static_cast<double>(kMaxContext), "0", "positions per sequence; 0: the model's, at most 4096"},
+    {"n_seq", i64, 1, static_cast<double>(kMaxSequences), "1", "sequences that can be open at once"},
+    {"n_batch", i64, 1, static_cast<double>(kMaxBatch), "128", "tokens computed in one pass"},
+    {"n_logits", i64, 0, static_cast<double>(kMaxBatch), "0", "rows of logits that are kept; 0: n_seq"},
+    {"n_threads", i64, 0, static_cast<double>(ThreadPool::kMaxThreads), "0", "threads; 0: all cores that the process may use"},
+    {"kv_type", str, 0, 0, "f16", "storage of keys and values: f16 or f32"},
+};
+
+// One list for both kinds that sample.
+#define INFER_SAMPLER_OPTIONS                                                                                           \
+  {"samplers", str, 0, 0, "penalties top_k top_p min_p temperature", "stages in the order they run"},                  \
+      {"temperature", f64, 0, 1000, "0.8", "divides the logits; 0: always the likeliest token"},                      \
+      {"top_k", i64, 0, kMaxInt, "40", "keep the k likeliest tokens; 0: all"},                                        \
+      {"top_p", f64, 0, 1, "0.95", "keep the likeliest tokens that have this share of the probability; 1: all"},      \
+      {"min_p", f64, 0, 1, "0.05", "keep tokens with this share of the likeliest's probability; 0: all"},             \
+      {"repetition_penalty", f64, 1e-6, 1000, "1", "makes recent tokens less likely; 1: off"},                        \
+      {"presence_penalty", f64, -1000, 1000, "0", "subtracted from the logit of a recent token"},                     \
+      {"frequency_penalty", f64, -1000, 1000, "0", "subtracted for each occurrence of a recent token"},               \
+      {"penalty_window", i64, 0, 1 << 24, "64", "how many tokens are recent"},                                        \
+      {"seed", i64, -kMaxInt, kMaxInt, "random", "of the random draw, as the bits of a 64-bit number; unset: random"}
+
+constexpr OptionSpec kSampler[] = {INFER_SAMPLER_OPTIONS};
+
+constexpr OptionSpec kGenerate[] = {
+    INFER_SAMPLER_OPTIONS,
+    {"max_tokens", i64, 0, kMaxInt, "0", "tokens to generate at most; 0: until the context is full"},
+    {"stop", str_list, 0, 0, "", "a string that ends the text; may be given several times"},
+    {"ignore_eog", boolean, 0, 1, "false", "go on after an end-of-generation token"},
+    {"parse_special", boolean, 0, 1, "false", "texts of control tokens in the prompt become those tokens"},
+    {"logprobs", i64, 0, kMaxLogprobs, "0", "report this many likeliest tokens with each token"},
+};
+#undef INFER_SAMPLER_OPTIONS
+
+const char* type_name(OptionType t) noexcept {
+  switch (t) {
+    case i64: return "an integer";
+    case f64: return "a number";
+    case str: return "a string";
+    case boolean: return "true or false";
+    case str_list: return "a string";
+  }
+  return "";
+}
+
+Status wrong_type(const OptionSpec& spec, std::string_view found) {
+  return Status::error(Code::argument, fmt::format("option '{}' is {}, not {}", spec.key, type_name(spec.type), found))
+      .about(spec.key);
+}
+
+template <class T>
+Status in_range(const OptionSpec& spec, T value) {
+  const double v = static_cast<double>(value);
+  if (v >= spec.min && v <= spec.max) return {};   // false for NaN
+  return Status::error(Code::range, fmt::format("option '{}' = {} is outside {}..{}", spec.key, value, spec.min, spec.max))
+      .about(spec.key);
+}
+
+/// A whole text as a number.
+template <class T>
+bool read_number(std::string_view text, T& value) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+/// Default texts obey the table, so this cannot fail on them; "random" is no value.
+OptionValue default_value(const OptionSpec& spec) {
+  const std::string_view text = spec.default_text;
+  std::int64_t i = 0;
+  double d = 0;
+  switch (spec.type) {
+    case i64: return read_number(text, i) ? OptionValue(i) : OptionValue();
+    case f64: return read_number(text, d) ? OptionValue(d) : OptionValue();
+    case boolean: return static_cast<std::int64_t>(text == "true");
+    case str: return std::string(text);
+    case str_list: return std::vector<std::string>();
+  }
+  return {};
+}
+
+}  // namespace
+
+std::span<const OptionSpec> option_specs(std::int32_t kind) noexcept {
+  switch (kind) {
+    case INFER_OPTIONS_MODEL: return kModel;
+    case INFER_OPTIONS_SESSION: return kSession;
+    case INFER_OPTIONS_SAMPLER: return kSampler;
+    case INFER_OPTIONS_GENERATE: return kGenerate;
+    default: return {};
+  }
+}
+
+Result<std::size_t> OptionValues::find(std::string_view key) const {
+  const std::span<const OptionSpec> specs = option_specs(kind_);
+  std::string known;
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    if (key == specs[i].key) return i;
+    known += fmt::format("{}{}", i == 0 ? "" : ", ", specs[i].key);
+  }
+  return Status::error(Code::argument, fmt::format("unknown option '{}'; known: {}", key, known)).about(key);
+}
+
+Status OptionValues::set(std::string_view key, std::int64_t value) {
+  INFER_ASSIGN(const std::size_t i, find(key));
+  const OptionSpec& spec = option_specs(kind_)[i];
+  if (spec.type == f64) return set(key, static_cast<double>(value));
+  if (spec.type != i64 && spec.type != boolean) return wrong_type(spec, "an integer");
+  // The seed is a bit pattern: every integer will do.
+  if (spec.max < kMaxInt) INFER_TRY(in_range(spec, value));
+  else if (spec.min == 0 && value < 0) return in_range(spec, value);
+  values_[i] = value;
+  return {};
+}
+
+Status OptionValues::set(std::string_view key, double value) {
+  INFER_ASSIGN(const std::size_t i, find(key));
+  const OptionSpec& spec = option_specs(kind_)[i];
+  if (spec.type != f64) return wrong_type(spec, "a number with a fraction");
+  INFER_TRY(in_range(spec, value));
+  values_[i] = value;
+  return {};
+}
+
+Status OptionValues::set(std::string_view key, std::string_view value) {
+  INFER_ASSIGN(const std::size_t i, find(key));
+  const OptionSpec& spec = option_specs(kind_)[i];
+  if (spec.type == str) {
+    values_[i] = std::string(value);
+  } else if (spec.type == str_list) {
+    if (!std::holds_alternative<std::vector<std::string>>(values_[i])) values_[i] = std::vector<std::string>();
+    std::get_if<std::vector<std::string>>(&values_[i])->emplace_back(value);
+  } else {
+    return wrong_type(spec, "a string");
+  }
+  return {};
+}
+
+Status OptionValues::parse(std::string_view key, std::string_view text) {
+  INFER_ASSIGN(const std::size_t i, find(key));
+  const OptionSpec& spec = option_specs(kind_)[i];
+  std::int64_t integer = 0;
+  double number = 0;
+  switch (spec.type) {
+    case str:
+    case str_list: return set(key, text);
+    case boolean:
+      if (text == "true" || text == "1") return set(key, std::int64_t{1});
+      if (text == "false" || text == "0") return set(key, std::int64_t{0});
+      break;
+    case i64:
+      if (read_number(text, integer)) return set(key, integer);
+      if (text == spec.default_text) {   // "random"
+        values_[i] = {};
+        return {};
+      }
+      break;
+    case f64:
+      if (read_number(text, number)) return set(key, number);
+      break;
+  }
+  return wrong_type(spec, fmt::format("'{}'", text));
+}
+
+template <class T>
+const T* OptionValues::get(std::string_view key) const noexcept {
+  const std::span<const OptionSpec> specs = option_specs(kind_);
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    if (key == specs[i].key) return std::get_if<T>(&values_[i]);
+  }
+  return nullptr;
+}
+
+namespace {
+
+/// The value in force: set, or the default.
+OptionValue effective(const OptionSpec& spec, const OptionValue& value) {
+  return std::holds_alternative<std::monostate>(value) ? default_value(spec) : value;
+}
+
+}  // namespace
+
+Result<std::int64_t> OptionValues::integer(std::string_view key) const {
+  INFER_ASSIGN(const std::size_t i, find(key));
+  const OptionSpec& spec = option_specs(kind_)[i];
+  if (spec.type != i64 && spec.type != boolean) return wrong_type(spec, "an integer");
+  const OptionValue v = effective(spec, values_[i]);
+  if (const std::int64_t* n = std::get_if<std::int64_t>(&v)) return *n;
+  return Status::error(Code::notfound, fmt::format("option '{}' is not set ({})", key, spec.default_text)).about(key);
+}
+
+Result<double> OptionValues::number(std::string_view key) const {
+  INFER_ASSIGN(const std::size_t i, find(key));
+  const OptionSpec& spec = option_specs(kind_)[i];
+  if (spec.type != f64) return wrong_type(spec, "a number with a fraction");
+  const OptionValue v = effective(spec, values_[i]);
+  return *std::get_if<double>(&v);
+}
+
+Result<std::string> OptionValues::text(std::string_view key) const {
+  INFER_ASSIGN(const std::size_t i, find(key));
+  const OptionSpec& spec = option_specs(kind_)[i];
+  const OptionValue v = effective(spec, values_[i]);
+  if (const std::string* s = std::get_if<std::string>(&v)) return *s;
+  if (const auto* list = std::get_if<std::vector<std::string>>(&v)) {
+    std::string joined;
+    for (const std::string& s : *list) joined.append(joined.empty() ? "" : "\n").append(s);
+    return joined;
+  }
+  return wrong_type(spec, "a string");
+}
+
+namespace {
+
+Status of_kind(const OptionValues* values, std::int32_t a, std::int32_t b, const char* what) {
+  if (values == nullptr || values->kind() == a || values->kind() == b) return {};
+  return Status::error(Code::argument, fmt::format("these options are of another kind; a {} takes its own", what));
+}
+
+template <class T>
+void copy(const OptionValues* values, const char* key, T& to) {
+  if (values == nullptr) return;
+  if constexpr (std::is_same_v<T, bool>) {
+    if (const std::int64_t* v = values->get<std::int64_t>(key)) to = *v != 0;
+  } else {
+    if (const T* v = values->get<T>(key)) to = *v;
+  }
+}
+
+}  // namespace
+
+Result<ModelOptions> to_model_options(const OptionValues* values) {
+  INFER_TRY(of_kind(values, INFER_OPTIONS_MODEL, INFER_OPTIONS_MODEL, "model"));
+  ModelOptions o;
+  copy(values, "use_mmap", o.use_mmap);
+  copy(values, "vocab_only", o.vocab_only);
+  copy(values, "architecture", o.architecture);
+  return o;
+}
+
+Result<SessionOptions> to_session_options(const OptionValues* values) {
+  INFER_TRY(of_kind(values, INFER_OPTIONS_SESSION, INFER_OPTIONS_SESSION, "session"));
+  SessionOptions o;
+  copy(values, "n_ctx", o.n_ctx);
+  copy(values, "n_seq", o.n_seq);
+  copy(values, "n_batch", o.n_batch);
+  copy(values, "n_logits", o.n_logits);
+  copy(values, "n_threads", o.n_threads);
+  copy(values, "kv_type", o.kv_type);
+  return o;
+}
+
+Result<SamplerParams> to_sampler_params(const OptionValues* values) {
+  INFER_TRY(of_kind(values, INFER_OPTIONS_SAMPLER, INFER_OPTIONS_GENERATE, "sampler"));
+  SamplerParams p;
+  copy(values, "samplers", p.order);
+  copy(values, "temperature", p.temperature);
+  copy(values, "top_k", p.top_k);
+  copy(values, "top_p", p.top_p);
+  copy(values, "min_p", p.min_p);
+  copy(values, "repetition_penalty", p.repetition_penalty);
+  copy(values, "presence_penalty", p.presence_penalty);
+  copy(values, "frequency_penalty", p.frequency_penalty);
+  copy(values, "penalty_window", p.penalty_window);
+  if (values != nullptr) {
+    if (const std::int64_t* seed = values->get<std::int64_t>("seed")) p.seed = static_cast<std::uint64_t>(*seed);
+  }
+  return p;
+}
+
+Result<GenerationOptions> to_generation_options(const OptionValues* values) {
+  INFER_TRY(of_kind(values, INFER_OPTIONS_GENERATE, INFER_OPTIONS_GENERATE, "generation"));
+  GenerationOptions o;
+  INFER_ASSIGN(o.sampler, to_sampler_params(values));
+  copy(values, "max_tokens", o.max_tokens);
+  copy(values, "stop", o.stop);
+  copy(values, "ignore_eog", o.ignore_eog);
+  copy(values, "logprobs", o.logprobs);
+  return o;
+}
+
+bool wants_parse_special(const OptionValues* values) noexcept {
+  bool on = false;
+  copy(values, "parse_special", on);
+  return on;
+}
+
+}  // namespace infer::capi

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+// Sessions: sequences, feeding, stepping, logits.
+#include <fmt/format.h>
+
+#include "capi/handles.h"
+
+using infer::Code;
+using infer::Status;
+using namespace infer::capi;
+
+extern "C" {
+
+infer_status infer_session_create(infer_model* model, const infer_options* options, infer_session** out, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(clear_out(out, "out"));
+    INFER_TRY(check(model, "model"));
+    INFER_TRY(check_optional(options, "options"));
+    INFER_ASSIGN(const infer::SessionOptions o, to_session_options(options == nullptr ? nullptr : &options->values));
+    auto session = std::make_unique<infer_session>();
+    INFER_ASSIGN(session->session, infer::Session::create(model->model, o));
+    session->model = Ref<infer_model>(model);
+    *out = session.release();
+    return {};
+  });
+}
+void infer_session_retain(infer_session* session) { retain(session); }
+void infer_session_release(infer_session* session) { release(session); }
+
+infer_status infer_session_get_i64(const infer_session* session, const char* key, int64_t* value, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(clear_out(value, "value"));
+    INFER_TRY(check(session, "session"));
+    INFER_TRY(check_key(key));
+    const infer::SessionOptions& o = session->session->options();
+    const std::pair<std::string_view, std::int64_t> facts[] = {
+        {"n_ctx", o.n_ctx}, {"n_seq", o.n_seq}, {"n_batch", o.n_batch}, {"n_logits", o.n_logits}, {"n_threads", o.n_threads}};
+    for (const auto& [name, fact] : facts) {
+      if (name != key) continue;
+      *value = fact;
+      return {};
+    }
+    return Status::error(Code::notfound,
+                         fmt::format("unknown fact '{}'; known: n_ctx, n_seq, n_batch, n_logits, n_threads", key)).about(key);
+  });
+}
+
+uint64_t infer_session_memory(const infer_session* session, int32_t memory_class) {
+  return check(session, "session").ok() ? bytes_of(session->session->memory(), memory_class) : 0;
+}
+
+infer_status infer_seq_open(infer_session* session, int32_t* seq, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(clear_out(seq, "seq"));
+    INFER_TRY(check(session, "session"));
+    INFER_ENTER(session, "session");
+    INFER_ASSIGN(*seq, session->session->open());
+    return {};
+  });
+}
+
+infer_status infer_seq_close(infer_session* session, int32_t seq, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(check(session, "session"));
+    INFER_ENTER(session, "session");
+    return session->session->close(seq);
+  });
+}
+
+infer_status infer_seq_clear(infer_session* session, int32_t seq, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(check(session, "session"));
+    INFER_ENTER(session, "session");
+    return session->session->clear(seq);
+  });
+}
+
+infer_status infer_seq_length(infer_session* session, int32_t seq, int64_t* length, int64_t* room, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(clear_out(length, "length"));
+    if (room != nullptr) *room = 0;
+    INFER_TRY(check(session, "session"));
+    INFER_ENTER(session, "session");
+    INFER_TRY(session->session->check(seq));
+    *length = session->session->length(seq);
+    if (room != nullptr) *room = session->session->room(seq);
+    return {};
+  });
+}
+
+infer_status infer_feed(infer_session* session, int32_t seq, const int32_t* tokens, size_t n_tokens, int32_t want,
+                        const infer_cancel* cancel, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(check(session, "session"));
+    INFER_TRY(check_optional(cancel, "cancel"));
+    if (tokens == nullptr && n_tokens > 0) return null_argument("tokens");
+    if (want < INFER_LOGITS_NONE || want > INFER_LOGITS_ALL) {
+      return Status::error(Code::argument, fmt::format("want = {} is no INFER_LOGITS_ constant", want)).about("want");
+    }
+    INFER_ENTER(session, "session");
+    return session->session->feed(seq, {tokens, n_tokens}, static_cast<infer::WantLogits>(want), flag_of(cancel));
+  });
+}
+
+infer_status infer_step(infer_session* session, const int32_t* seqs, const int32_t* tokens, size_t n,
+                        const infer_cancel* cancel, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(check(session, "session"));
+    INFER_TRY(check_optional(cancel, "cancel"));
+    if (seqs == nullptr && n > 0) return null_argument("seqs");
+    if (tokens == nullptr && n > 0) return null_argument("tokens");
+    INFER_ENTER(session, "session");
+    return session->session->step({seqs, n}, {tokens, n}, flag_of(cancel));
+  });
+}
+
+infer_status infer_logits(const infer_session* session, size_t row, const float** logits, size_t* n_vocab, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(clear_out(logits, "logits"));
+    if (n_vocab != nullptr) *n_vocab = 0;
+    INFER_TRY(check(session, "session"));
+    INFER_ASSIGN(const std::span<const float> values, session->session->logits(row));
+    *logits = values.data();
+    if (n_vocab != nullptr) *n_vocab = values.size();
+    return {};
+  });
+}
+
+}  // extern "C"

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+// The generation stream, its events, and the one-call generate.
+#include <bit>
+
+#include <fmt/format.h>
+
+#include "capi/handles.h"
+
+using infer::Code;
+using infer::GenerationEvent;
+using infer::Result;
+using infer::Status;
+using namespace infer::capi;
+
+namespace {
+
+Status start(infer_session* session, std::int32_t seq, std::span<const infer::Token> prompt, const infer_options* options,
+             infer_cancel* cancel, infer_stream** out) {
+  INFER_ASSIGN(const infer::GenerationOptions o, to_generation_options(options == nullptr ? nullptr : &options->values));
+  auto stream = std::make_unique<infer_stream>();
+  INFER_ASSIGN(stream->generation, infer::Generation::start(*session->session, seq, prompt, o, flag_of(cancel)));
+  stream->session = Ref<infer_session>(session);
+  stream->cancel = Ref<infer_cancel>(cancel);
+  *out = stream.release();
+  return {};
+}
+
+/// Special tokens are added where a text begins.
+Result<std::vector<infer::Token>> encode(const infer_session* session, std::int32_t seq, std::string_view text,
+                                         const infer_options* options) {
+  INFER_TRY(session->session->check(seq));
+  INFER_ASSIGN(const infer::Tokenizer* const tokenizer, session->session->model().tokenizer());
+  return tokenizer->encode(text, {.add_special = session->session->length(seq) == 0,
+                                  .parse_special = wants_parse_special(options == nullptr ? nullptr : &options->values)});
+}
+
+Status start_text(infer_session* session, std::int32_t seq, std::string_view text, const infer_options* options,
+                  infer_cancel* cancel, infer_stream** out) {
+  INFER_ASSIGN(const std::vector<infer::Token> prompt, encode(session, seq, text, options));
+  return start(session, seq, prompt, options, cancel, out);
+}
+
+Status check_start(infer_session* session, const infer_options* options, infer_cancel* cancel) {
+  INFER_TRY(check(session, "session"));
+  INFER_TRY(check_optional(options, "options"));
+  return check_optional(cancel, "cancel");
+}
+
+/// The next event, or null at the end.
+Result<const GenerationEvent*> next(infer_stream& stream) {
+  INFER_ENTER(stream.session.get(), "session");
+  return stream.generation->next();
+}
+
+const GenerationEvent* event_of(const infer_event* event) noexcept { return event == nullptr ? nullptr : event->event; }
+
+}  // namespace
+
+extern "C" {
+
+infer_status infer_stream_start(infer_session* session, int32_t seq, const int32_t* tokens, size_t n_tokens,
+                                const infer_options* options, infer_cancel* cancel, infer_stream** out, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(clear_out(out, "out"));
+    INFER_TRY(check_start(session, options, cancel));
+    if (tokens == nullptr && n_tokens > 0) return null_argument("tokens");
+    INFER_ENTER(session, "session");
+    return start(session, seq, {tokens, n_tokens}, options, cancel, out);
+  });
+}
+
+infer_status infer_stream_start_text(infer_session* session, int32_t seq, const char* text, size_t length,
+                                     const infer_options* options, infer_cancel* cancel, infer_stream** out,
+                                     infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(clear_out(out, "out"));
+    INFER_TRY(check_start(session, options, cancel));
+    INFER_ASSIGN(const std::string_view prompt, text_argument(text, length, "text"));
+    INFER_ENTER(session, "session");
+    return start_text(session, seq, prompt, options, cancel, out);
+  });
+}
+
+infer_status infer_stream_next(infer_stream* stream, const infer_event** event, infer_error** err) {
+  bool done = false;
+  const infer_status status = guard(err, [&]() -> Status {
+    INFER_TRY(clear_out(event, "event"));
+    INFER_TRY(check(stream, "stream"));
+    INFER_ENTER(stream, "stream");
+    INFER_ASSIGN(stream->event.event, next(*stream));
+    done = stream->event.event == nullptr;
+    if (!done) *event = &stream->event;
+    return {};
+  });
+  return done ? INFER_DONE : status;
+}
+
+void infer_stream_release(infer_stream* stream) { release(stream); }
+
+int32_t infer_event_kind(const infer_event* event) {
+  const GenerationEvent* e = event_of(event);
+  return e == nullptr ? 0 : static_cast<std::int32_t>(e->kind);
+}
+const char* infer_event_text(const infer_event* event, size_t* length) {
+  const GenerationEvent* e = event_of(event);
+  if (length != nullptr) *length = e == nullptr ? 0 : e->text.size();
+  return e == nullptr ? "" : e->text.c_str();
+}
+int32_t infer_event_token(const infer_event* event) {
+  const GenerationEvent* e = event_of(event);
+  return e == nullptr ? infer::kNoToken : e->token;
+}
+double infer_event_logprob(const infer_event* event) {
+  const GenerationEvent* e = event_of(event);
+  return e == nullptr ? 0.0 : static_cast<double>(e->logprob);
+}
+size_t infer_event_top_count(const infer_event* event) {
+  const GenerationEvent* e = event_of(event);
+  return e == nullptr ? 0 : e->top.size();
+}
+int32_t infer_event_top_token(const infer_event* event, size_t index) {
+  return index < infer_event_top_count(event) ? event->event->top[index].token : infer::kNoToken;
+}
+double infer_event_top_logprob(const infer_event* event, size_t index) {
+  return index < infer_event_top_count(event) ? static_cast<double>(event->event->top[index].logprob) : 0.0;
+}
+int32_t infer_event_finish_reason(const infer_event* event) {
+  const GenerationEvent* e = event_of(event);
+  return e == nullptr ? INFER_FINISH_NONE : static_cast<std::int32_t>(e->finish);
+}
+const char* infer_event_stop_string(const infer_event* event) {
+  const GenerationEvent* e = event_of(event);
+  return e == nullptr || e->stop_string.empty() ? "" : e->stop_string.data();   // a whole std::string: NUL-terminated
+}
+int64_t infer_event_prompt_done(const infer_event* event) {
+  const GenerationEvent* e = event_of(event);
+  return e == nullptr ? 0 : e->prompt_done;
+}
+int64_t infer_event_prompt_total(const infer_event* event) {
+  const GenerationEvent* e = event_of(event);
+  return e == nullptr ? 0 : e->prompt_total;
+}
+
+infer_status infer_stream_get_i64(const infer_stream* stream, const char* key, int64_t* value, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(clear_out(value, "value"));
+    INFER_TRY(check(stream, "stream"));
+    INFER_TRY(check_key(key));
+    const infer::Generation& g = *stream->generation;
+    const std::pair<std::string_view, std::int64_t> facts[] = {{"prompt_tokens", g.stats().prompt_tokens},
+                                                               {"generated_tokens", g.stats().generated_tokens},
+                                                               {"position", g.position()},
+                                                               {"seed", std::bit_cast<std::int64_t>(g.seed())}};
+    for (const auto& [name, fact] : facts) {
+      if (name != key) continue;
+      *value = fact;
+      return {};
+    }
+    return Status::error(Code::notfound, fmt::format("unknown fact '{}'; known integers: prompt_tokens, generated_tokens, "
+                                                     "position, seed", key)).about(key);
+  });
+}
+
+infer_status infer_stream_get_f64(const infer_stream* stream, const char* key, double* value, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(clear_out(value, "value"));
+    INFER_TRY(check(stream, "stream"));
+    INFER_TRY(check_key(key));
+    const infer::GenerationStats& s = stream->generation->stats();
+    const auto rate = [](std::int64_t n, double seconds) { return seconds > 0.0 ? static_cast<double>(n) / seconds : 0.0; };
+    const std::pair<std::string_view, double> facts[] = {
+        {"prompt_seconds", s.prompt_seconds},
+        {"decode_seconds", s.decode_seconds},
+        {"first_token_seconds", s.first_token_seconds},
+        {"prompt_tokens_per_second", rate(s.prompt_tokens, s.prompt_seconds)},
+        // The first token belongs to the prompt: its logits came with it.
+        {"decode_tokens_per_second", rate(s.generated_tokens - 1, s.decode_seconds)}};
+    for (const auto& [name, fact] : facts) {
+      if (name != key) continue;
+      *value = fact;
+      return {};
+    }
+    return Status::error(Code::notfound, fmt::format("unknown fact '{}'; known numbers: prompt_seconds, decode_seconds, "
+                                                     "first_token_seconds, prompt_tokens_per_second, "
+                                                     "decode_tokens_per_second", key)).about(key);
+  });
+}
+
+infer_status infer_generate(infer_session* session, int32_t seq, const char* prompt, size_t length,
+                            const infer_options* options, infer_cancel* cancel, infer_text_fn fn, void* user,
+                            int32_t* finish_reason, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    if (finish_reason != nullptr) *finish_reason = INFER_FINISH_NONE;
+    INFER_TRY(check_start(session, options, cancel));
+    if (fn == nullptr) return null_argument("fn");
+    INFER_ASSIGN(const std::string_view text, text_argument(prompt, length, "prompt"));
+    INFER_ENTER(session, "session");
+    infer_stream* started = nullptr;
+    INFER_TRY(start_text(session, seq, text, options, cancel, &started));
+    const std::unique_ptr<infer_stream, void (*)(infer_stream*)> stream(started, infer_stream_release);
+    for (;;) {
+      INFER_ASSIGN(const GenerationEvent* const event, stream->generation->next());
+      if (event == nullptr) return {};
+      if (!event->text.empty()) {
+        const std::int32_t stop = fn(user, event->text.c_str(), event->text.size());
+        if (stop != 0) return Status::error(Code::callback, fmt::format("the text callback stopped the generation with {}", stop));
+      }
+      if (event->kind == GenerationEvent::Kind::end && finish_reason != nullptr) {
+        *finish_reason = static_cast<std::int32_t>(event->finish);
+      }
+    }
+  });
+}
+
+}  // extern "C"

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * libinfer.h: the C ABI of libinfer, and all that a program needs to include. This file is the reference; docs/c_api.md
+ * explains the conventions at leisure.
+ *
+ * Three tiers, each complete in itself:
+ *   simple   infer_model_load_path, infer_session_create, infer_generate
+ *   session  infer_model_load, infer_session_create, infer_stream_start, infer_stream_next
+ *   token    infer_tokenize, infer_feed, infer_step, infer_logits, infer_sample, infer_detokenize
+ *
+ * Conventions
+ *   Status    A function that can fail returns infer_status: 0 is success, > 0 success with a note, < 0 failure. It takes
+ *             an infer_error ** last; NULL is allowed. On failure *err receives an error object (release it), out
+ *             parameters are set to 0 or NULL (but *need of INFER_E_BUFFER), and objects stay as they were.
+ *   Ownership _create, _open and _load give one reference; _retain adds one, _release drops one; NULL is allowed there.
+ *             Children hold references on what they were made from: release in any order. "Borrowed" results are valid
+ *             until the next call on that object that is not class R, or for the time that is stated.
+ *   Strings   In: pointer and length in bytes, UTF-8; the length INFER_STR_NUL means NUL-terminated. Keys (const char *
+ *             without a length) are NUL-terminated. Out: a caller's buffer with its capacity, *need is the length
+ *             without the NUL; the result is NUL-terminated when capacity > 0; INFER_E_BUFFER when it did not fit (NULL
+ *             with capacity 0 asks for the length).
+ *   Threads   Each function names its class. T: any thread, any time. R: any number of threads while no W call runs on
+ *             the same object. W: one thread at a time per object; a second one gets INFER_E_BUSY and nothing happens.
+ *             S: T, and async-signal-safe.
+ *   Never     The library does not abort, exit, print, throw, change signals, locale or environment.
+ */
+#ifndef LIBINFER_H
+#define LIBINFER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#define INFER_API
+#elif defined(__GNUC__)
+#define INFER_API __attribute__((visibility("default")))
+#else
+#define INFER_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The ABI described here; infer_abi_version() tells what the library at run time has. Major 0 is not frozen yet: it may
+ * still change until release 1.0, and the SONAME (libinfer.so.0) says so. */
+#define INFER_ABI_MAJOR 0
+#define INFER_ABI_MINOR 1
+
+/* As a length: the string ends at its NUL. */
+#define INFER_STR_NUL ((size_t)-1)
+
+/* ---- Status codes. The numbers are pinned. --------------------------------------------------------------------- */
+
+typedef int32_t infer_status;
+
+enum {
+  INFER_OK = 0,
+  INFER_DONE = 1,                /* nothing is left to give */
+  INFER_E_INTERNAL = -1,         /* a defect of the library */
+  INFER_E_NOMEM = -2,
+  INFER_E_BUDGET = -3,
+  INFER_E_ARGUMENT = -4,         /* a NULL, an unknown key, a wrong type, malformed text */
+  INFER_E_RANGE = -5,            /* a number outside its limits */
+  INFER_E_STATE = -6,            /* not now: the message says what has to happen first */
+  INFER_E_BUSY = -7,             /* another thread is inside the object */
+  INFER_E_CANCELLED = -8,
+  INFER_E_BUFFER = -10,          /* the caller's buffer is too small; *need says how much */
+  INFER_E_UNSUPPORTED = -11,
+  INFER_E_NOTFOUND = -12,
+  INFER_E_HANDLE = -13,          /* a handle of another kind, or one that was released */
+  INFER_E_CALLBACK = -16,        /* a callback of the host's stopped the call */
+  INFER_E_IO = -20,
+  INFER_E_NOFILE = -21,
+  INFER_E_PERMISSION = -22,
+  INFER_E_TRUNCATED_FILE = -23,
+  INFER_E_FORMAT = -30,          /* not a model file */
+  INFER_E_VERSION = -31,
+  INFER_E_LIMIT = -32,
+  INFER_E_ARCH = -33,
+  INFER_E_METADATA = -34,
+  INFER_E_TENSOR = -35,
+  INFER_E_QUANT_TYPE = -36,
+  INFER_E_VOCAB = -37,
+  INFER_E_PRETOKENIZER = -38,
+  INFER_E_SHARD = -40,
+  INFER_E_TOKEN = -50,           /* a token id outside the vocabulary */
+  INFER_E_UTF8 = -51,
+  INFER_E_CONTEXT_FULL = -60,
+  INFER_E_SEQUENCE = -61,        /* no such sequence, or none left */
+  INFER_E_KV_TYPE = -62,
+  INFER_E_SAMPLER = -73
+  /* -1000 and below are the host's. */
+};
+
+/* ---- Objects --------------------------------------------------------------------------------------------------- */
+
+typedef struct infer_error infer_error;
+typedef struct infer_options infer_options;
+typedef struct infer_env infer_env;
+typedef struct infer_cancel infer_cancel;
+typedef struct infer_source infer_source;
+typedef struct infer_model infer_model;
+typedef struct infer_decoder infer_decoder;
+typedef struct infer_session infer_session;
+typedef struct infer_sampler infer_sampler;
+typedef struct infer_stream infer_stream;
+typedef struct infer_event infer_event;
+
+/* Called once when the library no longer needs `user`; may be NULL. */
+typedef void (*infer_destroy_fn)(void *user);
+
+/* ---- Library and errors ---------------------------------------------------------------------------------------- */
+
+INFER_API uint32_t infer_abi_version(void);                            /* S  major << 16 | minor */
+INFER_API const char *infer_version_string(void);                      /* S  "0.1.0"; static */
+INFER_API const char *infer_build_info(void);                          /* S  compiler, target; static */
+INFER_API const char *infer_status_name(infer_status code);            /* S  "INFER_E_NOFILE"; static */
+INFER_API const char *infer_status_text(infer_status code);            /* S  one sentence; static */
+
+/* All R; borrowed for the life of the error. NULL gives INFER_OK, "", "" and -1. */
+INFER_API infer_status infer_error_code(const infer_error *err);
+INFER_API const char *infer_error_message(const infer_error *err);     /* a sentence that says what, where and what to do */
+INFER_API const char *infer_error_subject(const infer_error *err);     /* the path, key, tensor or option, or "" */
+INFER_API int64_t infer_error_offset(const infer_error *err);          /* byte offset in the file, or -1 */
+INFER_API void infer_error_release(infer_error *err);                  /* T */
+
+/* ---- Options: values by key name, checked when they are set ------------------------------------------------------ */
+
+enum { INFER_OPTIONS_MODEL = 1, INFER_OPTIONS_SESSION = 2, INFER_OPTIONS_SAMPLER = 3, INFER_OPTIONS_GENERATE = 4 };
+enum { INFER_TYPE_I64 = 1, INFER_TYPE_F64 = 2, INFER_TYPE_STR = 3, INFER_TYPE_BOOL = 4, INFER_TYPE_STR_LIST = 5 };
+
+/* What an option is. infer_option_describe lists all of a kind; INFER_OPTIONS_GENERATE has the SAMPLER keys too. */
+typedef struct infer_option_info {
+  size_t struct_size;       /* set by the caller to sizeof(infer_option_info) */
+  const char *key;          /* static, like all strings here */
+  int32_t type;             /* INFER_TYPE_* */
+  double min, max;          /* of numbers */
+  const char *default_text; /* the default, as infer_options_parse takes it */
+  const char *doc;          /* one sentence */
+} infer_option_info;
+
+INFER_API size_t infer_option_count(int32_t kind);                                                              /* T */
+INFER_API infer_status infer_option_describe(int32_t kind, size_t index, infer_option_info *info, infer_error **err); /* T */
+
+INFER_API infer_status infer_options_create(int32_t kind, infer_options **out, infer_error **err);              /* T */
+INFER_API void infer_options_retain(infer_options *options);                                                    /* T */
+INFER_API void infer_options_release(infer_options *options);                                                   /* T */
+
+/* Class W. A wrong key lists the known ones, a number outside its limits names them. Booleans are i64 0 or 1.
+ * Setting a string list adds one string to it. */
+INFER_API infer_status infer_options_set_i64(infer_options *options, const char *key, int64_t value, infer_error **err);
+INFER_API infer_status infer_options_set_f64(infer_options *options, const char *key, double value, infer_error **err);
+INFER_API infer_status infer_options_set_str(infer_options *options, const char *key, const char *value, size_t length,
+                                             infer_error **err);
+/* Lines of key=value (spaces around are dropped, # begins a comment). Nothing is set when a line is wrong. */
+INFER_API infer_status infer_options_parse(infer_options *options, const char *text, size_t length, infer_error **err);
+/* Class R: what is in force. Strings are borrowed; a list gives its strings joined by newlines to get_str. */
+INFER_API infer_status infer_options_get_i64(const infer_options *options, const char *key, int64_t *value, infer_error **err);
+INFER_API infer_status infer_options_get_f64(const infer_options *options, const char *key, double *value, infer_error **err);
+INFER_API infer_status infer_options_get_str(const infer_options *options, const char *key, char *buffer, size_t capacity,
+                                             size_t *need, infer_error **err);
+INFER_API infer_status infer_options_reset(infer_options *options, infer_error **err);                          /* W */
+
+/* ---- Environment: what models share. There is no global state; several environments live side by side. ---------- */
+
+enum { INFER_LOG_DEBUG = 0, INFER_LOG_INFO = 1, INFER_LOG_WARNING = 2, INFER_LOG_ERROR = 3, INFER_LOG_OFF = 4 };
+
+/* One call is one complete record without a newline. Runs on the thread that called into the library. */
+typedef void (*infer_log_fn)(void *user, int32_t level, const char *component, const char *message);
+
+INFER_API infer_status infer_env_create(infer_env **out, infer_error **err);                                    /* T */
+INFER_API void infer_env_retain(infer_env *env);                                                                /* T */
+INFER_API void infer_env_release(infer_env *env);                                                               /* T */
+/* Records at `level` and above go to fn; NULL silences. Before the first load with this environment, else STATE.
+ * `destroy` runs when the sink is replaced or the environment ends. */
+INFER_API infer_status infer_env_set_log(infer_env *env, int32_t level, infer_log_fn fn, void *user,
+                                         infer_destroy_fn destroy, infer_error **err);                          /* W */
+
+/* ---- Cancel: a flag that long calls look at. May outlive the calls that use it. ---------------------------------- */
+
+INFER_API infer_status infer_cancel_create(infer_cancel **out, infer_error **err);                              /* T */
+INFER_API void infer_cancel_retain(infer_cancel *cancel);                                                       /* T */
+INFER_API void infer_cancel_release(infer_cancel *cancel);                                                      /* T */
+INFER_API void infer_cancel_trigger(infer_cancel *cancel);                                                      /* S */
+INFER_API void infer_cancel_reset(infer_cancel *cancel);                                                        /* S */
+INFER_API int32_t infer_cancel_is_set(const infer_cancel *cancel);                                              /* S  1 or 0 */
+
+/* ---- Source: where a model's bytes come from ---------------------------------------------------------------------- */
+
+/* A file. Of a sharded model the first part (-00001-of-0000N.gguf); the siblings are found beside it. */
+INFER_API infer_status infer_source_path(const char *path, size_t length, infer_source **out, infer_error **err);     /* T */
+/* Bytes of the host's; they stay untouched until `destroy` is called, after the last model made from them is gone. */
+INFER_API infer_status infer_source_memory(const void *data, size_t size, infer_destroy_fn destroy, void *user,
+                                           infer_source **out, infer_error **err);                              /* T */
+/* A range of an open file (length 0: to its end). The descriptor is used only while loading and never closed. */
+INFER_API infer_status infer_source_fd(int32_t fd, uint64_t offset, uint64_t length, infer_source **out,
+                                       infer_error **err);                                                      /* T */
+INFER_API void infer_source_retain(infer_source *source);                                                       /* T */
+INFER_API void infer_source_release(infer_source *source);                                                      /* T */
+
+/* ---- Model: immutable once loaded, shared by any number of sessions and threads ---------------------------------- */
+
+/* Bytes read so far. Return 0 to go on, anything else to stop the load (INFER_E_CALLBACK). */
+typedef int32_t (*infer_progress_fn)(void *user, uint64_t done, uint64_t total);
+
+/* The simple way: defaults, silent. */
+INFER_API infer_status infer_model_load_path(const char *path, size_t length, infer_model **out, infer_error **err);  /* T */
+/* env, options (kind MODEL), cancel and progress may be NULL. */
+INFER_API infer_status infer_model_load(infer_env *env, const infer_source *source, const infer_options *options,
+                                        const infer_cancel *cancel, infer_progress_fn progress, void *user,
+                                        infer_model **out, infer_error **err);                                  /* T */
+INFER_API void infer_model_retain(infer_model *model);                                                          /* T */
+INFER_API void infer_model_release(infer_model *model);                                                         /* T */
+
+/* Facts. Integers: n_params, file_bytes, n_tensors, n_vocab, n_layers, n_embd, n_ff, n_heads, n_kv_heads, head_dim,
+ * n_ctx_train, sliding_window, vocab_only. Numbers: rope_base, norm_epsilon. Strings: architecture, format, name,
+ * tokenizer, kernels. INFER_E_NOTFOUND names the known keys, or says that the file does not tell. All R. */
+INFER_API infer_status infer_model_get_i64(const infer_model *model, const char *key, int64_t *value, infer_error **err);
+INFER_API infer_status infer_model_get_f64(const infer_model *model, const char *key, double *value, infer_error **err);
+INFER_API infer_status infer_model_get_str(const infer_model *model, const char *key, char *buffer, size_t capacity,
+                                           size_t *need, infer_error **err);
+
+/* Metadata of the file, in its order. All R; the strings are borrowed for the life of the model. */
+typedef struct infer_meta_info {
+  size_t struct_size;   /* set by the caller */
+  const char *key;      /* NUL-terminated */
+  const char *type;     /* "u32", "string", "array of f32" */
+  uint64_t count;       /* elements of an array, else 1 */
+} infer_meta_info;
+INFER_API size_t infer_model_meta_count(const infer_model *model);
+INFER_API infer_status infer_model_meta_at(const infer_model *model, size_t index, infer_meta_info *info, infer_error **err);
+/* The value as JSON text: numbers, true/false, strings quoted, arrays whole. Bytes that are not UTF-8 become U+FFFD. */
+INFER_API infer_status infer_model_meta_json(const infer_model *model, const char *key, char *buffer, size_t capacity,
+                                             size_t *need, infer_error **err);
+
+typedef struct infer_tensor_info {
+  size_t struct_size;   /* set by the caller */
+  const char *name;     /* NUL-terminated; borrowed for the life of the model */
+  const char *type;     /* "Q8_0"; static */
+  int32_t n_dims;
+  int32_t file;         /* index of the shard */
+  int64_t dims[4];      /* innermost first: dims[0] is the row length */
+  uint64_t offset;      /* in its file */
+  uint64_t bytes;
+} infer_tensor_info;
+INFER_API size_t infer_model_tensor_count(const infer_model *model);                                            /* R */
+INFER_API infer_status infer_model_tensor_at(const infer_model *model, size_t index, infer_tensor_info *info,
+                                             infer_error **err);                                                /* R */
+
+/* Oddities that did not stop the load. R; borrowed for the life of the model; NULL past the end. */
+INFER_API size_t infer_model_warning_count(const infer_model *model);
+INFER_API const char *infer_model_warning(const infer_model *model, size_t index);
+
+/* Memory by class, in bytes. MAPPED belongs to the page cache or to the host; all others are owned. */
+enum {
+  INFER_MEMORY_WEIGHTS = 0,  /* weights read or expanded into owned memory */
+  INFER_MEMORY_MAPPED = 1,
+  INFER_MEMORY_KV = 2,
+  INFER_MEMORY_SCRATCH = 3,  /* activations, logits */
+  INFER_MEMORY_VOCAB = 4,
+  INFER_MEMORY_OTHER = 5,
+  INFER_MEMORY_OWNED = 100   /* the sum of all but MAPPED */
+};
+INFER_API uint64_t infer_model_memory(const infer_model *model, int32_t memory_class);                          /* R */
+
+/* ---- Tokens --------------------------------------------------------------------------------------------------------
+ * An unknown tokenizer does not stop a load: its error comes from these calls. */
+
+enum {
+  INFER_TOKENIZE_ADD_SPECIAL = 1,    /* BOS and EOS where the vocabulary says so */
+  INFER_TOKENIZE_PARSE_SPECIAL = 2   /* texts of control tokens become them; never for text of users */
+};
+enum {
+  INFER_DETOKENIZE_REMOVE_SPECIAL = 1,   /* drop the leading BOS and trailing EOS that ADD_SPECIAL adds */
+  INFER_DETOKENIZE_RENDER_SPECIAL = 2    /* control tokens as their text instead of as nothing */
+};
+enum {
+  INFER_TOKEN_NORMAL = 1,
+  INFER_TOKEN_UNKNOWN = 2,
+  INFER_TOKEN_CONTROL = 3,
+  INFER_TOKEN_USER_DEFINED = 4,
+  INFER_TOKEN_UNUSED = 5,
+  INFER_TOKEN_BYTE = 6
+};
+
+/* *need is the number of tokens. All R. */
+INFER_API infer_status infer_tokenize(const infer_model *model, const char *text, size_t length, int32_t flags,
+                                      int32_t *tokens, size_t capacity, size_t *need, infer_error **err);
+/* Exact bytes, which need not be UTF-8 and may hold NULs. */
+INFER_API infer_status infer_detokenize(const infer_model *model, const int32_t *tokens, size_t n_tokens, int32_t flags,
+                                        char *buffer, size_t capacity, size_t *need, infer_error **err);
+/* The bytes of one token by itself; borrowed for the life of the model, not NUL-terminated. flags: RENDER_SPECIAL. */
+INFER_API infer_status infer_token_bytes(const infer_model *model, int32_t token, int32_t flags, const char **bytes,
+                                         size_t *length, infer_error **err);
+/* "bos", "eos", "unk", "sep", "pad", "eot", "eom"; INFER_E_NOTFOUND when the model has none. */
+INFER_API infer_status infer_token_special(const infer_model *model, const char *role, int32_t *token, infer_error **err);
+INFER_API infer_status infer_token_type(const infer_model *model, int32_t token, int32_t *type, infer_error **err);
+/* 1 when the token ends a generation. */
+INFER_API infer_status infer_token_is_end(const infer_model *model, int32_t token, int32_t *is_end, infer_error **err);
+
+/* Tokens to text one by one: whole UTF-8 characters only. Text is borrowed until the next call; class W. */
+INFER_API infer_status infer_decoder_create(const infer_model *model, infer_decoder **out, infer_error **err);  /* T */
+INFER_API void infer_decoder_release(infer_decoder *decoder);                                                   /* T */
+INFER_API infer_status infer_decoder_push(infer_decoder *decoder, int32_t token, const char **text, size_t *length,
+                                          infer_error **err);
+/* What is still held back, as U+FFFD; the decoder then starts anew. */
+INFER_API infer_status infer_decoder_flush(infer_decoder *decoder, const char **text, size_t *length, infer_error **err);
+
+/* ---- Session: everything that changes. One thread at a time. ------------------------------------------------------- */
+
+/* All memory is taken here. options (kind SESSION) may be NULL. */
+INFER_API infer_status infer_session_create(infer_model *model, const infer_options *options, infer_session **out,
+                                            infer_error **err);                                                 /* T */
+INFER_API void infer_session_retain(infer_session *session);                                                    /* T */
+INFER_API void infer_session_release(infer_session *session);                                                   /* T */
+/* In force: n_ctx, n_seq, n_batch, n_logits, n_threads. R */
+INFER_API infer_status infer_session_get_i64(const infer_session *session, const char *key, int64_t *value,
+                                             infer_error **err);
+INFER_API uint64_t infer_session_memory(const infer_session *session, int32_t memory_class);                    /* R */
+
+/* Sequences. Sequence 0 is open from the start; n_seq - 1 more can be opened. All W. */
+INFER_API infer_status infer_seq_open(infer_session *session, int32_t *seq, infer_error **err);
+INFER_API infer_status infer_seq_close(infer_session *session, int32_t seq, infer_error **err);
+INFER_API infer_status infer_seq_clear(infer_session *session, int32_t seq, infer_error **err);   /* forgets its tokens */
+/* Tokens held, and how many more fit (room may be NULL). */
+INFER_API infer_status infer_seq_length(infer_session *session, int32_t seq, int64_t *length, int64_t *room,
+                                        infer_error **err);
+
+enum { INFER_LOGITS_NONE = 0, INFER_LOGITS_LAST = 1, INFER_LOGITS_ALL = 2 };
+
+/* Appends tokens to a sequence, in batches of n_batch. All or nothing: on failure, INFER_E_CANCELLED included, the
+ * sequence holds what it held before. INFER_E_CONTEXT_FULL says how many tokens were to be fed and how many fit.
+ * want: of which positions logits are kept (ALL: at most n_logits tokens). cancel may be NULL. W */
+INFER_API infer_status infer_feed(infer_session *session, int32_t seq, const int32_t *tokens, size_t n_tokens, int32_t want,
+                                  const infer_cancel *cancel, infer_error **err);
+/* One token for each of n different sequences in one pass; logits row i is of seqs[i]. All or nothing. n <= n_batch,
+ * n <= n_logits. W */
+INFER_API infer_status infer_step(infer_session *session, const int32_t *seqs, const int32_t *tokens, size_t n,
+                                  const infer_cancel *cancel, infer_error **err);
+/* Row i of the last feed or step, in the order of its tokens; n_vocab floats, borrowed until the next feed or step. */
+INFER_API infer_status infer_logits(const infer_session *session, size_t row, const float **logits, size_t *n_vocab,
+                                    infer_error **err);                                                         /* R */
+
+/* ---- Sampler ------------------------------------------------------------------------------------------------------- */
+
+/* options (kind SAMPLER or GENERATE) may be NULL. */
+INFER_API infer_status infer_sampler_create(const infer_model *model, const infer_options *options, infer_sampler **out,
+                                            infer_error **err);                                                 /* T */
+INFER_API void infer_sampler_release(infer_sampler *sampler);                                                   /* T */
+/* Chooses a token from row `row`; logprob (may be NULL) is the natural logarithm of the model's own probability. Does
+ * not feed it. W on the sampler, R on the session. */
+INFER_API infer_status infer_sample(const infer_session *session, infer_sampler *sampler, size_t row, int32_t *token,
+                                    float *logprob, infer_error **err);
+/* Counts a token (of the prompt, or chosen) for the penalties. W */
+INFER_API infer_status infer_sampler_accept(infer_sampler *sampler, int32_t token, infer_error **err);
+/* Forgets accepted tokens and starts the generator again from its seed. W */
+INFER_API infer_status infer_sampler_reset(infer_sampler *sampler, infer_error **err);
+/* The seed in use, also when it was drawn from the system. R */
+INFER_API infer_status infer_sampler_seed(const infer_sampler *sampler, uint64_t *seed, infer_error **err);
+/* The chain in words. R */
+INFER_API infer_status infer_sampler_describe(const infer_sampler *sampler, char *buffer, size_t capacity, size_t *need,
+                                              infer_error **err);
+
+/* ---- Generation stream: pull events until INFER_DONE ----------------------------------------------------------------- */
+
+enum {
+  INFER_EVENT_PROMPT = 1,   /* a batch of the prompt was fed: prompt_done of prompt_total */
+  INFER_EVENT_TOKEN = 2,    /* a token was chosen; its text may be empty while a character or stop string is undecided */
+  INFER_EVENT_END = 3       /* the last event: remaining text and the finish reason */
+};
+enum {
+  INFER_FINISH_NONE = 0,
+  INFER_FINISH_EOG = 1,       /* an end-of-generation token */
+  INFER_FINISH_STOP = 2,      /* a stop string */
+  INFER_FINISH_LENGTH = 3,    /* max_tokens */
+  INFER_FINISH_CONTEXT = 4,   /* the context is full */
+  INFER_FINISH_CANCELLED = 5
+};
+
+/* Continues sequence `seq` with a prompt. options (kind GENERATE) and cancel may be NULL; the stream keeps references.
+ * A prompt that does not fit is INFER_E_CONTEXT_FULL, before anything is computed. No work is done here: each
+ * infer_stream_next does one batch of the prompt or one token, on the caller's thread. W on the session, which must not
+ * be used for seq otherwise while the stream lives. */
+INFER_API infer_status infer_stream_start(infer_session *session, int32_t seq, const int32_t *tokens, size_t n_tokens,
+                                          const infer_options *options, infer_cancel *cancel, infer_stream **out,
+                                          infer_error **err);
+/* The same with text, tokenised with ADD_SPECIAL where the sequence is empty (and PARSE_SPECIAL by option). */
+INFER_API infer_status infer_stream_start_text(infer_session *session, int32_t seq, const char *text, size_t length,
+                                               const infer_options *options, infer_cancel *cancel, infer_stream **out,
+                                               infer_error **err);
+/* INFER_OK with an event, borrowed until the next call; after the END event INFER_DONE with NULL. A cancel gives an END
+ * event with INFER_FINISH_CANCELLED; whole batches and tokens fed before it are kept. W */
+INFER_API infer_status infer_stream_next(infer_stream *stream, const infer_event **event, infer_error **err);
+INFER_API void infer_stream_release(infer_stream *stream);                                                      /* T */
+
+/* Accessors of events never fail; what an event does not have is 0, -1 or "". R */
+INFER_API int32_t infer_event_kind(const infer_event *event);
+INFER_API const char *infer_event_text(const infer_event *event, size_t *length);   /* whole characters; NUL-terminated */
+INFER_API int32_t infer_event_token(const infer_event *event);
+INFER_API double infer_event_logprob(const infer_event *event);
+INFER_API size_t infer_event_top_count(const infer_event *event);                   /* of option logprobs */
+INFER_API int32_t infer_event_top_token(const infer_event *event, size_t index);
+INFER_API double infer_event_top_logprob(const infer_event *event, size_t index);
+INFER_API int32_t infer_event_finish_reason(const infer_event *event);
+INFER_API const char *infer_event_stop_string(const infer_event *event);            /* the one that was found */
+INFER_API int64_t infer_event_prompt_done(const infer_event *event);
+INFER_API int64_t infer_event_prompt_total(const infer_event *event);
+
+/* Integers: prompt_tokens, generated_tokens, position (tokens the sequence holds), seed (bit pattern). Numbers:
+ * prompt_seconds, decode_seconds, first_token_seconds, prompt_tokens_per_second, decode_tokens_per_second. R */
+INFER_API infer_status infer_stream_get_i64(const infer_stream *stream, const char *key, int64_t *value, infer_error **err);
+INFER_API infer_status infer_stream_get_f64(const infer_stream *stream, const char *key, double *value, infer_error **err);
+
+/* The simple way: prompt text in, pieces of text out, until the end. fn gets whole characters (NUL-terminated) and
+ * returns 0 to go on; anything else stops with INFER_E_CALLBACK. finish_reason may be NULL. W on the session. */
+typedef int32_t (*infer_text_fn)(void *user, const char *text, size_t length);
+INFER_API infer_status infer_generate(infer_session *session, int32_t seq, const char *prompt, size_t length,
+                                      const infer_options *options, infer_cancel *cancel, infer_text_fn fn, void *user,
+                                      int32_t *finish_reason, infer_error **err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* LIBINFER_H */

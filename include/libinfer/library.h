@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+// Library: all registries in one value. Copy the built-in one to extend it; nothing global changes.
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "libinfer/architecture.h"
+#include "libinfer/format.h"
+#include "libinfer/kernels.h"
+#include "libinfer/kv_cache.h"
+#include "libinfer/registry.h"
+#include "libinfer/sampler.h"
+#include "libinfer/tokenizer.h"
+
+namespace infer {
+
+bool answers_to(const Architecture& architecture, std::string_view name);
+std::string names_of(const Architecture& architecture);
+
+struct Library {
+  Registry<FormatParser> formats;
+  Registry<Architecture> architectures;
+  Registry<TokenizerKind> tokenizers;
+  Registry<SamplerKind> samplers;
+  Registry<KvKind> kv_kinds;
+  Registry<KernelTable> kernels;                    ///< best first
+  std::span<const QuantFormat* const> quants;
+
+  /// Null when the type cannot be run.
+  const QuantFormat* quant(DType type) const noexcept;
+
+  /// What libinfer brings along.
+  static std::shared_ptr<const Library> builtin();
+};
+
+}  // namespace infer

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+// Model: bytes, descriptor, bound decoder and tokenizer. Immutable: many sessions on many threads share one.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "libinfer/architecture.h"
+#include "libinfer/library.h"
+#include "libinfer/model_descriptor.h"
+#include "libinfer/source.h"
+#include "libinfer/status.h"
+#include "libinfer/tokenizer.h"
+#include "libinfer/weights.h"
+#include "libinfer/workspace.h"
+
+namespace infer {
+
+struct ModelOptions {
+  bool use_mmap = true;
+  bool vocab_only = false;        ///< no weights are bound; tokenising works, sessions do not
+  std::string architecture;       ///< instead of what the file says; empty: the file's
+  Logger log{};
+  Progress progress{};
+  const CancelFlag* cancel = nullptr;
+};
+
+class Model {
+ public:
+  /// open -> sniff -> parse -> choose the architecture -> configure -> bind -> tokenizer.
+  static Result<std::shared_ptr<const Model>> load(std::shared_ptr<const Library> library, const Source& source,
+                                                   const ModelOptions& options);
+
+  const Library& library() const noexcept { return *library_; }
+  const ModelDescriptor& descriptor() const noexcept { return descriptor_; }
+  /// Null when only the vocabulary was loaded.
+  const Decoder* decoder() const noexcept { return decoder_ ? &*decoder_ : nullptr; }
+  const KernelTable& kernels() const noexcept { return *kernels_; }
+  /// The tokenizer, or why there is none: an unknown one does not stop a load.
+  Result<const Tokenizer*> tokenizer() const;
+  /// Ids a token may have: rows of the embedding, or entries of the vocabulary when that is all there is.
+  std::int64_t n_vocab() const noexcept;
+  MemoryUse memory() const noexcept;
+
+  Model(const Model&) = delete;
+  Model& operator=(const Model&) = delete;
+
+ private:
+  explicit Model(std::shared_ptr<const Library> library) : library_(std::move(library)) {}
+  Status open_files(const Source& source, const ModelOptions& options, std::vector<MappedFile>& files);
+  Status bind(const ModelOptions& options);
+  void make_tokenizer();
+
+  std::shared_ptr<const Library> library_;
+  ModelDescriptor descriptor_;
+  std::optional<WeightStore> weights_;
+  std::optional<Decoder> decoder_;
+  const KernelTable* kernels_ = nullptr;
+  std::unique_ptr<Tokenizer> tokenizer_;
+  Status tokenizer_status_;
+};
+
+}  // namespace infer

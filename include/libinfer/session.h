@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+// Session: everything that changes while a model runs. Sequences over one KV cache, activations, logits, threads; all
+// memory is planned and taken at creation. One thread at a time. Tested by tests/runtime/session_test.cpp.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "libinfer/activations.h"
+#include "libinfer/architecture.h"
+#include "libinfer/hooks.h"
+#include "libinfer/kv_cache.h"
+#include "libinfer/model.h"
+#include "libinfer/status.h"
+#include "libinfer/thread_pool.h"
+#include "libinfer/workspace.h"
+
+namespace infer {
+
+struct SessionOptions {
+  std::int64_t n_ctx = 0;         ///< positions per sequence; 0: the model's, at most kDefaultContext
+  std::int64_t n_seq = 1;
+  std::int64_t n_batch = 128;     ///< tokens in one forward pass
+  std::int64_t n_logits = 0;      ///< rows of logits kept; 0: n_seq
+  std::int64_t n_threads = 0;     ///< 0: all cores that the process may use
+  std::string kv_type = "f16";
+};
+
+inline constexpr std::int64_t kDefaultContext = 4096;
+
+/// Limits of the options, also shown by the C ABI.
+inline constexpr std::int64_t kMaxContext = std::int64_t{1} << 24;
+inline constexpr std::int64_t kMaxSequences = 4096;
+inline constexpr std::int64_t kMaxBatch = 65536;
+
+enum class WantLogits : std::int32_t { none = 0, last = 1, all = 2 };
+
+class Session {
+ public:
+  /// Errors: range, kv_type, state (a vocabulary-only model), nomem, limit.
+  static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Model> model, const SessionOptions& options);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  const Model& model() const noexcept { return *model_; }
+  const std::shared_ptr<const Model>& shared_model() const noexcept { return model_; }
+  /// What is in force: no zeros are left.
+  const SessionOptions& options() const noexcept { return options_; }
+  const MemoryUse& memory() const noexcept { return workspace_.use(); }
+
+  Result<SequenceId> open();
+  Status close(SequenceId seq);
+  Status clear(SequenceId seq);
+  Status check(SequenceId seq) const;                        ///< Code::sequence when it is not open
+  std::int64_t length(SequenceId seq) const noexcept { return kv_.length(seq); }
+  std::int64_t room(SequenceId seq) const noexcept { return kv_.context() - kv_.length(seq); }
+
+  /// Appends tokens in batches of n_batch. All or nothing: on failure (cancelled included) the sequence is as before.
+  /// Errors: sequence, token, context_full (needed and available), range (more logits than n_logits), cancelled.
+  Status feed(SequenceId seq, std::span<const Token> tokens, WantLogits want, const CancelFlag* cancel);
+
+  /// One token for each of some different sequences, in one pass; logits row i belongs to seqs[i]. All or nothing.
+  Status step(std::span<const SequenceId> seqs, std::span<const Token> tokens, const CancelFlag* cancel);
+
+  /// Row i of the last feed or step. Errors: state (none kept), range.
+  Result<std::span<const float>> logits(std::size_t row) const;
+
+ private:
+  explicit Session(std::shared_ptr<const Model> model) : model_(std::move(model)) {}
+  void lay_out(Workspace& workspace) noexcept;
+  Status check_tokens(std::span<const Token> tokens) const;
+  bool forward(std::size_t n_rows, const CancelFlag* cancel) noexcept;
+
+  std::shared_ptr<const Model> model_;
+  SessionOptions options_;
+  const KvKind* kv_kind_ = nullptr;
+  std::unique_ptr<ThreadPool> pool_;
+  Workspace workspace_;                  ///< owns what kv_, act_ and rows_ point into
+  KvCache kv_;
+  Activations act_;
+  std::span<StepRow> rows_;              ///< (n_batch)
+  std::int64_t n_logits_held_ = 0;
+};
+
+}  // namespace infer

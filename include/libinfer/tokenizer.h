@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+// Tokenizer: text to token ids and back, immutable after construction and shared by threads. Kinds are registered in
+// tokenizers/tokenizers.cpp, one file each.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "libinfer/model_descriptor.h"
+#include "libinfer/status.h"
+
+namespace infer {
+
+using Token = std::int32_t;
+inline constexpr Token kNoToken = -1;
+
+struct EncodeOptions {
+  bool add_special = true;     ///< add BOS and EOS where the vocabulary says so
+  bool parse_special = false;  ///< recognise the texts of control tokens; off, so that user text never becomes one
+};
+
+struct DecodeOptions {
+  bool remove_special = false;   ///< drop a leading BOS and a trailing EOS that encode() would have added
+  bool unparse_special = false;  ///< render control and unknown tokens as their text instead of as nothing
+};
+
+/// Ids of the tokens with a role, or kNoToken.
+struct SpecialTokens {
+  Token bos = kNoToken, eos = kNoToken, unk = kNoToken, sep = kNoToken, pad = kNoToken, eot = kNoToken, eom = kNoToken;
+  bool add_bos = false, add_eos = false;
+};
+
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+
+  virtual std::int32_t size() const noexcept = 0;
+  virtual const SpecialTokens& special() const noexcept = 0;
+  /// The entry as the vocabulary has it ("▁the", "<0x0A>").
+  virtual std::string_view text(Token token) const noexcept = 0;
+  virtual TokenType type(Token token) const noexcept = 0;
+  virtual float score(Token token) const noexcept = 0;
+  /// Whether the token ends a generation (EOS, EOT, EOM).
+  virtual bool ends_generation(Token token) const noexcept = 0;
+
+  /// Bytes that are not UTF-8 are encoded as they are (byte tokens). Appends nothing on failure.
+  /// Errors: limit (text longer than 2^31 - 1 bytes).
+  virtual Result<std::vector<Token>> encode(std::string_view text, const EncodeOptions& options) const = 0;
+
+  /// The token's own bytes; control and unknown tokens are empty unless unparse_special. The token must be < size().
+  /// The view is borrowed from the tokenizer.
+  virtual std::string_view piece(Token token, bool unparse_special) const noexcept = 0;
+
+  /// Exact bytes of the whole sequence. Errors: token (an id outside the vocabulary, with its index).
+  virtual Result<std::string> decode(std::span<const Token> tokens, const DecodeOptions& options) const = 0;
+
+  /// Whether the first piece of a text loses one leading space when it is decoded (the inverse of the space prefix).
+  virtual bool strips_leading_space() const noexcept = 0;
+
+  /// Bytes of memory it holds beside the TokenizerSpec.
+  virtual std::uint64_t memory() const noexcept = 0;
+};
+
+struct TokenizerKind {
+  std::string_view name;   ///< tokenizer.ggml.model
+  /// `spec` must outlive the tokenizer (it is the model descriptor's). Errors: vocab, pretokenizer.
+  Result<std::unique_ptr<Tokenizer>> (*make)(const TokenizerSpec& spec);
+};
+
+}  // namespace infer

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+// Hyper-parameters with their limits. Messages name the key as GGUF writes it, the value and the limit; the bounds are
+// far above any model that exists, low enough that no product of them overflows.
+#include "models/config.h"
+
+#include <cmath>
+#include <limits>
+
+#include <fmt/format.h>
+
+namespace infer {
+namespace {
+
+constexpr std::int64_t kMaxLayers = 1024;
+constexpr std::int64_t kMaxWidth = std::int64_t{1} << 20;
+constexpr std::int64_t kMaxHeads = 8192;
+constexpr std::int64_t kMaxHeadDim = 8192;
+constexpr std::int64_t kMaxVocab = std::int64_t{1} << 24;
+constexpr std::int64_t kMaxTrainContext = std::int64_t{1} << 30;
+
+/// Reads checked numbers and remembers the first complaint.
+class Reader {
+ public:
+  explicit Reader(const ModelDescriptor& model) : prefix_(model.architecture.empty() ? "*" : model.architecture) {}
+
+  std::int64_t integer(const char* key, std::optional<std::int64_t> value, std::int64_t min, std::int64_t max) {
+    if (!value) {
+      complain(key, Code::metadata, "is missing");
+      return min;
+    }
+    return integer_or(key, value, min, min, max);
+  }
+
+  std::int64_t integer_or(const char* key, std::optional<std::int64_t> value, std::int64_t fallback, std::int64_t min,
+                          std::int64_t max) {
+    if (!value) return fallback;
+    if (*value < min || *value > max) {
+      // Too large to be true is a limit of ours; too small is a defect of the file.
+      complain(key, *value > max ? Code::limit : Code::metadata, fmt::format("= {} is outside {}..{}", *value, min, max));
+      return min;
+    }
+    return *value;
+  }
+
+  /// One value for all layers; a list with one value per layer is taken when all are the same.
+  std::optional<std::int64_t> same_for_all(const char* key, const std::vector<std::int64_t>& values, std::int64_t n_layers) {
+    if (values.empty()) return std::nullopt;
+    if (values.size() != 1 && values.size() != static_cast<std::size_t>(n_layers)) {
+      complain(key, Code::metadata, fmt::format("has {} values for {} layers", values.size(), n_layers));
+    }
+    for (std::int64_t v : values) {
+      if (v != values[0]) complain(key, Code::unsupported, fmt::format("differs between layers ({} and {})", values[0], v));
+    }
+    return values[0];
+  }
+
+  double number_or(const char* key, std::optional<double> value, double fallback, double min, double max) {
+    if (!value) return fallback;
+    if (!(*value >= min && *value <= max)) {   // also refuses NaN
+      complain(key, Code::metadata, fmt::format("= {} is outside {}..{}", *value, min, max));
+      return fallback;
+    }
+    return *value;
+  }
+
+  void complain(const char* key, Code code, std::string what) {
+    if (!first_.ok()) return;
+    const std::string name = prefix_ + "." + key;
+    first_ = Status::error(code, fmt::format("metadata '{}' {}", name, what)).about(name);
+  }
+
+  Status take() { return std::move(first_); }
+
+ private:
+  std::string prefix_;
+  Status first_;
+};
+
+RopeConfig read_rope(Reader& r, const Hyper& h, const DecoderConfig& c) {
+  RopeConfig rope;
+  rope.n_rot = r.integer_or("rope.dimension_count", h.rope_dimensions, c.key_dim, 2, kMaxHeadDim);
+  if (rope.n_rot > c.key_dim) {
+    r.complain("rope.dimension_count", Code::metadata,
+               fmt::format("= {} is more than the key length {}", rope.n_rot, c.key_dim));
+  } else if (rope.n_rot % 2 != 0) {
+    r.complain("rope.dimension_count", Code::metadata, fmt::format("= {} is odd; rotation works on pairs", rope.n_rot));
+  }
+  rope.base = r.number_or("rope.freq_base", h.rope_base, 10000.0, 1.0, 1e15);
+  rope.factor = r.number_or("rope.scaling.factor", h.rope_factor, 1.0, 1e-6, 1e6);
+  rope.attn_factor = r.number_or("rope.scaling.attn_factor", h.rope_attn_factor, 1.0, 1e-6, 1e6);
+  rope.beta_fast = r.number_or("rope.scaling.yarn_beta_fast", h.yarn_beta_fast, 32.0, 1e-6, 1e6);
+  rope.beta_slow = r.number_or("rope.scaling.yarn_beta_slow", h.yarn_beta_slow, 1.0, 1e-6, 1e6);
+  rope.original_context =
+      r.integer_or("rope.scaling.original_context_length", h.rope_original_context, c.context_length, 1, kMaxTrainContext);
+
+  const std::string kind = h.rope_scaling.value_or(h.rope_factor ? "linear" : "none");
+  if (kind == "linear") {
+    rope.scaling = RopeScaling::linear;
+  } else if (kind == "yarn") {
+    rope.scaling = RopeScaling::yarn;
+  } else if (kind != "none") {
+    r.complain("rope.scaling.type", Code::unsupported, fmt::format("= '{}' is not known; known: none, linear, yarn", kind));
+  }
+  return rope;
+}
+
+}  // namespace
+
+Result<DecoderConfig> read_decoder_config(const ModelDescriptor& model) {
+  const Hyper& h = model.hyper;
+  Reader r(model);
+  DecoderConfig c;
+  c.n_layers = r.integer("block_count", h.n_layers, 1, kMaxLayers);
+  c.n_embd = r.integer("embedding_length", h.embedding_length, 1, kMaxWidth);
+  c.n_ff = r.integer("feed_forward_length", r.same_for_all("feed_forward_length", h.feed_forward_length, c.n_layers), 1,
+                     kMaxWidth);
+  c.n_heads = r.integer("attention.head_count", r.same_for_all("attention.head_count", h.n_heads, c.n_layers), 1, kMaxHeads);
+  c.n_kv_heads = r.integer_or("attention.head_count_kv",
+                              r.same_for_all("attention.head_count_kv", h.n_kv_heads, c.n_layers), c.n_heads, 1, kMaxHeads);
+  if (c.n_heads % c.n_kv_heads != 0) {
+    r.complain("attention.head_count_kv", Code::metadata,
+               fmt::format("= {} does not divide the head count {}", c.n_kv_heads, c.n_heads));
+  }
+  if ((!h.key_length || !h.value_length) && c.n_embd % c.n_heads != 0) {
+    r.complain("embedding_length", Code::metadata,
+               fmt::format("= {} is not a multiple of the head count {}, and no attention.key_length and value_length are given",
+                           c.n_embd, c.n_heads));
+  }
+  const std::int64_t head_dim = std::max<std::int64_t>(1, c.n_embd / c.n_heads);
+  c.key_dim = r.integer_or("attention.key_length", h.key_length, head_dim, 2, kMaxHeadDim);
+  c.value_dim = r.integer_or("attention.value_length", h.value_length, head_dim, 1, kMaxHeadDim);
+  if (c.key_dim % 2 != 0) {
+    r.complain("attention.key_length", Code::metadata, fmt::format("= {} is odd; rotation works on pairs", c.key_dim));
+  }
+  c.context_length = r.integer_or("context_length", h.context_length, 2048, 1, kMaxTrainContext);
+  c.sliding_window = r.integer_or("attention.sliding_window", h.sliding_window, 0, 0, kMaxTrainContext);
+  c.norm_eps = static_cast<float>(r.number_or("attention.layer_norm_rms_epsilon", h.rms_epsilon, 1e-5, 0.0, 1.0));
+  c.attention_scale = 1.0f / std::sqrt(static_cast<float>(c.key_dim));
+  c.rope = read_rope(r, h, c);
+  if (const TensorMeta* embedding = model.find_tensor("token_embd.weight")) {
+    c.n_vocab = r.integer("vocab_size", embedding->shape.rows(), 1, kMaxVocab);
+  }
+  INFER_TRY(r.take());
+  return c;
+}
+
+}  // namespace infer

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+// The skeleton of every decoder: embed, layers, final norm, head. Prompt and decode are the same call with many rows or
+// one. Nothing is allocated and nothing can fail; a cancel is seen between layers. Tested by tests/models/llama_test.cpp.
+#include "libinfer/architecture.h"
+#include "models/blocks/blocks.h"
+
+namespace infer {
+
+bool decoder_forward(const Decoder& decoder, Step& step) noexcept {
+  embed(step, decoder.embedding, step.act.x);
+  rope_angles(step);
+  for (std::size_t i = 0; i < decoder.layers.size(); ++i) {
+    if (is_cancelled(step.cancel)) return false;
+    decoder.architecture->layer(step, decoder.layers[i], static_cast<std::int64_t>(i));
+  }
+
+  // Only rows whose logits are wanted go through the head; they are gathered at the top of h, in logits order.
+  std::int64_t n_wanted = 0;
+  for (std::size_t i = 0; i < step.rows.size(); ++i) {
+    if (step.rows[i].logits_row < 0) continue;
+    const MatF32 from = {step.act.x.row(static_cast<std::int64_t>(i)), 1, step.act.x.cols, step.act.x.stride};
+    const MatF32 to = {step.act.h.row(n_wanted), 1, step.act.h.cols, step.act.h.stride};
+    rms_norm(step, decoder.output_norm, from, to);
+    ++n_wanted;
+  }
+  if (n_wanted == 0) return true;
+  if (is_cancelled(step.cancel)) return false;
+  std::int64_t first_row = step.act.logits.rows;
+  for (const StepRow& r : step.rows) {
+    if (r.logits_row >= 0 && r.logits_row < first_row) first_row = r.logits_row;
+  }
+  const MatF32 logits = {step.act.logits.row(first_row), n_wanted, step.act.logits.cols, step.act.logits.stride};
+  linear(step, decoder.output, step.act.h.first_rows(n_wanted), logits);
+  return true;
+}
+
+}  // namespace infer

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+// LLaMA (arXiv:2302.13971, 2307.09288, 2407.21783) and what carries its name in GGUF: Mistral 7B (arXiv:2310.06825,
+// with a sliding window where the metadata has one), many fine-tunes, and models with attention biases.
+// Pre-norm transformer: RMSNorm, rotary positions on interleaved pairs (the converter permutes q and k for them),
+// grouped-query attention, SwiGLU. Tested by tests/models/llama_test.cpp.
+#include <fmt/format.h>
+
+#include "models/architectures.h"
+#include "models/binder.h"
+#include "models/blocks/blocks.h"
+#include "models/config.h"
+
+namespace infer {
+namespace {
+
+constexpr std::string_view kNames[] = {"llama"};
+
+bool recognises(const ModelDescriptor& model) noexcept {
+  const auto has = [&](std::string_view name) { return model.find_tensor(name) != nullptr; };
+  return has("token_embd.weight") && has("blk.0.attn_q.weight") && has("blk.0.ffn_gate.weight") &&
+         has("blk.0.attn_norm.weight") && has("blk.0.ffn_norm.weight") &&
+         !has("blk.0.attn_q_norm.weight") && !has("blk.0.post_attention_norm.weight");
+}
+
+Result<DecoderConfig> configure(const ModelDescriptor& model) {
+  INFER_ASSIGN(DecoderConfig config, read_decoder_config(model));
+  if (model.hyper.n_experts.value_or(0) != 0) {
+    return Status::error(Code::unsupported, fmt::format("a model with {} experts cannot be run yet; dense models can",
+                                                        *model.hyper.n_experts))
+        .about("llama.expert_count");
+  }
+  config.rope.style = RopeStyle::interleaved;
+  return config;
+}
+
+void bind(Binder& b, Decoder& d) {
+  const DecoderConfig& c = d.config;
+  b.linear(d.embedding, "token_embd", c.n_vocab, c.n_embd);
+  for (std::size_t i = 0; i < d.layers.size(); ++i) {
+    Layer& l = d.layers[i];
+    const auto name = [i](std::string_view part) { return fmt::format("blk.{}.{}", i, part); };
+    b.norm(l.attn_norm, name("attn_norm"), c.n_embd, c.norm_eps);
+    b.linear(l.attn.q, name("attn_q"), c.n_heads * c.key_dim, c.n_embd);
+    b.linear(l.attn.k, name("attn_k"), c.n_kv_heads * c.key_dim, c.n_embd);
+    b.linear(l.attn.v, name("attn_v"), c.n_kv_heads * c.value_dim, c.n_embd);
+    b.linear(l.attn.output, name("attn_output"), c.n_embd, c.n_heads * c.value_dim);
+    b.norm(l.ffn_norm, name("ffn_norm"), c.n_embd, c.norm_eps);
+    b.linear(l.ffn.gate, name("ffn_gate"), c.n_ff, c.n_embd);
+    b.linear(l.ffn.up, name("ffn_up"), c.n_ff, c.n_embd);
+    b.linear(l.ffn.down, name("ffn_down"), c.n_embd, c.n_ff);
+  }
+  b.norm(d.output_norm, "output_norm", c.n_embd, c.norm_eps);
+  if (!b.optional_linear(d.output, "output", c.n_vocab, c.n_embd)) d.output = d.embedding;
+  b.optional_divisors(d.rope_factors, "rope_freqs.weight", c.rope.n_rot / 2);
+}
+
+/// x += attention(norm(x)); x += ffn(norm(x)).
+void layer(Step& s, const Layer& l, std::int64_t index) noexcept {
+  const std::int64_t n = static_cast<std::int64_t>(s.rows.size());
+  const MatF32 x = s.act.x.first_rows(n), h = s.act.h.first_rows(n);
+  rms_norm(s, l.attn_norm, x, h);
+  attention(s, l.attn, index, h, h);
+  add(s, x, h);
+  rms_norm(s, l.ffn_norm, x, h);
+  gated_ffn(s, l.ffn, h, h);
+  add(s, x, h);
+}
+
+}  // namespace
+
+constinit const Architecture architecture_llama{
+    .names = kNames, .recognises = recognises, .configure = configure, .bind = bind, .layer = layer};
+
+}  // namespace infer

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+// F32: weights as they are. Tested by tests/ops/quant_test.cpp.
+#include <cstring>
+
+#include "ops/quant/quants.h"
+
+namespace infer {
+namespace {
+
+void decode(const std::byte* src, float* dst, std::int64_t n) noexcept {
+  std::memcpy(dst, src, static_cast<std::size_t>(n) * sizeof(float));
+}
+
+void encode(const float* src, std::byte* dst, std::int64_t n) noexcept {
+  std::memcpy(dst, src, static_cast<std::size_t>(n) * sizeof(float));
+}
+
+}  // namespace
+
+constinit const QuantFormat quant_f32{.dtype = DType::f32, .decode = decode, .encode = encode};
+
+}  // namespace infer

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+// Q8_0: 32 weights in 34 bytes, 8.5 bits per weight.
+//
+//   | d: half | q[0] q[1] ... q[31]: int8 |        w[i] = d * q[i]
+//
+// Encoding: d = max |w| / 127, q = round(w / d). Tested by tests/ops/quant_test.cpp.
+#include <cmath>
+#include <cstring>
+
+#include "ops/quant/blocks.h"
+#include "ops/quant/half.h"
+#include "ops/quant/quants.h"
+
+namespace infer {
+namespace {
+
+void decode(const std::byte* src, float* dst, std::int64_t n) noexcept {
+  for (std::int64_t first = 0; first < n; first += 32, src += sizeof(BlockQ8_0)) {
+    BlockQ8_0 b;
+    std::memcpy(&b, src, sizeof b);
+    const float d = half_to_float(b.d);
+    for (int i = 0; i < 32; ++i) dst[first + i] = d * static_cast<float>(b.q[i]);
+  }
+}
+
+void encode(const float* src, std::byte* dst, std::int64_t n) noexcept {
+  for (std::int64_t first = 0; first < n; first += 32, dst += sizeof(BlockQ8_0)) {
+    float largest = 0.0f;
+    for (int i = 0; i < 32; ++i) largest = std::fmax(largest, std::fabs(src[first + i]));
+    const float d = largest / 127.0f;
+    const float inverse = d > 0.0f ? 1.0f / d : 0.0f;
+    BlockQ8_0 b;
+    b.d = float_to_half(d);
+    for (int i = 0; i < 32; ++i) {
+      b.q[i] = static_cast<std::int8_t>(std::fmin(127.0f, std::fmax(-127.0f, std::round(src[first + i] * inverse))));
+    }
+    std::memcpy(dst, &b, sizeof b);
+  }
+}
+
+}  // namespace
+
+constinit const QuantFormat quant_q8_0{.dtype = DType::q8_0, .decode = decode, .encode = encode};
+
+}  // namespace infer

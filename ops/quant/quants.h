@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+// The element types that the library can run, one per file of this folder. A type listed in quants.cpp works everywhere:
+// the scalar matmul decodes any of them (ops/scalar.cpp).
+#pragma once
+
+#include <span>
+
+#include "libinfer/kernels.h"
+
+namespace infer {
+
+extern constinit const QuantFormat quant_f32, quant_f16, quant_bf16, quant_q8_0, quant_q4_0;
+
+std::span<const QuantFormat* const> builtin_quants() noexcept;
+
+}  // namespace infer

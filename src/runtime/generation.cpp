@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+// The loop of a generation, turned inside out: each next() does one piece of work and reports it. A token is chosen in
+// the same call that computed its logits, so streams over several sequences of one session may be pulled in turn.
+// Tested by tests/runtime/generation_test.cpp.
+#include "libinfer/generation.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include <fmt/format.h>
+
+namespace infer {
+namespace {
+
+double now() noexcept {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+Generation::Generation(Session& session, SequenceId seq, const Tokenizer& tokenizer, SamplerChain chain,
+                       const GenerationOptions& options, const CancelFlag* cancel)
+    : session_(session),
+      seq_(seq),
+      tokenizer_(tokenizer),
+      chain_(std::move(chain)),
+      text_(options.stop),
+      options_(options),
+      cancel_(cancel) {}
+
+Result<std::unique_ptr<Generation>> Generation::start(Session& session, SequenceId seq, std::span<const Token> prompt,
+                                                      const GenerationOptions& options, const CancelFlag* cancel) {
+  INFER_TRY(session.check(seq));
+  INFER_ASSIGN(const Tokenizer* const tokenizer, session.model().tokenizer());
+  if (prompt.empty()) {
+    return Status::error(Code::argument, "the prompt has no tokens and the model adds none; give it some text to continue");
+  }
+  for (const std::string& s : options.stop) {
+    if (s.empty()) return Status::error(Code::argument, "a stop string is empty").about("stop");
+  }
+  if (options.max_tokens < 0) {
+    return Status::error(Code::range, fmt::format("max_tokens = {} is below 0 (0: until the context is full)",
+                                                  options.max_tokens)).about("max_tokens");
+  }
+  if (options.logprobs < 0 || options.logprobs > kMaxLogprobs) {
+    return Status::error(Code::range, fmt::format("logprobs = {} is outside 0..{}", options.logprobs, kMaxLogprobs))
+        .about("logprobs");
+  }
+  const std::int64_t n = static_cast<std::int64_t>(prompt.size());
+  if (n > session.room(seq)) {
+    return Status::error(Code::context_full,
+                         fmt::format("the prompt needs {} positions, {} of {} are free; shorten it or create the session "
+                                     "with a larger n_ctx",
+                                     n, session.room(seq), session.length(seq) + session.room(seq)));
+  }
+  for (std::size_t i = 0; i < prompt.size(); ++i) {
+    if (prompt[i] >= 0 && prompt[i] < session.model().n_vocab()) continue;
+    return Status::error(Code::token, fmt::format("token {} at index {} of the prompt is outside the vocabulary 0..{}",
+                                                  prompt[i], i, session.model().n_vocab() - 1));
+  }
+
+  // Rows of the embedding beyond the vocabulary are padding: they have no text and are never chosen.
+  const std::int32_t n_vocab = static_cast<std::int32_t>(std::min<std::int64_t>(session.model().n_vocab(), tokenizer->size()));
+  INFER_ASSIGN(SamplerChain chain, SamplerChain::create(options.sampler, session.model().library().samplers.all(), n_vocab));
+  std::unique_ptr<Generation> g(new Generation(session, seq, *tokenizer, std::move(chain), options, cancel));
+  g->prompt_.assign(prompt.begin(), prompt.end());
+  g->top_.resize(static_cast<std::size_t>(std::min<std::int64_t>(options.logprobs, n_vocab)));
+  g->stats_.prompt_tokens = n;
+  if (session.length(seq) == 0 && tokenizer->strips_leading_space()) {
+    g->strip_space_ = std::all_of(prompt.begin(), prompt.end(), [&](Token t) {
+      return t >= tokenizer->size() || tokenizer->piece(t, false).empty();
+    });
+  }
+  for (Token t : prompt) g->chain_.accept(t);
+  return g;
+}
+
+Result<const GenerationEvent*> Generation::next() {
+  if (ended_) return static_cast<const GenerationEvent*>(nullptr);
+  if (started_ < 0.0) started_ = now();
+  event_ = {};
+  const GenerationEvent* const event = &event_;
+  if (is_cancelled(cancel_)) {
+    end(FinishReason::cancelled);
+    return event;
+  }
+  if (pending_ != FinishReason::none) {
+    end(pending_);
+    return event;
+  }
+
+  Status status;
+  if (n_fed_ < prompt_.size()) {
+    const std::size_t n = std::min(prompt_.size() - n_fed_, static_cast<std::size_t>(session_.options().n_batch));
+    const double before = now();
+    status = feed(std::span<const Token>(prompt_).subspan(n_fed_, n));
+    stats_.prompt_seconds += now() - before;
+    if (status.ok()) {
+      n_fed_ += n;
+      event_.kind = GenerationEvent::Kind::prompt;
+      event_.prompt_done = static_cast<std::int64_t>(n_fed_);
+      event_.prompt_total = static_cast<std::int64_t>(prompt_.size());
+    }
+  } else {
+    if (!chosen_ready_) {
+      if (session_.room(seq_) == 0) {
+        end(FinishReason::context);
+        return event;
+      }
+      status = feed(std::span<const Token>(&chosen_.token, 1));
+    }
+    if (status.ok()) emit_token();
+  }
+
+  if (status.code() == Code::cancelled) {
+    end(FinishReason::cancelled);
+    return event;
+  }
+  if (!status.ok()) {
+    ended_ = true;
+    return status;
+  }
+  return event;
+}
+
+/// Feeds tokens; after the last one there is to feed, chooses the next at once.
+Status Generation::feed(std::span<const Token> tokens) {
+  const bool last = n_fed_ + tokens.size() >= prompt_.size();
+  INFER_TRY(session_.feed(seq_, tokens, last ? WantLogits::last : WantLogits::none, cancel_));
+  return last ? choose() : Status();
+}
+
+Status Generation::choose() {
+  INFER_ASSIGN(std::span<const float> logits, session_.logits(0));
+  logits = logits.first(static_cast<std::size_t>(std::min<std::int64_t>(static_cast<std::int64_t>(logits.size()), tokenizer_.size())));
+  INFER_TRY(chain_.sample(logits, chosen_));
+  if (!top_.empty()) chain_.top(logits, top_);
+  chain_.accept(chosen_.token);
+  chosen_ready_ = true;
+  const double t = now();
+  if (stats_.generated_tokens == 0) {
+    first_token_at_ = t;
+    stats_.first_token_seconds = t - started_;
+  }
+  stats_.decode_seconds = t - first_token_at_;
+  ++stats_.generated_tokens;
+  return {};
+}
+
+void Generation::emit_token() {
+  chosen_ready_ = false;
+  event_.kind = GenerationEvent::Kind::token;
+  event_.token = chosen_.token;
+  event_.logprob = chosen_.logprob;
+  event_.top = top_;
+  if (tokenizer_.ends_generation(chosen_.token) && !options_.ignore_eog) {
+    pending_ = FinishReason::eog;
+    return;
+  }
+  std::string_view piece = tokenizer_.piece(chosen_.token, false);
+  if (strip_space_ && !piece.empty()) {
+    strip_space_ = false;
+    if (piece.front() == ' ') piece.remove_prefix(1);
+  }
+  if (text_.push(piece, event_.text)) {
+    pending_ = FinishReason::stop;
+  } else if (options_.max_tokens > 0 && stats_.generated_tokens >= options_.max_tokens) {
+    pending_ = FinishReason::length;
+  }
+}
+
+void Generation::end(FinishReason reason) {
+  event_.kind = GenerationEvent::Kind::end;
+  event_.finish = reason;
+  text_.flush(event_.text);
+  event_.stop_string = text_.matched();
+  event_.prompt_done = static_cast<std::int64_t>(n_fed_);
+  event_.prompt_total = static_cast<std::int64_t>(prompt_.size());
+  ended_ = true;
+}
+
+}  // namespace infer

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+// Planning a session's memory, and running tokens through the decoder. Tested by tests/runtime/session_test.cpp.
+#include "libinfer/session.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace infer {
+namespace {
+
+Status in_range(const char* key, std::int64_t value, std::int64_t min, std::int64_t max) {
+  if (value >= min && value <= max) return {};
+  return Status::error(Code::range, fmt::format("{} = {} is outside {}..{}", key, value, min, max)).about(key);
+}
+
+/// Checks the options and replaces the zeros that stand for defaults.
+Result<SessionOptions> effective(const SessionOptions& given, const DecoderConfig& config) {
+  SessionOptions o = given;
+  INFER_TRY(in_range("n_ctx", o.n_ctx, 0, kMaxContext));
+  INFER_TRY(in_range("n_seq", o.n_seq, 1, kMaxSequences));
+  INFER_TRY(in_range("n_batch", o.n_batch, 1, kMaxBatch));
+  INFER_TRY(in_range("n_logits", o.n_logits, 0, kMaxBatch));
+  INFER_TRY(in_range("n_threads", o.n_threads, 0, ThreadPool::kMaxThreads));
+  if (o.n_ctx == 0) o.n_ctx = std::min(config.context_length, kDefaultContext);
+  if (o.n_logits == 0) o.n_logits = o.n_seq;
+  if (o.n_threads == 0) o.n_threads = std::min(available_cores(), ThreadPool::kMaxThreads);
+  o.n_batch = std::max(std::min(o.n_batch, o.n_ctx), std::min(o.n_batch, o.n_seq));   // more rows could never be used
+  return o;
+}
+
+}  // namespace
+
+Session::~Session() = default;
+
+Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> model, const SessionOptions& options) {
+  const Decoder* decoder = model->decoder();
+  if (decoder == nullptr) {
+    return Status::error(Code::state, "only the vocabulary was loaded (option vocab_only); load the model to run it");
+  }
+  std::unique_ptr<Session> s(new Session(std::move(model)));
+  INFER_ASSIGN(s->options_, effective(options, decoder->config));
+  INFER_ASSIGN(s->kv_kind_, s->model_->library().kv_kinds.require(options.kv_type, Code::kv_type));
+
+  Workspace plan;
+  s->lay_out(plan);
+  INFER_ASSIGN(s->workspace_, Workspace::carve(plan));
+  s->lay_out(s->workspace_);
+  s->act_.rope_magnitude = rope_frequencies(*decoder, s->options_.n_ctx, s->act_.rope_frequencies);
+  INFER_ASSIGN(s->pool_, ThreadPool::create(static_cast<int>(s->options_.n_threads)));
+  INFER_ASSIGN([[maybe_unused]] const SequenceId first, s->open());
+  return s;
+}
+
+void Session::lay_out(Workspace& workspace) noexcept {
+  const DecoderConfig& c = model_->decoder()->config;
+  kv_ = KvCache::layout(workspace,
+                        {.n_layers = c.n_layers,
+                         .n_kv_heads = c.n_kv_heads,
+                         .key_dim = c.key_dim,
+                         .value_dim = c.value_dim,
+                         .n_sequences = options_.n_seq,
+                         .context = options_.n_ctx},
+                        *kv_kind_);
+  act_ = layout_activations(workspace, c,
+                            {.batch = options_.n_batch,
+                             .n_logits = options_.n_logits,
+                             .threads = options_.n_threads,
+                             .context = options_.n_ctx});
+  rows_ = workspace.take<StepRow>(MemoryClass::scratch, static_cast<std::uint64_t>(options_.n_batch));
+}
+
+Result<SequenceId> Session::open() { return kv_.open(); }
+
+Status Session::check(SequenceId seq) const {
+  if (kv_.is_open(seq)) return {};
+  return Status::error(Code::sequence, fmt::format("sequence {} is not open; the session has {} and opens them by open",
+                                                   seq, kv_.n_sequences()));
+}
+
+Status Session::close(SequenceId seq) {
+  INFER_TRY(check(seq));
+  kv_.close(seq);
+  return {};
+}
+
+Status Session::clear(SequenceId seq) {
+  INFER_TRY(check(seq));
+  kv_.truncate(seq, 0);
+  return {};
+}
+
+Status Session::check_tokens(std::span<const Token> tokens) const {
+  const std::int64_t n_vocab = model_->n_vocab();
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    if (tokens[i] >= 0 && tokens[i] < n_vocab) continue;
+    return Status::error(Code::token, fmt::format("token {} at index {} is outside the vocabulary 0..{}", tokens[i], i,
+                                                  n_vocab - 1));
+  }
+  return {};
+}
+
+Status Session::feed(SequenceId seq, std::span<const Token> tokens, WantLogits want, const CancelFlag* cancel) {
+  INFER_TRY(check(seq));
+  if (tokens.empty()) return Status::error(Code::argument, "no tokens to feed");
+  INFER_TRY(check_tokens(tokens));
+  const std::int64_t n = static_cast<std::int64_t>(tokens.size());
+  if (n > room(seq)) {
+    return Status::error(Code::context_full,
+                         fmt::format("{} tokens do not fit: the sequence holds {} of {} positions, {} are free; shorten the "
+                                     "text or create the session with a larger n_ctx",
+                                     n, length(seq), kv_.context(), room(seq)));
+  }
+  if (want == WantLogits::all && n > options_.n_logits) {
+    return Status::error(Code::range, fmt::format("logits of {} tokens are wanted, the session keeps {} rows; feed fewer at "
+                                                  "once or create it with a larger n_logits",
+                                                  n, options_.n_logits))
+        .about("n_logits");
+  }
+
+  const std::int64_t before = length(seq);
+  n_logits_held_ = 0;
+  for (std::int64_t done = 0; done < n;) {
+    const std::int64_t batch = std::min(options_.n_batch, n - done);
+    if (is_cancelled(cancel) || !kv_.append(seq, batch)) break;
+    for (std::int64_t i = 0; i < batch; ++i) {
+      const bool wanted = want == WantLogits::all || (want == WantLogits::last && done + i == n - 1);
+      rows_[static_cast<std::size_t>(i)] = {.token = tokens[static_cast<std::size_t>(done + i)],
+                                            .seq = seq,
+                                            .position = before + done + i,
+                                            .logits_row = !wanted ? -1 : want == WantLogits::all ? done + i : 0};
+    }
+    if (!forward(static_cast<std::size_t>(batch), cancel)) break;
+    done += batch;
+    if (done == n) {
+      n_logits_held_ = want == WantLogits::all ? n : want == WantLogits::last ? 1 : 0;
+      return {};
+    }
+  }
+  kv_.truncate(seq, before);
+  if (is_cancelled(cancel)) {
+    return Status::error(Code::cancelled, fmt::format("cancelled; the sequence holds its {} tokens from before", before));
+  }
+  return Status::error(Code::context_full, "the page pool of the KV cache is exhausted; close a sequence");
+}
+
+Status Session::step(std::span<const SequenceId> seqs, std::span<const Token> tokens, const CancelFlag* cancel) {
+  const std::int64_t n = static_cast<std::int64_t>(seqs.size());
+  if (seqs.empty() || seqs.size() != tokens.size()) {
+    return Status::error(Code::argument, fmt::format("{} sequences and {} tokens; one token for each of at least one "
+                                                     "sequence is expected",
+                                                     seqs.size(), tokens.size()));
+  }
+  if (n > std::min(options_.n_batch, options_.n_logits)) {
+    return Status::error(Code::range, fmt::format("a step of {} sequences is beyond n_batch = {} or n_logits = {}", n,
+                                                  options_.n_batch, options_.n_logits));
+  }
+  INFER_TRY(check_tokens(tokens));
+  for (std::size_t i = 0; i < seqs.size(); ++i) {
+    INFER_TRY(check(seqs[i]));
+    if (std::find(seqs.begin(), seqs.begin() + static_cast<std::ptrdiff_t>(i), seqs[i]) !=
+        seqs.begin() + static_cast<std::ptrdiff_t>(i)) {
+      return Status::error(Code::sequence, fmt::format("sequence {} appears twice in one step", seqs[i]));
+    }
+    if (room(seqs[i]) < 1) {
+      return Status::error(Code::context_full,
+                           fmt::format("sequence {} is full: 1 token is needed, {} of {} positions are held; create the "
+                                       "session with a larger n_ctx",
+                                       seqs[i], length(seqs[i]), kv_.context()));
+    }
+  }
+
+  n_logits_held_ = 0;
+  std::size_t appended = 0;
+  while (appended < seqs.size() && kv_.append(seqs[appended], 1)) {
+    rows_[appended] = {.token = tokens[appended],
+                       .seq = seqs[appended],
+                       .position = length(seqs[appended]) - 1,
+                       .logits_row = static_cast<std::int64_t>(appended)};
+    ++appended;
+  }
+  if (appended == seqs.size() && forward(appended, cancel)) {
+    n_logits_held_ = n;
+    return {};
+  }
+  for (std::size_t i = 0; i < appended; ++i) kv_.truncate(seqs[i], length(seqs[i]) - 1);
+  if (is_cancelled(cancel)) return Status::error(Code::cancelled, "cancelled; the sequences hold what they held before");
+  return Status::error(Code::context_full, "the page pool of the KV cache is exhausted; close a sequence");
+}
+
+bool Session::forward(std::size_t n_rows, const CancelFlag* cancel) noexcept {
+  const Decoder& decoder = *model_->decoder();
+  Step step{.rows = rows_.first(n_rows),
+            .config = decoder.config,
+            .act = act_,
+            .kv = kv_,
+            .kernels = model_->kernels(),
+            .pool = *pool_,
+            .cancel = cancel};
+  return decoder_forward(decoder, step);
+}
+
+Result<std::span<const float>> Session::logits(std::size_t row) const {
+  if (n_logits_held_ == 0) {
+    return Status::error(Code::state, "no logits are held; feed or step first, and say which are wanted");
+  }
+  if (row >= static_cast<std::size_t>(n_logits_held_)) {
+    return Status::error(Code::range, fmt::format("logits row {} is outside 0..{}", row, n_logits_held_ - 1));
+  }
+  return std::span<const float>(act_.logits.row(static_cast<std::int64_t>(row)), static_cast<std::size_t>(act_.logits.cols));
+}
+
+}  // namespace infer

@@ -1,0 +1,13 @@
+# Our own sources of the library call nothing that ends the process or prints. cmake -DROOT=<repository> -P no_abort.cmake
+set(forbidden "[^a-zA-Z0-9_.>:](abort|_exit|exit|quick_exit|assert|printf|fprintf|puts|putchar|perror|atexit|longjmp|std::abort|std::exit|std::terminate|std::printf|std::fprintf|std::puts) *\\(|std::cout|std::cerr|std::clog|fmt::print")
+foreach(folder include src formats models tokenizers ops capi)
+  file(GLOB_RECURSE files RELATIVE ${ROOT} ${ROOT}/${folder}/*.h ${ROOT}/${folder}/*.hpp ${ROOT}/${folder}/*.cpp)
+  foreach(file ${files})
+    file(STRINGS ${ROOT}/${file} lines REGEX "${forbidden}")
+    foreach(line ${lines})
+      if(NOT line MATCHES "^ *(//|\\*|/\\*)")
+        message(SEND_ERROR "${file}: ${line}")
+      endif()
+    endforeach()
+  endforeach()
+endforeach()

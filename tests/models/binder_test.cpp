@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: MIT
+// Tensor names to blocks: what is bound, and every way in which a tensor does not fit, all in one message.
+#include "models/binder.h"
+
+#include <cstring>
+#include <limits>
+#include <optional>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "models/architectures.h"
+#include "ops/ops.h"
+#include "ops/quant/quants.h"
+
+namespace infer {
+namespace {
+
+/// Tensors with bytes of zeros, and the binder over them.
+class BinderTest : public ::testing::Test {
+ protected:
+  TensorMeta& tensor(const std::string& name, std::vector<std::int64_t> shape, DType dtype = DType::f32) {
+    TensorMeta t{.name = name, .dtype = dtype, .shape = {}, .file = 0, .offset = bytes_.size(), .bytes = 0};
+    t.shape.n_dims = static_cast<int>(shape.size());
+    for (std::size_t i = 0; i < shape.size(); ++i) t.shape.dims[i] = shape[i];
+    const std::int64_t elements = t.shape.rows() * t.shape.cols();
+    t.bytes = static_cast<std::uint64_t>(elements) / info(dtype).block_elems * info(dtype).block_bytes;
+    bytes_.resize(bytes_.size() + t.bytes);
+    return tensors_.emplace_back(std::move(t));
+  }
+
+  void put(const TensorMeta& t, std::vector<float> values) {
+    std::memcpy(bytes_.data() + t.offset, values.data(), values.size() * sizeof(float));
+  }
+
+  void remove(const std::string& name) {
+    std::erase_if(tensors_, [&](const TensorMeta& t) { return t.name == name; });
+  }
+
+  /// After the last tensor was added.
+  Binder& binder() {
+    if (!binder_) {
+      std::vector<MappedFile> files;
+      files.push_back(std::move(MappedFile::open(Source::from_memory(bytes_), {})).value());
+      weights_.emplace(std::move(files), tensors_);
+      binder_.emplace(*weights_, kernels_scalar, builtin_quants());
+    }
+    return *binder_;
+  }
+
+  /// A whole llama model of two layers.
+  void add_llama() {
+    tensor("token_embd.weight", {32, 50});
+    for (const std::string layer : {"blk.0.", "blk.1."}) {
+      tensor(layer + "attn_norm.weight", {32});
+      tensor(layer + "attn_q.weight", {32, 32});
+      tensor(layer + "attn_k.weight", {32, 16});
+      tensor(layer + "attn_v.weight", {32, 16});
+      tensor(layer + "attn_output.weight", {32, 32});
+      tensor(layer + "ffn_norm.weight", {32});
+      tensor(layer + "ffn_gate.weight", {32, 48});
+      tensor(layer + "ffn_up.weight", {32, 48});
+      tensor(layer + "ffn_down.weight", {48, 32});
+    }
+    tensor("output_norm.weight", {32});
+    tensor("output.weight", {32, 50});
+  }
+
+  Status bind_llama() {
+    decoder_.architecture = &architecture_llama;
+    decoder_.config.n_vocab = 50;
+    decoder_.config.n_embd = 32;
+    decoder_.config.n_layers = 2;
+    decoder_.config.n_ff = 48;
+    decoder_.config.n_heads = 4;
+    decoder_.config.n_kv_heads = 2;
+    decoder_.config.key_dim = 8;
+    decoder_.config.value_dim = 8;
+    decoder_.config.norm_eps = 1e-5f;
+    decoder_.config.rope.n_rot = 8;
+    decoder_.layers.resize(2);
+    architecture_llama.bind(binder(), decoder_);
+    return binder().finish();
+  }
+
+  std::vector<std::byte> bytes_;
+  std::vector<TensorMeta> tensors_;
+  std::optional<WeightStore> weights_;
+  std::optional<Binder> binder_;
+  Linear linear_;
+  Norm norm_;
+  Decoder decoder_;
+};
+
+std::size_t occurrences(std::string_view text, std::string_view part) {
+  std::size_t n = 0;
+  for (std::size_t at = text.find(part); at != std::string_view::npos; at = text.find(part, at + 1)) ++n;
+  return n;
+}
+
+TEST_F(BinderTest, BindsAMatrixWhereItLies) {
+  tensor("other", {4});
+  const TensorMeta meta = tensor("w.weight", {32, 3}, DType::q8_0);
+
+  binder().linear(linear_, "w", 3, 32);
+
+  EXPECT_TRUE(binder().finish().ok());
+  EXPECT_EQ(linear_.weight.data, bytes_.data() + meta.offset);
+  EXPECT_EQ(linear_.weight.rows, 3);
+  EXPECT_EQ(linear_.weight.cols, 32);
+  EXPECT_EQ(linear_.decode, quant_q8_0.decode);
+  EXPECT_EQ(linear_.matmul, kernels_scalar.matmul[static_cast<std::size_t>(DType::q8_0)]);
+  EXPECT_EQ(linear_.bias, nullptr);
+}
+
+TEST_F(BinderTest, BindsABiasWhereThereIsOne) {
+  tensor("w.weight", {4, 2});
+  put(tensor("w.bias", {2}), {1.5f, -2.0f});
+
+  binder().linear(linear_, "w", 2, 4);
+
+  EXPECT_TRUE(binder().finish().ok());
+  ASSERT_NE(linear_.bias, nullptr);
+  EXPECT_EQ(linear_.bias[0], 1.5f);
+  EXPECT_EQ(linear_.bias[1], -2.0f);
+}
+
+TEST_F(BinderTest, BindsANormWithItsEpsilon) {
+  put(tensor("n.weight", {3}), {1.0f, 2.0f, 3.0f});
+
+  binder().norm(norm_, "n", 3, 0.5f);
+
+  EXPECT_TRUE(binder().finish().ok());
+  EXPECT_EQ(norm_.weight[2], 3.0f);
+  EXPECT_EQ(norm_.eps, 0.5f);
+}
+
+TEST_F(BinderTest, WidensNormsOfHalfFloats) {
+  tensor("n.weight", {2}, DType::f16);
+  bytes_[1] = std::byte{0x3c};   // 1.0
+
+  binder().norm(norm_, "n", 2, 0.0f);
+
+  EXPECT_TRUE(binder().finish().ok());
+  EXPECT_EQ(norm_.weight[0], 1.0f);
+}
+
+TEST_F(BinderTest, LeavesAnAbsentOptionalMatrixAlone) {
+  tensor("other.weight", {4, 2});
+
+  EXPECT_FALSE(binder().optional_linear(linear_, "w", 2, 4));
+  EXPECT_FALSE(linear_.weight);
+  EXPECT_TRUE(binder().finish().ok());
+}
+
+TEST_F(BinderTest, NamesAMissingMatrixAndItsShape) {
+  tensor("other.weight", {4, 2});
+
+  binder().linear(linear_, "blk.0.attn_q", 2, 4);
+  const Status s = binder().finish();
+
+  EXPECT_EQ(s.code(), Code::tensor);
+  EXPECT_EQ(s.subject(), "blk.0.attn_q.weight");
+  EXPECT_EQ(s.message(), "tensor 'blk.0.attn_q.weight' is missing (expected [4, 2])");
+}
+
+TEST_F(BinderTest, RefusesATransposedMatrixWithBothShapes) {
+  tensor("output.weight", {32000, 4});
+
+  binder().linear(linear_, "output", 32000, 4);
+  const Status s = binder().finish();
+
+  EXPECT_EQ(s.code(), Code::tensor);
+  EXPECT_EQ(s.message(), "tensor 'output.weight' has shape [32000, 4], expected [4, 32000]");
+}
+
+TEST_F(BinderTest, RefusesAMatrixOfOtherDimensions) {
+  tensor("w.weight", {4, 2, 3});
+
+  binder().linear(linear_, "w", 6, 4);
+
+  EXPECT_EQ(binder().finish().message(), "tensor 'w.weight' has shape [4, 2, 3], expected [4, 6]");
+}
+
+TEST_F(BinderTest, RefusesAVectorOfAnotherLength) {
+  tensor("n.weight", {3});
+
+  binder().norm(norm_, "n", 4, 0.0f);
+
+  EXPECT_EQ(binder().finish().message(), "tensor 'n.weight' has shape [3], expected [4]");
+}
+
+TEST_F(BinderTest, RefusesABiasOfAnotherLength) {
+  tensor("w.weight", {4, 2});
+  tensor("w.bias", {4});
+
+  binder().linear(linear_, "w", 2, 4);
+
+  EXPECT_EQ(binder().finish().subject(), "w.bias");
+}
+
+TEST_F(BinderTest, RefusesAQuantisedNorm) {
+  tensor("n.weight", {32}, DType::q8_0);
+
+  binder().norm(norm_, "n", 32, 0.0f);
+  const Status s = binder().finish();
+
+  EXPECT_EQ(s.code(), Code::tensor);
+  EXPECT_EQ(s.message(), "tensor 'n.weight' is a vector of type Q8_0; vectors are F32, F16 or BF16");
+}
+
+TEST_F(BinderTest, NamesATypeThatCannotBeRunAndThoseThatCan) {
+  tensor("w.weight", {64, 2}, DType::nvfp4);
+
+  binder().linear(linear_, "w", 2, 64);
+  const Status s = binder().finish();
+
+  EXPECT_EQ(s.code(), Code::quant_type);
+  EXPECT_EQ(s.subject(), "w.weight");
+  EXPECT_NE(s.message().find("has type NVFP4, which cannot be run yet; known: "), std::string_view::npos) << s.message();
+  for (const QuantFormat* q : builtin_quants()) EXPECT_NE(s.message().find(info(q->dtype).name), std::string_view::npos);
+}
+
+TEST_F(BinderTest, RefusesIntegersAsWeights) {
+  tensor("w.weight", {4, 2}, DType::i32);
+
+  binder().linear(linear_, "w", 2, 4);
+
+  EXPECT_EQ(binder().finish().code(), Code::quant_type);
+}
+
+TEST_F(BinderTest, TakesDivisorsAboveZero) {
+  put(tensor("rope_freqs.weight", {3}), {1.0f, 4.0f, 8.0f});
+  std::span<const float> divisors;
+
+  binder().optional_divisors(divisors, "rope_freqs.weight", 3);
+
+  EXPECT_TRUE(binder().finish().ok());
+  ASSERT_EQ(divisors.size(), 3U);
+  EXPECT_EQ(divisors[2], 8.0f);
+}
+
+TEST_F(BinderTest, LeavesAbsentDivisorsEmpty) {
+  tensor("other", {3});
+  std::span<const float> divisors;
+
+  binder().optional_divisors(divisors, "rope_freqs.weight", 3);
+
+  EXPECT_TRUE(binder().finish().ok());
+  EXPECT_TRUE(divisors.empty());
+}
+
+TEST_F(BinderTest, RefusesDivisorsThatAreZeroNegativeOrNoNumbers) {
+  const float bad[] = {0.0f, -1.0f, std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()};
+  for (std::size_t i = 0; i < 4; ++i) put(tensor("f" + std::to_string(i), {2}), {1.0f, bad[i]});
+
+  for (std::size_t i = 0; i < 4; ++i) {
+    std::span<const float> divisors;
+    binder().optional_divisors(divisors, "f" + std::to_string(i), 2);
+  }
+  const Status s = binder().finish();
+
+  EXPECT_EQ(s.code(), Code::tensor);
+  EXPECT_EQ(occurrences(s.message(), "[1] = "), 4U) << s.message();
+}
+
+TEST_F(BinderTest, BindsAWholeModel) {
+  add_llama();
+
+  const Status s = bind_llama();
+
+  EXPECT_TRUE(s.ok()) << s.message();
+  EXPECT_NE(decoder_.output.weight.data, decoder_.embedding.weight.data);
+  EXPECT_EQ(decoder_.layers[1].ffn.down.weight.cols, 48);
+  EXPECT_TRUE(decoder_.rope_factors.empty());
+}
+
+TEST_F(BinderTest, TiesTheOutputToTheEmbeddingWhereItIsAbsent) {
+  add_llama();
+  remove("output.weight");
+
+  const Status s = bind_llama();
+
+  EXPECT_TRUE(s.ok()) << s.message();
+  EXPECT_EQ(decoder_.output.weight.data, decoder_.embedding.weight.data);
+}
+
+TEST_F(BinderTest, NamesEveryMissingTensorOfAModel) {
+  add_llama();
+  remove("output_norm.weight");
+  remove("blk.1.ffn_down.weight");
+  remove("blk.0.attn_q.weight");
+
+  const Status s = bind_llama();
+
+  EXPECT_EQ(s.code(), Code::tensor);
+  EXPECT_TRUE(s.message().starts_with("3 tensors do not fit: ")) << s.message();
+  for (const char* name : {"'output_norm.weight'", "'blk.1.ffn_down.weight'", "'blk.0.attn_q.weight'"}) {
+    EXPECT_NE(s.message().find(name), std::string_view::npos) << s.message();
+  }
+}
+
+TEST_F(BinderTest, NamesTenOfManyAndCountsTheRest) {
+  tensor("token_embd.weight", {32, 50});
+
+  const Status s = bind_llama();   // 18 of the layers, and the output norm
+
+  EXPECT_TRUE(s.message().starts_with("19 tensors do not fit: ")) << s.message();
+  EXPECT_EQ(occurrences(s.message(), "is missing"), 10U);
+  EXPECT_TRUE(s.message().ends_with("; and 9 more")) << s.message();
+}
+
+TEST_F(BinderTest, RefusesAnOutputWithOtherRowsThanTheEmbedding) {
+  add_llama();
+  remove("output.weight");
+  tensor("output.weight", {32, 49});
+
+  EXPECT_EQ(bind_llama().message(), "tensor 'output.weight' has shape [32, 49], expected [32, 50]");
+}
+
+TEST_F(BinderTest, RefusesRopeFactorsOfTheWrongLength) {
+  add_llama();
+  tensor("rope_freqs.weight", {8});
+
+  EXPECT_EQ(bind_llama().message(), "tensor 'rope_freqs.weight' has shape [8], expected [4]");
+}
+
+}  // namespace
+}  // namespace infer

@@ -1,0 +1,518 @@
+// SPDX-License-Identifier: MIT
+// Every entry of every kernel table against sums in double, over sizes around block and vector widths, odd strides and
+// addresses. A table that joins builtin_kernels() is tested without a line here: what is as near to the sums as scalar, the
+// specification, is as near to scalar. Weights that are no numbers have no sum and are compared with scalar itself.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <numeric>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "ops/ops.h"
+#include "ops/quant/half.h"
+#include "ops/quant/quants.h"
+#include "tests/testing/kernel_tester.h"
+
+namespace infer {
+namespace {
+
+using testing::Matrix;
+using testing::OddBytes;
+using testing::Random;
+using testing::same_bits;
+using testing::Sum;
+using testing::Weights;
+
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kHuge = std::numeric_limits<float>::max();
+constexpr float kSpecials[] = {kNaN, kInfinity, -kInfinity, kHuge, -kHuge, std::numeric_limits<float>::denorm_min(), -0.0f};
+
+/// Row lengths: around vector and block widths, made to whole blocks.
+std::vector<std::int64_t> row_lengths(DType type) {
+  const std::int64_t block = info(type).block_elems;
+  std::vector<std::int64_t> lengths;
+  for (const std::int64_t n : {1, 2, 15, 16, 17, 31, 32, 33, 255, 256, 257, 1000}) {
+    const std::int64_t whole = (n + block - 1) / block * block;
+    if (lengths.empty() || lengths.back() != whole) lengths.push_back(whole);
+  }
+  return lengths;
+}
+
+class Kernels : public ::testing::TestWithParam<const KernelTable*> {
+ protected:
+  const KernelTable& table_ = *GetParam();
+
+  void matmul(const QuantFormat& q, Weights& w, std::int64_t first_row, std::int64_t rows, const Matrix& x,
+              std::int64_t first_token, std::int64_t tokens, const float* bias, Matrix& y) const {
+    table_.matmul[static_cast<std::size_t>(q.dtype)]({.weights = w.bytes.data() + static_cast<std::size_t>(first_row) * w.row_bytes,
+                                                      .row_bytes = w.row_bytes,
+                                                      .decode = q.decode,
+                                                      .bias = bias == nullptr ? nullptr : bias + first_row,
+                                                      .rows = rows,
+                                                      .cols = x.cols,
+                                                      .tokens = tokens,
+                                                      .x = x.row(first_token),
+                                                      .x_stride = x.stride,
+                                                      .y = y.row(first_token) + first_row,
+                                                      .y_stride = y.stride});
+  }
+};
+
+std::string test_name(const ::testing::TestParamInfo<const KernelTable*>& test) { return test.param->name; }
+
+INSTANTIATE_TEST_SUITE_P(Tables, Kernels, ::testing::ValuesIn(builtin_kernels().begin(), builtin_kernels().end()), test_name);
+
+TEST(KernelTables, EndWithTheSpecification) {
+  ASSERT_FALSE(builtin_kernels().empty());
+  EXPECT_EQ(builtin_kernels().back(), &kernels_scalar);
+}
+
+TEST_P(Kernels, HaveNoEmptyEntry) {
+  for (const MatmulFn f : table_.matmul) EXPECT_NE(f, nullptr);
+  for (const AttentionFn f : table_.attention) EXPECT_NE(f, nullptr);
+  for (const KvStoreFn f : table_.kv_store) EXPECT_NE(f, nullptr);
+  for (const auto f : table_.rope) EXPECT_NE(f, nullptr);
+  EXPECT_NE(table_.rms_norm, nullptr);
+  EXPECT_NE(table_.silu_mul, nullptr);
+  EXPECT_NE(table_.add, nullptr);
+}
+
+// ---- matmul
+
+TEST_P(Kernels, MultiplyMatrices) {
+  Random random(1);
+  for (const QuantFormat* q : builtin_quants()) {
+    for (const std::int64_t cols : row_lengths(q->dtype)) {
+      for (std::int64_t tokens = 1; tokens <= 17; ++tokens) {
+        const std::int64_t rows = 1 + (tokens + cols) % 5;
+        Weights w(*q, rows, cols, random);
+        Matrix x(tokens, cols, tokens % 3), y(tokens, rows, tokens % 4, kNaN);
+        x.randomise(random);
+        const std::vector<float> bias = random.normals(rows);
+        const bool biased = tokens % 2 == 0;
+
+        matmul(*q, w, 0, rows, x, 0, tokens, biased ? bias.data() : nullptr, y);
+
+        for (std::int64_t t = 0; t < tokens; ++t) {
+          for (std::int64_t r = 0; r < rows; ++r) {
+            Sum sum;
+            for (std::int64_t c = 0; c < cols; ++c) {
+              sum.add(static_cast<double>(w.floats[static_cast<std::size_t>(r * cols + c)]) * static_cast<double>(x.row(t)[c]));
+            }
+            if (biased) sum.add(static_cast<double>(bias[static_cast<std::size_t>(r)]));
+            ASSERT_NEAR(static_cast<double>(y.row(t)[r]), sum.value, sum.tolerance(cols))
+                << info(q->dtype).name << " (" << rows << ", " << cols << "), " << tokens << " tokens";
+          }
+          // The gap between the rows belongs to somebody else.
+          for (std::int64_t gap = rows; t + 1 < tokens && gap < y.stride; ++gap) ASSERT_TRUE(std::isnan(y.row(t)[gap]));
+        }
+      }
+    }
+  }
+}
+
+TEST_P(Kernels, MultiplyATokenAloneAndAmongOthersToTheSameBits) {
+  Random random(2);
+  for (const QuantFormat* q : builtin_quants()) {
+    for (const std::int64_t cols : row_lengths(q->dtype)) {
+      constexpr std::int64_t kRows = 5, kTokens = 17;
+      Weights w(*q, kRows, cols, random);
+      Matrix x(kTokens, cols, 1), together(kTokens, kRows, 0), apart(kTokens, kRows, 0);
+      x.randomise(random);
+      const std::vector<float> bias = random.normals(kRows);
+      matmul(*q, w, 0, kRows, x, 0, kTokens, bias.data(), together);
+
+      for (const std::int64_t piece : {1, 2, 3, 4, 7, 8, 16}) {
+        for (std::int64_t t = 0; t < kTokens; t += piece) {
+          matmul(*q, w, 0, kRows, x, t, std::min(piece, kTokens - t), bias.data(), apart);
+        }
+        ASSERT_EQ(apart.values, together.values) << info(q->dtype).name << ", " << cols << " columns, pieces of " << piece;
+      }
+    }
+  }
+}
+
+TEST_P(Kernels, MultiplyARowAloneAndAmongOthersToTheSameBits) {
+  Random random(3);
+  for (const QuantFormat* q : builtin_quants()) {
+    const std::int64_t cols = row_lengths(q->dtype).back();
+    constexpr std::int64_t kRows = 19, kTokens = 3;
+    Weights w(*q, kRows, cols, random);
+    Matrix x(kTokens, cols, 0), together(kTokens, kRows, 0), apart(kTokens, kRows, 0);
+    x.randomise(random);
+    const std::vector<float> bias = random.normals(kRows);
+    matmul(*q, w, 0, kRows, x, 0, kTokens, bias.data(), together);
+
+    for (const std::int64_t piece : {1, 2, 3, 4, 5, 8}) {
+      for (std::int64_t r = 0; r < kRows; r += piece) {
+        matmul(*q, w, r, std::min(piece, kRows - r), x, 0, kTokens, bias.data(), apart);
+      }
+      ASSERT_EQ(apart.values, together.values) << info(q->dtype).name << ", pieces of " << piece;
+    }
+  }
+}
+
+TEST_P(Kernels, MultiplyNothingForNoTokensOrNoRows) {
+  Random random(4);
+  Weights w(quant_f32, 1, 32, random);
+  Matrix x(1, 32, 0), y(1, 1, 0, 7.0f);
+
+  matmul(quant_f32, w, 0, 1, x, 0, 0, nullptr, y);
+  matmul(quant_f32, w, 0, 0, x, 0, 1, nullptr, y);
+
+  EXPECT_EQ(y.values[0], 7.0f);
+}
+
+TEST_P(Kernels, KeepANaNToItsOwnToken) {
+  Random random(5);
+  for (const QuantFormat* q : builtin_quants()) {
+    Weights w(*q, 3, 256, random);
+    Matrix x(4, 256, 0), y(4, 3, 0);
+    x.randomise(random);
+    x.row(2)[100] = kNaN;
+
+    matmul(*q, w, 0, 3, x, 0, 4, nullptr, y);
+
+    for (std::int64_t t = 0; t < 4; ++t) {
+      for (std::int64_t r = 0; r < 3; ++r) EXPECT_EQ(std::isnan(y.row(t)[r]), t == 2) << info(q->dtype).name;
+    }
+  }
+}
+
+TEST_P(Kernels, SurviveAnyWeightBytesAndAgreeWithScalarOnThem) {
+  Random random(6);
+  for (const QuantFormat* q : builtin_quants()) {
+    for (const int fill : {0x00, 0x7f, 0x80, 0xff}) {
+      Weights w(*q, 2, 512, random);
+      std::memset(w.bytes.data(), fill, w.bytes.size());
+      Matrix x(3, 512, 0), found(3, 2, 0), expected(3, 2, 0);
+      x.randomise(random);
+
+      matmul(*q, w, 0, 2, x, 0, 3, nullptr, found);
+      kernels_scalar.matmul[static_cast<std::size_t>(q->dtype)]({.weights = w.bytes.data(), .row_bytes = w.row_bytes,
+                                                                 .decode = q->decode, .bias = nullptr, .rows = 2, .cols = 512,
+                                                                 .tokens = 3, .x = x.row(0), .x_stride = x.stride,
+                                                                 .y = expected.row(0), .y_stride = expected.stride});
+
+      for (std::size_t i = 0; i < found.values.size(); ++i) {
+        EXPECT_EQ(std::isfinite(found.values[i]), std::isfinite(expected.values[i])) << info(q->dtype).name << ", " << fill;
+      }
+    }
+  }
+}
+
+TEST_P(Kernels, SurviveAnyFloats) {
+  Random random(7);
+  for (const QuantFormat* q : builtin_quants()) {
+    for (const float special : kSpecials) {
+      Weights w(*q, 2, 512, random);
+      Matrix x(9, 512, 0, special), y(9, 2, 0);
+      matmul(*q, w, 0, 2, x, 0, 9, nullptr, y);
+    }
+  }
+  for (const float special : kSpecials) {
+    const std::vector<float> values(33, special);
+    std::vector<float> out(33);
+    table_.rms_norm({.x = values.data(), .weight = values.data(), .out = out.data(), .n = 33, .eps = 1e-5f});
+    table_.silu_mul(values.data(), values.data(), out.data(), 33);
+    table_.add(out.data(), values.data(), 33);
+    for (int style = 0; style < kRopeStyleCount; ++style) {
+      table_.rope[style]({.x = out.data(), .heads = 1, .head_dim = 33, .n_pairs = 16, .cos = values.data(), .sin = values.data()});
+    }
+    std::array<std::byte, 33 * sizeof(float)> stored;
+    for (int type = 0; type < kKvTypeCount; ++type) table_.kv_store[type](values.data(), stored.data(), 33);
+  }
+}
+
+// ---- norm, activation, sum
+
+TEST_P(Kernels, NormaliseByTheRootMeanSquare) {
+  Random random(8);
+  for (const std::int64_t n : row_lengths(DType::f32)) {
+    for (const float eps : {0.0f, 1e-5f, 0.5f}) {
+      const std::vector<float> x = random.normals(n), weight = random.normals(n);
+      std::vector<float> out(x.size());
+
+      table_.rms_norm({.x = x.data(), .weight = weight.data(), .out = out.data(), .n = n, .eps = eps});
+
+      double squares = 0.0;
+      for (const float v : x) squares += static_cast<double>(v) * static_cast<double>(v);
+      const double length = std::sqrt(squares / static_cast<double>(n) + static_cast<double>(eps));
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        const double expected = static_cast<double>(x[i]) / length * static_cast<double>(weight[i]);
+        ASSERT_NEAR(static_cast<double>(out[i]), expected, std::fabs(expected) * 0x1p-24 * (static_cast<double>(n) / 16.0 + 16.0));
+      }
+    }
+  }
+}
+
+TEST_P(Kernels, NormaliseInPlaceToTheSameBits) {
+  Random random(9);
+  for (const std::int64_t n : row_lengths(DType::f32)) {
+    std::vector<float> x = random.normals(n);
+    const std::vector<float> weight = random.normals(n);
+    std::vector<float> out(x.size());
+    table_.rms_norm({.x = x.data(), .weight = weight.data(), .out = out.data(), .n = n, .eps = 1e-6f});
+
+    table_.rms_norm({.x = x.data(), .weight = weight.data(), .out = x.data(), .n = n, .eps = 1e-6f});
+
+    ASSERT_EQ(x, out);
+  }
+}
+
+TEST_P(Kernels, NormaliseZerosToZeros) {
+  const std::vector<float> zeros(65, 0.0f), weight(65, 2.0f);
+  std::vector<float> out(65, 1.0f);
+
+  table_.rms_norm({.x = zeros.data(), .weight = weight.data(), .out = out.data(), .n = 65, .eps = 1e-5f});
+
+  EXPECT_EQ(out, zeros);
+}
+
+TEST_P(Kernels, GateWithSilu) {
+  Random random(10);
+  for (const std::int64_t n : row_lengths(DType::f32)) {
+    const std::vector<float> gate = random.normals(n, 5.0), up = random.normals(n);
+    std::vector<float> out(gate.size()), in_place = gate;
+
+    table_.silu_mul(gate.data(), up.data(), out.data(), n);
+    table_.silu_mul(in_place.data(), up.data(), in_place.data(), n);
+
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      const double g = static_cast<double>(gate[i]), expected = g / (1.0 + std::exp(-g)) * static_cast<double>(up[i]);
+      ASSERT_NEAR(static_cast<double>(out[i]), expected, std::fabs(expected) * 1e-6);
+    }
+    ASSERT_EQ(in_place, out);
+  }
+}
+
+TEST_P(Kernels, GateExtremesWithoutNaNs) {
+  const std::vector<float> gate = {-1e30f, -200.0f, -88.8f, 0.0f, 88.8f, 200.0f, 1e30f}, up(7, 1.0f);
+  std::vector<float> out(7);
+
+  table_.silu_mul(gate.data(), up.data(), out.data(), 7);
+
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_NEAR(out[i], 0.0f, 1e-35f);
+  for (std::size_t i = 3; i < 7; ++i) EXPECT_EQ(out[i], gate[i]);
+}
+
+TEST_P(Kernels, Add) {
+  Random random(11);
+  for (const std::int64_t n : row_lengths(DType::f32)) {
+    const std::vector<float> x = random.normals(n), y = random.normals(n);
+    std::vector<float> sum = x;
+
+    table_.add(sum.data(), y.data(), n);
+
+    for (std::size_t i = 0; i < x.size(); ++i) ASSERT_EQ(sum[i], x[i] + y[i]);
+  }
+}
+
+// ---- rotary positions
+
+TEST_P(Kernels, RotatePairs) {
+  Random random(12);
+  for (const RopeStyle style : {RopeStyle::interleaved, RopeStyle::halves}) {
+    for (const std::int64_t head_dim : {2, 6, 8, 16, 30, 64, 66, 128}) {
+      for (const std::int64_t n_pairs : {std::int64_t{1}, head_dim / 4, head_dim / 2}) {
+        for (const std::int64_t heads : {1, 3}) {
+          const std::vector<float> x = random.normals(heads * head_dim), cosines = random.normals(n_pairs),
+                                   sines = random.normals(n_pairs);
+          std::vector<float> expected = x, found = x;
+          for (std::int64_t h = 0; h < heads; ++h) {
+            for (std::int64_t p = 0; p < n_pairs; ++p) {
+              const auto pair = static_cast<std::size_t>(p);
+              const bool neighbours = style == RopeStyle::interleaved;
+              const auto a = static_cast<std::size_t>(h * head_dim + (neighbours ? 2 * p : p));
+              const auto b = a + (neighbours ? 1 : static_cast<std::size_t>(n_pairs));
+              const double u = static_cast<double>(x[a]), v = static_cast<double>(x[b]);
+              const double c = static_cast<double>(cosines[pair]), s = static_cast<double>(sines[pair]);
+              expected[a] = static_cast<float>(u * c - v * s);
+              expected[b] = static_cast<float>(u * s + v * c);
+            }
+          }
+
+          table_.rope[static_cast<std::size_t>(style)]({.x = found.data(), .heads = heads, .head_dim = head_dim,
+                                                        .n_pairs = n_pairs, .cos = cosines.data(), .sin = sines.data()});
+
+          for (std::size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(found[i], expected[i], 4e-6f) << head_dim << ", " << n_pairs;
+        }
+      }
+    }
+  }
+}
+
+// ---- keys and values
+
+TEST_P(Kernels, StoreKeysAndValues) {
+  Random random(13);
+  for (const std::int64_t n : row_lengths(DType::f32)) {
+    std::vector<float> values = random.normals(n, 100.0);
+    values[0] = 1e6f;   // infinity as a half
+    OddBytes f32(values.size() * 4), f16(values.size() * 2);
+
+    table_.kv_store[static_cast<int>(KvType::f32)](values.data(), f32.data(), n);
+    table_.kv_store[static_cast<int>(KvType::f16)](values.data(), f16.data(), n);
+
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      float whole;
+      std::uint16_t half;
+      std::memcpy(&whole, f32.data() + 4 * i, 4);
+      std::memcpy(&half, f16.data() + 2 * i, 2);
+      ASSERT_EQ(whole, values[i]);
+      ASSERT_EQ(half, float_to_half(values[i]));
+    }
+  }
+}
+
+/// Keys and values of one head in pages of a pool, stored by the table's own kernel.
+class Cache {
+ public:
+  Cache(const KernelTable& table, KvType type, std::int64_t key_dim, std::int64_t value_dim, std::int64_t n_positions,
+        bool scrambled, Random& random)
+      : type_(type),
+        keys(random.normals(n_positions * key_dim)),
+        values(random.normals(n_positions * value_dim)),
+        pages(static_cast<std::size_t>((n_positions + kKvPageTokens - 1) / kKvPageTokens + 1)),
+        key_page_bytes(page_bytes(key_dim)),
+        value_page_bytes(page_bytes(value_dim)),
+        key_bytes(pages.size() * key_page_bytes, std::byte{0xff}),   // 0xff: NaN, wherever nothing was stored
+        value_bytes(pages.size() * value_page_bytes, std::byte{0xff}) {
+    std::iota(pages.begin(), pages.end(), 0);
+    if (scrambled) random.shuffle(pages);
+    for (std::int64_t pos = 0; pos < n_positions; ++pos) {
+      const auto page = static_cast<std::size_t>(pages[static_cast<std::size_t>(pos / kKvPageTokens)]);
+      const auto row = static_cast<std::size_t>(pos % kKvPageTokens);
+      const KvStoreFn store = table.kv_store[static_cast<int>(type)];
+      store(&keys[static_cast<std::size_t>(pos * key_dim)],
+            key_bytes.data() + page * key_page_bytes + row * static_cast<std::size_t>(key_dim) * size(), key_dim);
+      store(&values[static_cast<std::size_t>(pos * value_dim)],
+            value_bytes.data() + page * value_page_bytes + row * static_cast<std::size_t>(value_dim) * size(), value_dim);
+    }
+    for (std::vector<float>* floats : {&keys, &values}) {
+      for (float& v : *floats) v = type == KvType::f16 ? half_to_float(float_to_half(v)) : v;
+    }
+  }
+
+  AttentionArgs args() const {
+    AttentionArgs a{};
+    a.keys = key_bytes.data();
+    a.values = value_bytes.data();
+    a.key_page_bytes = key_page_bytes;
+    a.value_page_bytes = value_page_bytes;
+    a.pages = pages.data();
+    return a;
+  }
+
+ private:
+  std::size_t size() const { return type_ == KvType::f32 ? 4 : 2; }
+  /// Three heads' worth: the head that is read is one of several in a page.
+  std::size_t page_bytes(std::int64_t dim) const { return 3 * static_cast<std::size_t>(kKvPageTokens * dim) * size(); }
+
+  KvType type_;
+
+ public:
+  std::vector<float> keys, values;   ///< as they come back: (n_positions, dim)
+  std::vector<std::int32_t> pages;
+  std::size_t key_page_bytes, value_page_bytes;
+  std::vector<std::byte> key_bytes, value_bytes;
+};
+
+std::vector<float> attend(const KernelTable& table, KvType type, const Cache& cache, const std::vector<float>& q,
+                          std::int64_t value_dim, std::int64_t first, std::int64_t last, float scale) {
+  std::vector<float> scores(static_cast<std::size_t>(last - first + 1)), out(static_cast<std::size_t>(value_dim), kNaN);
+  AttentionArgs a = cache.args();
+  a.q = q.data();
+  a.first = first;
+  a.last = last;
+  a.key_dim = static_cast<std::int64_t>(q.size());
+  a.value_dim = value_dim;
+  a.scale = scale;
+  a.scores = scores.data();
+  a.out = out.data();
+  table.attention[static_cast<int>(type)](a);
+  return out;
+}
+
+TEST_P(Kernels, AttendOverScrambledPagesAndWindows) {
+  Random random(14);
+  struct Range {
+    std::int64_t first, last;
+  };
+  constexpr Range kRanges[] = {{0, 0}, {0, 1}, {0, 30}, {0, 31}, {0, 32}, {0, 100}, {31, 31}, {31, 32}, {33, 95}, {64, 130}};
+  struct Dims {
+    std::int64_t key, value;
+  };
+  for (const KvType type : {KvType::f32, KvType::f16}) {
+    for (const Dims d : {Dims{2, 1}, Dims{6, 5}, Dims{8, 8}, Dims{64, 64}, Dims{80, 33}, Dims{300, 257}}) {
+      for (const Range range : kRanges) {
+        const Cache cache(table_, type, d.key, d.value, range.last + 1, true, random);
+        const std::vector<float> q = random.normals(d.key, 2.0);
+        const double scale = 1.0 / std::sqrt(static_cast<double>(d.key));
+
+        const std::vector<float> out =
+            attend(table_, type, cache, q, d.value, range.first, range.last, static_cast<float>(scale));
+
+        std::vector<double> weights;
+        double sum = 0.0;
+        for (std::int64_t pos = range.first; pos <= range.last; ++pos) {
+          double score = 0.0;
+          for (std::int64_t i = 0; i < d.key; ++i) {
+            score += static_cast<double>(q[static_cast<std::size_t>(i)]) *
+                     static_cast<double>(cache.keys[static_cast<std::size_t>(pos * d.key + i)]);
+          }
+          weights.push_back(std::exp(score * scale));
+          sum += weights.back();
+        }
+        for (std::int64_t i = 0; i < d.value; ++i) {
+          double expected = 0.0;
+          for (std::int64_t pos = range.first; pos <= range.last; ++pos) {
+            expected += weights[static_cast<std::size_t>(pos - range.first)] / sum *
+                        static_cast<double>(cache.values[static_cast<std::size_t>(pos * d.value + i)]);
+          }
+          ASSERT_NEAR(static_cast<double>(out[static_cast<std::size_t>(i)]), expected, 1e-5)
+              << "head sizes " << d.key << " and " << d.value << ", positions " << range.first << ".." << range.last;
+        }
+      }
+    }
+  }
+}
+
+TEST_P(Kernels, AttendToTheSameBitsWhereverThePagesLie) {
+  for (const KvType type : {KvType::f32, KvType::f16}) {
+    Random one(15), other(15), queries(16);
+    const Cache straight(table_, type, 32, 32, 200, false, one), scrambled(table_, type, 32, 32, 200, true, other);
+    const std::vector<float> q = queries.normals(32);
+
+    EXPECT_NE(straight.pages, scrambled.pages);
+    EXPECT_EQ(attend(table_, type, straight, q, 32, 5, 199, 0.2f), attend(table_, type, scrambled, q, 32, 5, 199, 0.2f));
+  }
+}
+
+TEST_P(Kernels, AttendWithScoresFarBeyondTheRangeOfExp) {
+  Random random(17);
+  for (const KvType type : {KvType::f32, KvType::f16}) {
+    const Cache cache(table_, type, 16, 8, 50, true, random);
+    for (const float scale : {1000.0f, -1000.0f}) {
+      for (const float v : attend(table_, type, cache, random.normals(16, 10.0), 8, 0, 49, scale)) EXPECT_TRUE(std::isfinite(v));
+    }
+  }
+}
+
+TEST_P(Kernels, AttendToAnyFloats) {
+  Random random(18);
+  for (const KvType type : {KvType::f32, KvType::f16}) {
+    Cache cache(table_, type, 16, 8, 50, true, random);
+    for (const float special : kSpecials) attend(table_, type, cache, std::vector<float>(16, special), 8, 0, 49, 0.25f);
+    std::fill(cache.key_bytes.begin(), cache.key_bytes.end(), std::byte{0xff});
+    EXPECT_TRUE(std::isnan(attend(table_, type, cache, random.normals(16), 8, 0, 49, 0.25f)[0]));
+  }
+}
+
+}  // namespace
+}  // namespace infer

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+// Tests of src/runtime/model.cpp: sources, forced and missing architectures, vocabulary-only files, tokenizer errors.
+#include "libinfer/model.h"
+
+#include <gtest/gtest.h>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "tests/testing/bundled.h"
+#include "tests/testing/tiny_model.h"
+
+namespace infer {
+namespace {
+
+using testing::bundled_path;
+
+std::vector<char> bundled_bytes() {
+  std::ifstream f(bundled_path(), std::ios::binary);
+  return {std::istreambuf_iterator<char>(f), {}};
+}
+
+Result<std::shared_ptr<const Model>> load(std::span<const std::byte> bytes, const ModelOptions& options = {}) {
+  return Model::load(Library::builtin(), Source::from_memory(bytes), options);
+}
+
+TEST(ModelLoad, TakesAPathMemoryAndADescriptorAlike) {
+  const std::vector<char> bytes = bundled_bytes();
+  const auto a = Model::load(Library::builtin(), Source::from_path(bundled_path()), {});
+  const auto b = load(std::as_bytes(std::span(bytes)));
+  const int fd = ::open(bundled_path().c_str(), O_RDONLY | O_CLOEXEC);
+  const auto c = Model::load(Library::builtin(), Source::from_fd(fd, 0, 0), {});
+  const auto d = Model::load(Library::builtin(), Source::from_fd(fd, 0, bytes.size()), {.use_mmap = false});
+  ::close(fd);
+  for (const auto* m : {&a, &b, &c, &d}) {
+    ASSERT_TRUE(m->ok()) << m->status().message();
+    EXPECT_EQ(m->value()->descriptor(), a.value()->descriptor());
+  }
+}
+
+TEST(ModelLoad, TakesARangeOfAFile) {
+  const std::vector<char> bytes = bundled_bytes();
+  const std::string path = (std::filesystem::temp_directory_path() / ("libinfer_range_" + std::to_string(::getpid()))).string();
+  std::ofstream(path, std::ios::binary) << std::string(12345, 'x') << std::string_view(bytes.data(), bytes.size()) << "tail";
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  for (bool use_mmap : {true, false}) {
+    const auto m = Model::load(Library::builtin(), Source::from_fd(fd, 12345, bytes.size()), {.use_mmap = use_mmap});
+    EXPECT_TRUE(m.ok()) << m.status().message();
+  }
+  ::close(fd);
+  std::filesystem::remove(path);
+}
+
+TEST(ModelLoad, NamesAnUnknownArchitectureAndTheKnownOnes) {
+  const std::vector<char> bytes = bundled_bytes();
+  const auto m = load(std::as_bytes(std::span(bytes)), {.architecture = "mamba"});
+  ASSERT_FALSE(m.ok());
+  EXPECT_EQ(m.status().code(), Code::arch);
+  EXPECT_EQ(m.status().message(), "memory: unknown architecture 'mamba'; known: llama");
+}
+
+TEST(ModelLoad, RecognisesAFileThatDoesNotNameItsArchitecture) {
+  const std::vector<std::byte> file = testing::tiny_model({.name_architecture = false});
+  const auto m = load(file);
+  ASSERT_TRUE(m.ok()) << m.status().message();
+  EXPECT_EQ(m.value()->descriptor().architecture, "llama");
+  EXPECT_FALSE(m.value()->descriptor().warnings.empty());
+}
+
+TEST(ModelLoad, AVocabularyOnlyFileSaysWhatItIsGoodFor) {
+  const std::vector<std::byte> file = testing::tiny_model({.vocabulary_only = true});
+  const auto m = load(file);
+  ASSERT_FALSE(m.ok());
+  EXPECT_EQ(m.status().code(), Code::tensor);
+  EXPECT_NE(m.status().message().find("vocab_only"), std::string_view::npos) << m.status().message();
+  const auto v = load(file, {.vocab_only = true});
+  ASSERT_TRUE(v.ok()) << v.status().message();
+  EXPECT_TRUE(v.value()->tokenizer().ok());
+  EXPECT_EQ(Session::create(v.value(), {}).status().code(), Code::state);
+}
+
+TEST(ModelLoad, AnUnknownTokenizerStopsOnlyTheCallsThatNeedIt) {
+  const std::vector<std::byte> file = testing::tiny_model({.tokenizer = "runes"});
+  const auto m = load(file);
+  ASSERT_TRUE(m.ok()) << m.status().message();
+  EXPECT_EQ(m.value()->tokenizer().status().code(), Code::vocab);
+  EXPECT_EQ(m.value()->tokenizer().status().message(), "unknown tokenizer 'runes'; known: llama");
+  const auto s = Session::create(m.value(), {});
+  ASSERT_TRUE(s.ok());
+  const Token tokens[] = {1, 2, 3};
+  EXPECT_TRUE(s.value()->feed(0, tokens, WantLogits::last, nullptr).ok());
+}
+
+TEST(ModelLoad, CountsItsMemory) {
+  const auto m = testing::bundled_model();
+  ASSERT_NE(m, nullptr);
+  EXPECT_EQ(m->memory()[MemoryClass::mapped], std::filesystem::file_size(bundled_path()));
+  EXPECT_EQ(m->memory()[MemoryClass::weights], 9u * 256 * sizeof(float));   // the norms, and nothing else, are widened
+  EXPECT_GT(m->memory()[MemoryClass::vocab], 0u);
+}
+
+TEST(LibraryValue, ACopyCanBeExtendedWithoutTouchingTheOriginal) {
+  const auto builtin = Library::builtin();
+  Library mine = *builtin;
+  static constexpr std::string_view kNames[] = {"toy"};
+  static constexpr Architecture kToy{.names = kNames, .recognises = nullptr, .configure = nullptr, .bind = nullptr, .layer = nullptr};
+  EXPECT_TRUE(mine.architectures.add(kToy).ok());
+  EXPECT_EQ(mine.architectures.add(kToy).code(), Code::argument);
+  EXPECT_NE(mine.architectures.find("toy"), nullptr);
+  EXPECT_EQ(builtin->architectures.find("toy"), nullptr);
+}
+
+}  // namespace
+}  // namespace infer

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT
+// Tests of src/runtime/session.cpp: the same logits however a prompt is fed, all or nothing, planned memory.
+#include "libinfer/session.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "tests/testing/bundled.h"
+
+namespace infer {
+namespace {
+
+using testing::bundled_model;
+using testing::tokens_of;
+
+constexpr std::string_view kText =
+    "Prince Andrew was silent. He looked at the portrait of his wife and thought of all that had happened since.";
+
+std::unique_ptr<Session> session_of(const std::shared_ptr<const Model>& model, const SessionOptions& options) {
+  Result<std::unique_ptr<Session>> s = Session::create(model, options);
+  EXPECT_TRUE(s.ok()) << (s.ok() ? "" : s.status().message());
+  return s.ok() ? std::move(s).value() : nullptr;
+}
+
+std::vector<float> row(const Session& s, std::size_t i) {
+  const std::span<const float> r = s.logits(i).value();
+  return {r.begin(), r.end()};
+}
+
+/// Logits of all positions, fed in pieces of `piece` with batches of `n_batch`.
+std::vector<std::vector<float>> all_logits(Session& s, SequenceId seq, std::span<const Token> tokens, std::size_t piece) {
+  std::vector<std::vector<float>> rows;
+  for (std::size_t i = 0; i < tokens.size(); i += piece) {
+    const std::size_t n = std::min(piece, tokens.size() - i);
+    EXPECT_TRUE(s.feed(seq, tokens.subspan(i, n), WantLogits::all, nullptr).ok());
+    for (std::size_t r = 0; r < n; ++r) rows.push_back(row(s, r));
+  }
+  return rows;
+}
+
+class SessionOf : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(SessionOf, GivesTheSameLogitsForAnySplitAndThreadCount) {
+  const auto model = bundled_model();
+  ASSERT_NE(model, nullptr);
+  const std::vector<Token> tokens = tokens_of(*model, kText);
+  ASSERT_GT(tokens.size(), 33u);
+  const auto reference_session = session_of(model, {.n_logits = 64, .n_threads = 1, .kv_type = GetParam()});
+  const auto reference = all_logits(*reference_session, 0, tokens, tokens.size());
+  for (const std::int64_t threads : {1, 2, 3, 5}) {
+    for (const std::size_t piece : {std::size_t{1}, std::size_t{7}, std::size_t{16}, tokens.size()}) {
+      const auto s = session_of(model, {.n_batch = static_cast<std::int64_t>(piece), .n_logits = 64, .n_threads = threads,
+                                        .kv_type = GetParam()});
+      EXPECT_EQ(all_logits(*s, 0, tokens, piece), reference) << threads << " threads, pieces of " << piece;
+    }
+  }
+}
+
+TEST_P(SessionOf, GivesTheSameLogitsBesideAnotherSequence) {
+  const auto model = bundled_model();
+  ASSERT_NE(model, nullptr);
+  const std::vector<Token> tokens = tokens_of(*model, kText);
+  const std::vector<Token> other = tokens_of(*model, "The French were retreating along the road to Smolensk, and the snow");
+  const auto alone = session_of(model, {.n_logits = 64, .kv_type = GetParam()});
+  const auto reference = all_logits(*alone, 0, tokens, 1);
+
+  const auto s = session_of(model, {.n_seq = 2, .n_logits = 64, .kv_type = GetParam()});
+  const SequenceId second = s->open().value();
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    // The neighbour stands before it, so rows, pages and logits rows all differ from the run alone.
+    const SequenceId seqs[] = {second, 0};
+    const Token pair[] = {other[i % other.size()], tokens[i]};
+    ASSERT_TRUE(s->step(seqs, pair, nullptr).ok());
+    ASSERT_EQ(row(*s, 1), reference[i]) << "position " << i;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(KvTypes, SessionOf, ::testing::Values("f16", "f32"), [](const auto& p) { return std::string(p.param); });
+
+TEST(Session, AFullContextSaysWhatIsNeededAndAvailable) {
+  const auto model = bundled_model();
+  const auto s = session_of(model, {.n_ctx = 16});
+  const std::vector<Token> tokens(20, 300);
+  const Status status = s->feed(0, tokens, WantLogits::last, nullptr);
+  EXPECT_EQ(status.code(), Code::context_full);
+  EXPECT_NE(status.message().find("20 tokens"), std::string_view::npos) << status.message();
+  EXPECT_NE(status.message().find("16 are free"), std::string_view::npos) << status.message();
+  EXPECT_EQ(s->length(0), 0);
+  EXPECT_TRUE(s->feed(0, std::span(tokens).first(16), WantLogits::last, nullptr).ok());
+  const SequenceId seq = 0;
+  EXPECT_EQ(s->step(std::span(&seq, 1), std::span(tokens).first(1), nullptr).code(), Code::context_full);
+}
+
+TEST(Session, ACancelledFeedLeavesTheSequenceAsItWas) {
+  const auto model = bundled_model();
+  const auto s = session_of(model, {});
+  const std::vector<Token> tokens = tokens_of(*model, kText);
+  ASSERT_TRUE(s->feed(0, std::span(tokens).first(5), WantLogits::last, nullptr).ok());
+  CancelFlag cancel;
+  cancel.set = true;
+  EXPECT_EQ(s->feed(0, std::span(tokens).subspan(5), WantLogits::last, &cancel).code(), Code::cancelled);
+  EXPECT_EQ(s->length(0), 5);
+  ASSERT_TRUE(s->feed(0, std::span(tokens).subspan(5), WantLogits::last, nullptr).ok());
+  const auto fresh = session_of(model, {});
+  ASSERT_TRUE(fresh->feed(0, tokens, WantLogits::last, nullptr).ok());
+  EXPECT_EQ(row(*s, 0), row(*fresh, 0));
+}
+
+TEST(Session, ACancelFromAnotherThreadEndsALongFeed) {
+  const auto model = bundled_model();
+  const auto s = session_of(model, {.n_ctx = 8192, .n_threads = 1});
+  const std::vector<Token> tokens(8000, 300);
+  CancelFlag cancel;
+  std::thread other([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    cancel.set = true;
+  });
+  EXPECT_EQ(s->feed(0, tokens, WantLogits::last, &cancel).code(), Code::cancelled);
+  other.join();
+  EXPECT_EQ(s->length(0), 0);
+}
+
+TEST(Session, ATokenOutsideTheVocabularyIsNamed) {
+  const auto s = session_of(bundled_model(), {});
+  const Token bad[] = {5, 1024};
+  const Status status = s->feed(0, bad, WantLogits::last, nullptr);
+  EXPECT_EQ(status.code(), Code::token);
+  EXPECT_EQ(status.message(), "token 1024 at index 1 is outside the vocabulary 0..1023");
+  const Token negative[] = {-1};
+  EXPECT_EQ(s->feed(0, negative, WantLogits::last, nullptr).code(), Code::token);
+}
+
+TEST(Session, MoreLogitsThanKeptIsRefused) {
+  const auto s = session_of(bundled_model(), {.n_logits = 4});
+  const std::vector<Token> tokens(5, 300);
+  const Status status = s->feed(0, tokens, WantLogits::all, nullptr);
+  EXPECT_EQ(status.code(), Code::range);
+  EXPECT_EQ(status.subject(), "n_logits");
+}
+
+TEST(Session, LogitsBeforeAnyFeedAreAStateError) {
+  const auto s = session_of(bundled_model(), {});
+  EXPECT_EQ(s->logits(0).status().code(), Code::state);
+  const Token t[] = {300};
+  ASSERT_TRUE(s->feed(0, t, WantLogits::none, nullptr).ok());
+  EXPECT_EQ(s->logits(0).status().code(), Code::state);
+  ASSERT_TRUE(s->feed(0, t, WantLogits::last, nullptr).ok());
+  EXPECT_EQ(s->logits(1).status().code(), Code::range);
+}
+
+TEST(Session, ClosedAndRepeatedSequencesAreRefused) {
+  const auto s = session_of(bundled_model(), {.n_seq = 2});
+  const Token pair[] = {300, 301};
+  EXPECT_EQ(s->feed(1, pair, WantLogits::last, nullptr).code(), Code::sequence);
+  const SequenceId twice[] = {0, 0};
+  EXPECT_EQ(s->step(twice, pair, nullptr).code(), Code::sequence);
+  EXPECT_EQ(s->close(7).code(), Code::sequence);
+}
+
+TEST(Session, AClearedSequenceStartsAnew) {
+  const auto model = bundled_model();
+  const auto s = session_of(model, {});
+  const std::vector<Token> tokens = tokens_of(*model, kText);
+  ASSERT_TRUE(s->feed(0, tokens, WantLogits::last, nullptr).ok());
+  const std::vector<float> first = row(*s, 0);
+  ASSERT_TRUE(s->clear(0).ok());
+  ASSERT_TRUE(s->feed(0, tokens, WantLogits::last, nullptr).ok());
+  EXPECT_EQ(row(*s, 0), first);
+}
+
+TEST(Session, OptionsOutsideTheirLimitsNameKeyValueAndLimit) {
+  const auto model = bundled_model();
+  struct Case {
+    SessionOptions options;
+    Code code;
+    const char* message;
+  };
+  const Case cases[] = {
+      {{.n_ctx = -1}, Code::range, "n_ctx = -1 is outside 0..16777216"},
+      {{.n_seq = 0}, Code::range, "n_seq = 0 is outside 1..4096"},
+      {{.n_batch = 0}, Code::range, "n_batch = 0 is outside 1..65536"},
+      {{.n_threads = 5000}, Code::range, "n_threads = 5000 is outside 0..1024"},
+      {{.kv_type = "q8"}, Code::kv_type, "unknown KV type 'q8'; known: f16, f32"},
+  };
+  for (const Case& c : cases) {
+    const auto s = Session::create(model, c.options);
+    ASSERT_FALSE(s.ok());
+    EXPECT_EQ(s.status().code(), c.code);
+    EXPECT_EQ(s.status().message(), c.message);
+  }
+}
+
+TEST(Session, APlanBeyondAllMemoryIsAnError) {
+  const auto s = Session::create(bundled_model(), {.n_ctx = kMaxContext, .n_seq = kMaxSequences});
+  ASSERT_FALSE(s.ok());
+  EXPECT_TRUE(s.status().code() == Code::nomem || s.status().code() == Code::limit) << s.status().message();
+}
+
+TEST(Session, ReportsItsMemoryByClass) {
+  const auto model = bundled_model();
+  const auto s = session_of(model, {.n_ctx = 64, .n_seq = 2});
+  // 4 layers, keys and values, 2 KV heads of 64 halves, 64 positions (two pages), 2 sequences; and the page lists.
+  const std::uint64_t pages = 4 * 2 * 2 * 64 * 2 * 64 * 2;
+  EXPECT_GE(s->memory()[MemoryClass::kv], pages);
+  EXPECT_LE(s->memory()[MemoryClass::kv], pages + 4 * Workspace::kAlignment);
+  EXPECT_GT(s->memory()[MemoryClass::scratch], 0u);
+  EXPECT_EQ(s->memory()[MemoryClass::weights], 0u);
+}
+
+TEST(Session, ManySessionsShareOneModelOnManyThreads) {
+  const auto model = bundled_model();
+  const std::vector<Token> tokens = tokens_of(*model, kText);
+  const auto alone = session_of(model, {.n_threads = 1});
+  ASSERT_TRUE(alone->feed(0, tokens, WantLogits::last, nullptr).ok());
+  const std::vector<float> reference = row(*alone, 0);
+  std::vector<std::thread> threads;
+  std::vector<int> same(4, 0);
+  for (std::size_t i = 0; i < same.size(); ++i) {
+    threads.emplace_back([&, i] {
+      const auto s = Session::create(model, {.n_threads = 2});
+      same[i] = s.ok() && s.value()->feed(0, tokens, WantLogits::last, nullptr).ok() && row(*s.value(), 0) == reference;
+    });
+  }
+  for (std::thread& t : threads) t.join();
+  EXPECT_EQ(same, std::vector<int>(4, 1));
+}
+
+}  // namespace
+}  // namespace infer

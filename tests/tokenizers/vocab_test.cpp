@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT
+// Vocab: what it accepts and refuses, the reverse map, roles of tokens; and TextMatcher.
+#include "tokenizers/vocab.h"
+
+#include <limits>
+
+#include <gtest/gtest.h>
+
+#include "tests/tokenizers/small_vocab.h"
+#include "tokenizers/text_matcher.h"
+
+namespace infer {
+namespace {
+
+using testing::add_token;
+using testing::llama_spec;
+
+constexpr VocabDefaults kLlama{.bos = 1, .eos = 2, .unk = 0, .add_bos = true, .add_eos = false};
+
+Vocab build(const TokenizerSpec& spec) {
+  Result<Vocab> vocab = Vocab::build(spec, kLlama);
+  EXPECT_TRUE(vocab.ok()) << vocab.status().message();
+  return std::move(vocab).value();
+}
+
+Vocab build(TokenizerSpec&&) = delete;  // the spec must outlive the vocabulary
+
+void expect_error(const TokenizerSpec& spec, Code code, std::string_view subject, std::string_view message) {
+  const Result<Vocab> vocab = Vocab::build(spec, kLlama);
+  ASSERT_FALSE(vocab.ok());
+  EXPECT_EQ(vocab.status().code(), code);
+  EXPECT_EQ(vocab.status().subject(), subject);
+  EXPECT_EQ(vocab.status().message(), message);
+}
+
+TEST(Vocab, RefusesAnEmptyVocabulary) {
+  expect_error(TokenizerSpec{}, Code::vocab, "tokenizer.ggml.tokens",
+               "tokenizer.ggml.tokens is missing or empty: there is no vocabulary");
+}
+
+TEST(Vocab, RefusesScoresOfAnotherNumber) {
+  TokenizerSpec spec = llama_spec(false);
+  spec.scores.pop_back();
+  expect_error(spec, Code::vocab, "tokenizer.ggml.scores", "tokenizer.ggml.scores has 2 entries for 3 tokens");
+}
+
+TEST(Vocab, RefusesTypesOfAnotherNumber) {
+  TokenizerSpec spec = llama_spec(false);
+  spec.types.push_back(1);
+  expect_error(spec, Code::vocab, "tokenizer.ggml.token_type", "tokenizer.ggml.token_type has 4 entries for 3 tokens");
+}
+
+TEST(Vocab, RefusesAScoreThatIsNotANumber) {
+  TokenizerSpec spec = llama_spec(false);
+  spec.scores[1] = std::numeric_limits<float>::quiet_NaN();
+  expect_error(spec, Code::vocab, "tokenizer.ggml.scores", "tokenizer.ggml.scores has no number for token 1: nan");
+}
+
+TEST(Vocab, RefusesAnUnknownType) {
+  TokenizerSpec spec = llama_spec(false);
+  spec.types[2] = 99;
+  expect_error(spec, Code::vocab, "tokenizer.ggml.token_type",
+               "tokenizer.ggml.token_type has unknown type 99 for token 2; types are 1 to 6");
+}
+
+TEST(Vocab, RefusesSpecialIdsOutsideTheVocabulary) {
+  TokenizerSpec spec = llama_spec(false);
+  spec.eos = 3;
+  expect_error(spec, Code::vocab, "tokenizer.ggml.eos_token_id",
+               "tokenizer.ggml.eos_token_id is 3, outside the vocabulary of 3 tokens");
+  spec.eos = -1;
+  expect_error(spec, Code::vocab, "tokenizer.ggml.eos_token_id",
+               "tokenizer.ggml.eos_token_id is -1, outside the vocabulary of 3 tokens");
+}
+
+TEST(Vocab, RefusesATokenOfMoreThan64KiB) {
+  TokenizerSpec spec = llama_spec(false);
+  add_token(spec, std::string(Vocab::kMaxTokenBytes + 1, 'a'), TokenType::normal);
+  expect_error(spec, Code::limit, "tokenizer.ggml.tokens",
+               "tokenizer.ggml.tokens: token 3 has 65537 bytes; at most 65536 are supported");
+}
+
+TEST(Vocab, AcceptsEmptyTextsAndNeverFindsThem) {
+  TokenizerSpec spec = llama_spec(false);
+  add_token(spec, "", TokenType::normal);
+  const Vocab vocab = build(spec);
+
+  EXPECT_EQ(vocab.size(), 4);
+  EXPECT_EQ(vocab.find(""), kNoToken);
+}
+
+TEST(Vocab, FindsTheFirstOfEqualTexts) {
+  TokenizerSpec spec = llama_spec(false);
+  add_token(spec, "a", TokenType::normal);
+  add_token(spec, "a", TokenType::normal);
+
+  EXPECT_EQ(build(spec).find("a"), 3);
+}
+
+TEST(Vocab, FindsEveryTextOfEveryLength) {
+  TokenizerSpec spec = llama_spec();
+  for (std::size_t n = 1; n < 100; ++n) add_token(spec, std::string(n, 'x'), TokenType::normal);
+  const Vocab vocab = build(spec);
+
+  for (Token token = 0; token < vocab.size(); ++token) EXPECT_EQ(vocab.find(vocab.text(token)), token);
+  EXPECT_EQ(vocab.find(std::string(100, 'x')), kNoToken);
+  EXPECT_EQ(vocab.longest(), 99U);
+}
+
+TEST(Vocab, FindsTextsWithZeroBytes) {
+  TokenizerSpec spec = llama_spec(false);
+  add_token(spec, std::string_view("a\0b", 3), TokenType::normal);
+  const Vocab vocab = build(spec);
+
+  EXPECT_EQ(vocab.find(std::string_view("a\0b", 3)), 3);
+  EXPECT_EQ(vocab.find("a"), kNoToken);
+}
+
+TEST(Vocab, KnowsByteTokens) {
+  const TokenizerSpec spec = llama_spec();
+  const Vocab vocab = build(spec);
+
+  EXPECT_EQ(vocab.byte_token(0x00), 3);
+  EXPECT_EQ(vocab.byte_token(0xff), 258);
+  EXPECT_EQ(vocab.byte_value(13), 10);
+  EXPECT_EQ(vocab.byte_value(0), -1);
+}
+
+TEST(Vocab, LeavesAByteTokenOfAnotherFormWithoutAByte) {
+  TokenizerSpec spec = llama_spec(false);
+  add_token(spec, "<0xG0>", TokenType::byte);
+
+  EXPECT_EQ(build(spec).byte_value(3), -1);
+}
+
+TEST(Vocab, AssumesUsualIdsWhereTheFileIsSilent) {
+  const TokenizerSpec spec = llama_spec(false);
+  const SpecialTokens special = build(spec).special();
+
+  EXPECT_EQ(special.unk, 0);
+  EXPECT_EQ(special.bos, 1);
+  EXPECT_EQ(special.eos, 2);
+  EXPECT_TRUE(special.add_bos);
+  EXPECT_FALSE(special.add_eos);
+}
+
+TEST(Vocab, AssumesNoRoleForTokensOfAnotherType) {
+  TokenizerSpec spec;
+  for (const char* text : {"a", "b", "c"}) add_token(spec, text, TokenType::normal);
+  const SpecialTokens special = build(spec).special();
+
+  EXPECT_EQ(special.unk, kNoToken);
+  EXPECT_EQ(special.bos, kNoToken);
+  EXPECT_EQ(special.eos, kNoToken);
+}
+
+TEST(Vocab, TellsTypesFromTextsWhenTheFileHasNone) {
+  TokenizerSpec spec = llama_spec();
+  spec.types.clear();
+  const Vocab vocab = build(spec);
+
+  EXPECT_EQ(vocab.type(0), TokenType::unknown);
+  EXPECT_EQ(vocab.type(1), TokenType::control);
+  EXPECT_EQ(vocab.type(3), TokenType::byte);
+}
+
+TEST(Vocab, TakesIdsOfTheFileBeforeUsualOnes) {
+  TokenizerSpec spec = llama_spec(false);
+  spec.bos = 2;
+  spec.add_bos = false;
+  const SpecialTokens special = build(spec).special();
+
+  EXPECT_EQ(special.bos, 2);
+  EXPECT_FALSE(special.add_bos);
+}
+
+TEST(Vocab, EndsGenerationAtEosEotAndEom) {
+  TokenizerSpec spec = llama_spec(false);
+  for (const char* text : {"<end>", "<call>", "word"}) add_token(spec, text, TokenType::control);
+  spec.eot = 3;
+  spec.eom = 4;
+  const Vocab vocab = build(spec);
+
+  EXPECT_TRUE(vocab.ends_generation(2));
+  EXPECT_TRUE(vocab.ends_generation(3));
+  EXPECT_TRUE(vocab.ends_generation(4));
+  EXPECT_FALSE(vocab.ends_generation(1));
+  EXPECT_FALSE(vocab.ends_generation(5));
+}
+
+TEST(Vocab, EndsGenerationAtKnownControlTextsWhenNoEotIsNamed) {
+  TokenizerSpec spec = llama_spec(false);
+  add_token(spec, "<|im_end|>", TokenType::control);
+  add_token(spec, "<|end|>", TokenType::normal);
+  EXPECT_TRUE(build(spec).ends_generation(3));
+  EXPECT_FALSE(build(spec).ends_generation(4)) << "an ordinary text";
+
+  spec.eot = 2;
+  EXPECT_FALSE(build(spec).ends_generation(3));
+}
+
+TEST(TextMatcher, FindsTheLeftmostThenLongest) {
+  const TextMatcher matcher({{"ab", 1}, {"abcd", 2}, {"bc", 3}, {"d", 4}});
+
+  EXPECT_EQ(matcher.find("xabcx", 0).token, 1);
+  EXPECT_EQ(matcher.find("xabcd", 0).token, 2);
+  EXPECT_EQ(matcher.find("xabcd", 0).begin, 1U);
+  EXPECT_EQ(matcher.find("xabcd", 2).token, 3);
+  EXPECT_FALSE(matcher.find("xacx", 0).found());
+}
+
+TEST(TextMatcher, TakesTheFirstOfEqualTextsAndNoEmptyOnes) {
+  const TextMatcher matcher({{"", 1}, {"a", 2}, {"a", 3}});
+
+  EXPECT_EQ(matcher.find("a", 0).token, 2);
+  EXPECT_FALSE(matcher.find("b", 0).found());
+}
+
+TEST(TextMatcher, MatchesBytesAboveAscii) {
+  const TextMatcher matcher({{"\xff", 1}, {"\xff\xfe", 2}, {"\x7f", 3}});
+
+  EXPECT_EQ(matcher.find("\xff\xff\xfe", 0).token, 1);
+  EXPECT_EQ(matcher.find("\xff\xff\xfe", 1).token, 2);
+}
+
+}  // namespace
+}  // namespace infer

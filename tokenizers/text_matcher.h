@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+// TextMatcher: finds the texts of special tokens in a text, longest first. Used for control tokens and for
+// user-defined ones. Tested by tests/tokenizers/vocab_test.cpp.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "libinfer/tokenizer.h"
+
+namespace infer {
+
+/// A set of texts, kept sorted so that one walk down the bytes of a place narrows the set to what stands there. A place
+/// whose first byte begins none of the texts costs one table look-up.
+class TextMatcher {
+ public:
+  struct Entry {
+    std::string text;
+    Token token;
+  };
+  struct Match {
+    Token token = kNoToken;
+    std::size_t begin = 0, size = 0;
+    bool found() const noexcept { return token != kNoToken; }
+  };
+
+  TextMatcher() = default;
+  /// Empty texts are left out; of entries with the same text the first one counts.
+  explicit TextMatcher(std::vector<Entry> entries);
+
+  /// The longest entry that stands at `begin`.
+  Match match_at(std::string_view text, std::size_t begin) const noexcept;
+  /// The leftmost match from `begin` on, and there the longest.
+  Match find(std::string_view text, std::size_t begin) const noexcept;
+
+  bool empty() const noexcept { return tokens_.empty(); }
+  std::uint64_t memory() const noexcept;
+
+ private:
+  StringList texts_;                        // sorted by bytes
+  std::vector<Token> tokens_;               // of each text
+  std::array<std::uint32_t, 257> first_{};  // texts that begin with byte b: first_[b] up to first_[b + 1]
+};
+
+}  // namespace infer

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+// The table of tokenizer kinds: one constant object for each file of this folder that implements one. The runtime looks
+// tokenizer.ggml.model up in it (src/runtime/library.cpp).
+#pragma once
+
+#include <span>
+
+#include "libinfer/tokenizer.h"
+
+namespace infer {
+
+extern const TokenizerKind spm_tokenizer;  // spm.cpp: "llama"
+
+std::span<const TokenizerKind* const> builtin_tokenizers() noexcept;
+
+}  // namespace infer

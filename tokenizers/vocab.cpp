@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT
+// Validation of a TokenizerSpec and the reverse map; the shared half of every tokenizer. See vocab.h. Tested by
+// tests/tokenizers/vocab_test.cpp.
+#include "tokenizers/vocab.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <optional>
+
+#include <fmt/format.h>
+
+namespace infer {
+namespace {
+
+// Texts that end a turn in the chat formats in use. Only control tokens with these texts count, so a vocabulary that
+// learnt one of them as ordinary text is left alone.
+constexpr std::string_view kTurnEnds[] = {
+    "<|eot_id|>",      "<|eom_id|>",      "<|im_end|>",
+    "<|end|>",         "<end_of_turn>",   "<|endoftext|>",
+    "<|end_of_text|>", "<|end_of_turn|>", "<|END_OF_TURN_TOKEN|>",
+    "<EOT>",
+};
+
+// A crafted vocabulary can make all its texts collide. Longer runs than this do not occur by chance in a table that is
+// half empty, so they are refused and loading stays linear.
+constexpr std::size_t kMaxProbes = 256;
+
+template <class Word>
+std::uint64_t load(const char* from) noexcept {
+  Word word;
+  std::memcpy(&word, from, sizeof(word));
+  return word;
+}
+
+// Eight bytes a round. Mixed well enough that the low bits choose the slot and the high ones serve as a tag.
+std::uint64_t hash_text(std::string_view text) noexcept {
+  constexpr std::uint64_t kOdd = 0x9e3779b97f4a7c15U;  // 2^64 / golden ratio
+  const char* p = text.data();
+  std::size_t n = text.size();
+  std::uint64_t hash = n * kOdd;
+  const auto mix = [&hash](std::uint64_t word) {
+    hash = (hash ^ word) * kOdd;
+    hash ^= hash >> 32;
+  };
+  for (; n >= 8; p += 8, n -= 8) mix(load<std::uint64_t>(p));
+  if (n >= 4) {
+    mix(load<std::uint32_t>(p) | load<std::uint32_t>(p + n - 4) << 32);  // the two overlap
+  } else if (n > 0) {
+    mix(load<std::uint8_t>(p) | load<std::uint8_t>(p + n / 2) << 8 | load<std::uint8_t>(p + n - 1) << 16);
+  }
+  return (hash * kOdd) ^ (hash >> 29);
+}
+
+int hex_digit(char c) noexcept {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  return -1;
+}
+
+// "<0x0A>" to 10, anything else to -1.
+int parse_byte(std::string_view text) noexcept {
+  if (text.size() != 6 || !text.starts_with("<0x") || text[5] != '>') return -1;
+  const int high = hex_digit(text[3]);
+  const int low = hex_digit(text[4]);
+  return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
+Status vocab_error(std::string_view key, std::string message) {
+  return Status::error(Code::vocab, fmt::format("{} {}", key, message)).about(key);
+}
+
+}  // namespace
+
+Result<Vocab> Vocab::build(const TokenizerSpec& spec, const VocabDefaults& defaults) {
+  Vocab vocab(spec);
+  INFER_TRY(vocab.check_lists());
+  INFER_TRY(vocab.take_special_tokens(defaults));
+  INFER_TRY(vocab.index_texts());
+  vocab.index_bytes();
+  vocab.find_turn_ends();
+  return vocab;
+}
+
+Status Vocab::check_lists() const {
+  const std::size_t n_tokens = spec_->tokens.size();
+  if (n_tokens == 0) return vocab_error("tokenizer.ggml.tokens", "is missing or empty: there is no vocabulary");
+  if (n_tokens > static_cast<std::size_t>(std::numeric_limits<Token>::max())) {
+    return vocab_error("tokenizer.ggml.tokens", fmt::format("has {} entries; at most 2147483647 fit", n_tokens));
+  }
+  if (!spec_->scores.empty() && spec_->scores.size() != n_tokens) {
+    return vocab_error("tokenizer.ggml.scores",
+                       fmt::format("has {} entries for {} tokens", spec_->scores.size(), n_tokens));
+  }
+  if (!spec_->types.empty() && spec_->types.size() != n_tokens) {
+    return vocab_error("tokenizer.ggml.token_type",
+                       fmt::format("has {} entries for {} tokens", spec_->types.size(), n_tokens));
+  }
+  for (std::size_t i = 0; i < spec_->scores.size(); ++i) {
+    if (std::isnan(spec_->scores[i])) {
+      return vocab_error("tokenizer.ggml.scores", fmt::format("has no number for token {}: nan", i));
+    }
+  }
+  for (std::size_t i = 0; i < spec_->types.size(); ++i) {
+    const std::int32_t type = spec_->types[i];
+    if (type < static_cast<std::int32_t>(TokenType::normal) || type > static_cast<std::int32_t>(TokenType::byte)) {
+      return vocab_error("tokenizer.ggml.token_type",
+                         fmt::format("has unknown type {} for token {}; types are 1 to 6", type, i));
+    }
+  }
+  return {};
+}
+
+Status Vocab::take_special_tokens(const VocabDefaults& defaults) {
+  const auto take = [this](std::string_view role, std::optional<std::int64_t> id, Token& token) -> Status {
+    if (!id) return {};
+    if (*id < 0 || *id >= size()) {
+      return vocab_error(fmt::format("tokenizer.ggml.{}_token_id", role),
+                         fmt::format("is {}, outside the vocabulary of {} tokens", *id, size()));
+    }
+    token = static_cast<Token>(*id);
+    return {};
+  };
+  Token unused = kNoToken;
+  INFER_TRY(take("bos", spec_->bos, special_.bos));
+  INFER_TRY(take("eos", spec_->eos, special_.eos));
+  INFER_TRY(take("unknown", spec_->unk, special_.unk));
+  INFER_TRY(take("seperator", spec_->sep, special_.sep));  // the key is spelled like this
+  INFER_TRY(take("padding", spec_->pad, special_.pad));
+  INFER_TRY(take("eot", spec_->eot, special_.eot));
+  INFER_TRY(take("eom", spec_->eom, special_.eom));
+  INFER_TRY(take("cls", spec_->cls, unused));
+  INFER_TRY(take("mask", spec_->mask, unused));
+
+  const auto assume = [this](Token candidate, TokenType type, std::string_view usual_text, Token& token) {
+    if (token != kNoToken || !contains(candidate)) return;
+    const bool fits = spec_->types.empty() ? text(candidate) == usual_text : this->type(candidate) == type;
+    if (fits) token = candidate;
+  };
+  assume(defaults.bos, TokenType::control, "<s>", special_.bos);
+  assume(defaults.eos, TokenType::control, "</s>", special_.eos);
+  assume(defaults.unk, TokenType::unknown, "<unk>", special_.unk);
+
+  special_.add_bos = spec_->add_bos.value_or(defaults.add_bos);
+  special_.add_eos = spec_->add_eos.value_or(defaults.add_eos);
+  return {};
+}
+
+Status Vocab::index_texts() {
+  slots_.assign(std::bit_ceil(spec_->tokens.size() * 2), Slot{0, kNoToken});
+  const std::size_t mask = slots_.size() - 1;
+  for (Token token = 0; token < size(); ++token) {
+    const std::string_view entry = text(token);
+    if (entry.size() > kMaxTokenBytes) {
+      return Status::error(Code::limit, fmt::format("tokenizer.ggml.tokens: token {} has {} bytes; at most {} are "
+                                                    "supported",
+                                                    token, entry.size(), kMaxTokenBytes))
+          .about("tokenizer.ggml.tokens");
+    }
+    if (entry.empty()) continue;
+    longest_ = std::max(longest_, entry.size());
+
+    const std::uint64_t hash = hash_text(entry);
+    const auto tag = static_cast<std::uint32_t>(hash >> 32);
+    std::size_t slot = hash & mask;
+    std::size_t n_probes = 0;
+    while (slots_[slot].token != kNoToken && !(slots_[slot].tag == tag && text(slots_[slot].token) == entry)) {
+      if (++n_probes == kMaxProbes) {
+        return vocab_error("tokenizer.ggml.tokens",
+                           fmt::format("has too many texts with the same hash: {} at token {}", n_probes, token));
+      }
+      slot = (slot + 1) & mask;
+    }
+    if (slots_[slot].token == kNoToken) slots_[slot] = {tag, token};  // of equal texts the first stays
+  }
+  return {};
+}
+
+void Vocab::index_bytes() noexcept {
+  for (Token token = size() - 1; token >= 0; --token) {
+    if (const int byte = byte_value(token); byte >= 0) bytes_[static_cast<std::size_t>(byte)] = token;
+  }
+}
+
+void Vocab::find_turn_ends() {
+  for (const Token token : {special_.eos, special_.eot, special_.eom}) {
+    if (token != kNoToken) turn_ends_.push_back(token);
+  }
+  if (special_.eot != kNoToken) return;
+  for (const std::string_view known : kTurnEnds) {
+    const Token token = find(known);
+    if (token != kNoToken && type(token) == TokenType::control) turn_ends_.push_back(token);
+  }
+}
+
+TokenType Vocab::type(Token token) const noexcept {
+  if (!spec_->types.empty()) return static_cast<TokenType>(spec_->types[static_cast<std::size_t>(token)]);
+  if (token == special_.bos || token == special_.eos) return TokenType::control;
+  if (token == special_.unk) return TokenType::unknown;
+  return parse_byte(text(token)) >= 0 ? TokenType::byte : TokenType::normal;
+}
+
+Token Vocab::find(std::string_view text) const noexcept {
+  const std::uint64_t hash = hash_text(text);
+  const auto tag = static_cast<std::uint32_t>(hash >> 32);
+  const std::size_t mask = slots_.size() - 1;
+  for (std::size_t slot = hash & mask;; slot = (slot + 1) & mask) {
+    const Slot& s = slots_[slot];
+    if (s.token == kNoToken) return kNoToken;
+    if (s.tag == tag && this->text(s.token) == text) return s.token;
+  }
+}
+
+int Vocab::byte_value(Token token) const noexcept {
+  return type(token) == TokenType::byte ? parse_byte(text(token)) : -1;
+}
+
+bool Vocab::ends_generation(Token token) const noexcept {
+  return std::find(turn_ends_.begin(), turn_ends_.end(), token) != turn_ends_.end();
+}
+
+std::uint64_t Vocab::memory() const noexcept {
+  return sizeof(*this) + slots_.capacity() * sizeof(Slot) + turn_ends_.capacity() * sizeof(Token);
+}
+
+std::string_view VocabTokenizer::piece(Token token, bool unparse_special) const noexcept {
+  const TokenType type = vocab_.type(token);
+  if (!unparse_special && (type == TokenType::control || type == TokenType::unknown)) return {};
+  return pieces_[static_cast<std::size_t>(token)];
+}
+
+Result<std::string> VocabTokenizer::decode(std::span<const Token> tokens, const DecodeOptions& options) const {
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    if (vocab_.contains(tokens[i])) continue;
+    return Status::error(
+        Code::token, fmt::format("token {} at index {} is outside the vocabulary of {} tokens", tokens[i], i, size()));
+  }
+  const SpecialTokens& roles = special();
+  if (options.remove_special && roles.add_bos && !tokens.empty() && tokens.front() == roles.bos) {
+    tokens = tokens.subspan(1);
+  }
+  if (options.remove_special && roles.add_eos && !tokens.empty() && tokens.back() == roles.eos) {
+    tokens = tokens.first(tokens.size() - 1);
+  }
+  std::string text;
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    std::string_view bytes = piece(tokens[i], options.unparse_special);
+    if (i == 0 && strips_leading_space_ && bytes.starts_with(' ')) bytes.remove_prefix(1);
+    text += bytes;
+  }
+  return text;
+}
+
+}  // namespace infer

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+// Vocab: a validated TokenizerSpec with a reverse map from text to token; the entry point is Vocab::build().
+// VocabTokenizer: what all kinds of tokenizer share, which is everything but encode(). Tested by
+// tests/tokenizers/vocab_test.cpp.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "libinfer/model_descriptor.h"
+#include "libinfer/status.h"
+#include "libinfer/tokenizer.h"
+
+namespace infer {
+
+/// What a kind of vocabulary assumes where the file is silent.
+struct VocabDefaults {
+  /// Taken when the key is absent and the token there is control (unk: unknown).
+  Token bos = kNoToken, eos = kNoToken, unk = kNoToken;
+  bool add_bos = false, add_eos = false;
+};
+
+/// Immutable. Texts, scores and types are those of the spec, which must outlive it; what it adds is 8 bytes for each of
+/// at least two slots per token.
+class Vocab {
+ public:
+  /// Errors, all naming key, value and limit: vocab (no tokens; scores or types of another number; a score that is not
+  /// a number; an unknown type; a special id outside the vocabulary), limit (a token longer than kMaxTokenBytes).
+  static Result<Vocab> build(const TokenizerSpec& spec, const VocabDefaults& defaults);
+
+  static constexpr std::size_t kMaxTokenBytes = 65536;
+
+  std::int32_t size() const noexcept { return static_cast<std::int32_t>(spec_->tokens.size()); }
+  bool contains(Token token) const noexcept { return token >= 0 && token < size(); }
+  /// The three below: the token must be in the vocabulary.
+  std::string_view text(Token token) const noexcept { return spec_->tokens[static_cast<std::size_t>(token)]; }
+  float score(Token token) const noexcept {
+    return spec_->scores.empty() ? 0.0F : spec_->scores[static_cast<std::size_t>(token)];
+  }
+  /// Without types in the file: byte for <0xXX>, control for BOS and EOS, unknown for UNK, normal for the rest.
+  TokenType type(Token token) const noexcept;
+
+  /// The first token with this text, of whatever type, or kNoToken.
+  Token find(std::string_view text) const noexcept;
+  /// The token of type byte for this byte, or kNoToken.
+  Token byte_token(unsigned char byte) const noexcept { return bytes_[byte]; }
+  /// The byte a token of type byte stands for; -1 for other tokens and for texts not of the form <0xXX>.
+  int byte_value(Token token) const noexcept;
+  /// Length of the longest text in bytes.
+  std::size_t longest() const noexcept { return longest_; }
+
+  const SpecialTokens& special() const noexcept { return special_; }
+  /// EOS, EOT and EOM. Where the file names no EOT also the control tokens whose texts are known to end a turn
+  /// (`<|eot_id|>`, `<|im_end|>`, `<end_of_turn>` and so on; the list is kTurnEnds in vocab.cpp).
+  bool ends_generation(Token token) const noexcept;
+
+  /// Bytes held beside the spec.
+  std::uint64_t memory() const noexcept;
+
+ private:
+  // `tag` is the upper half of the hash: nearly all texts that are absent are known to be so without touching a string.
+  struct Slot {
+    std::uint32_t tag;
+    Token token;
+  };
+
+  explicit Vocab(const TokenizerSpec& spec) noexcept : spec_(&spec) { bytes_.fill(kNoToken); }
+  Status check_lists() const;
+  Status take_special_tokens(const VocabDefaults& defaults);
+  Status index_texts();
+  void index_bytes() noexcept;
+  void find_turn_ends();
+
+  const TokenizerSpec* spec_;
+  SpecialTokens special_;
+  std::vector<Token> turn_ends_;
+  std::vector<Slot> slots_;  // open addressing, a power of two, at most half full
+  std::array<Token, 256> bytes_;
+  std::size_t longest_ = 0;
+};
+
+/// The tokenizer of a vocabulary; a kind derives from it and adds encode().
+class VocabTokenizer : public Tokenizer {
+ public:
+  /// `pieces`: the bytes each token stands for, one entry per token.
+  VocabTokenizer(Vocab vocab, StringList pieces, bool strips_leading_space)
+      : vocab_(std::move(vocab)), pieces_(std::move(pieces)), strips_leading_space_(strips_leading_space) {}
+
+  std::int32_t size() const noexcept final { return vocab_.size(); }
+  const SpecialTokens& special() const noexcept final { return vocab_.special(); }
+  std::string_view text(Token token) const noexcept final { return vocab_.text(token); }
+  TokenType type(Token token) const noexcept final { return vocab_.type(token); }
+  float score(Token token) const noexcept final { return vocab_.score(token); }
+  bool ends_generation(Token token) const noexcept final { return vocab_.ends_generation(token); }
+  std::string_view piece(Token token, bool unparse_special) const noexcept final;
+  Result<std::string> decode(std::span<const Token> tokens, const DecodeOptions& options) const final;
+  bool strips_leading_space() const noexcept final { return strips_leading_space_; }
+  std::uint64_t memory() const noexcept override { return vocab_.memory() + pieces_.memory(); }
+
+ protected:
+  const Vocab& vocab() const noexcept { return vocab_; }
+
+ private:
+  Vocab vocab_;
+  StringList pieces_;
+  bool strips_leading_space_;
+};
+
+}  // namespace infer

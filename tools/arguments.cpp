@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: MIT
+// From arguments to objects of the library. Tested by tests/tools/infer_program_test.cpp.
+#include "tools/arguments.h"
+
+#include <signal.h>
+
+#include <algorithm>
+#include <atomic>
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <system_error>
+
+#include <fmt/format.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+#include <CLI/CLI.hpp>
+
+#include "tools/common.h"
+
+namespace tool {
+namespace {
+
+// ---- Ctrl-C. A signal handler has no other way to its object than a static variable.
+
+std::atomic<infer_cancel*> on_interrupt{nullptr};
+
+extern "C" void handle_interrupt(int) {
+  if (infer_cancel* cancel = on_interrupt.load()) infer_cancel_trigger(cancel);
+}
+
+// ---- Loading
+
+/// A bar on stderr, from the second half second on.
+class ProgressBar {
+ public:
+  ProgressBar() : wanted_(is_terminal(stderr)), start_(now()) {}
+  ProgressBar(const ProgressBar&) = delete;
+  ProgressBar& operator=(const ProgressBar&) = delete;
+  ~ProgressBar() {
+    if (drawn_) fmt::print(stderr, "\r\x1b[K");
+  }
+
+  void update(std::uint64_t done, std::uint64_t total) {
+    constexpr double kPatience = 0.5;  // seconds before the first drawing
+    constexpr double kRefresh = 0.05;  // and between two
+    constexpr std::size_t kWidth = 40;
+    const double time = now();
+    if (!wanted_ || total == 0 || time - start_ < kPatience || time - last_ < kRefresh) return;
+    const double part = std::min(1.0, static_cast<double>(done) / static_cast<double>(total));
+    const auto filled = static_cast<std::size_t>(part * kWidth);
+    fmt::print(stderr, "\rloading [{:#<{}}{:.<{}}] {:3.0f} %  {} of {}\x1b[K", "", filled, "", kWidth - filled,
+               100 * part, bytes_text(done), bytes_text(total));
+    last_ = time;
+    drawn_ = true;
+  }
+
+ private:
+  bool wanted_;
+  bool drawn_ = false;
+  double start_;
+  double last_ = 0;
+};
+
+/// The library's records through spdlog to stderr.
+libinfer::Expected<libinfer::Env> logging_env(int verbosity) {
+  auto env = libinfer::Env::create();
+  if (!env) return env;
+  auto logger = std::make_shared<spdlog::logger>("infer", std::make_shared<spdlog::sinks::stderr_color_sink_st>());
+  logger->set_level(spdlog::level::debug);
+  logger->set_pattern("%T.%e %^%l%$ %v");
+  auto log = [logger](std::int32_t level, const char* component, const char* message) {
+    constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
+                                                     spdlog::level::err};
+    logger->log(kLevels[std::clamp<std::int32_t>(level, 0, 3)], "{}: {}", component, printable(message));
+  };
+  auto set = env->set_log(verbosity > 1 ? INFER_LOG_DEBUG : INFER_LOG_INFO, std::move(log));
+  if (!set) return set.error();
+  return env;
+}
+
+// ---- The default model
+
+/// Where the bundled model may be: beside an installed program, and in the source tree of one that was just built.
+std::vector<std::string> bundled_places() {
+  std::vector<std::string> places;
+#ifdef INFER_BUNDLED_MODEL_INSTALL
+  std::error_code error;
+  const auto program = std::filesystem::read_symlink("/proc/self/exe", error);
+  if (!error) places.push_back((program.parent_path() / INFER_BUNDLED_MODEL_INSTALL).lexically_normal().string());
+#endif
+#ifdef INFER_BUNDLED_MODEL_BUILD
+  places.emplace_back(INFER_BUNDLED_MODEL_BUILD);
+#endif
+  return places;
+}
+
+struct Place {
+  std::string path;
+  bool is_bundled = false;
+};
+
+/// Of -m, $INFER_MODEL and the bundled model the first there is; reports when there is none.
+std::optional<Place> find_model(const ModelArguments& arguments) {
+  if (!arguments.path.empty()) return Place{arguments.path};
+  if (const char* path = std::getenv("INFER_MODEL"); path != nullptr && *path != '\0') return Place{path};
+  const auto places = bundled_places();
+  for (const auto& path : places) {
+    std::error_code error;
+    if (std::filesystem::exists(path, error)) return Place{path, true};
+  }
+  fail(fmt::format("no model given, and the bundled one is not there (looked for: {})",
+                   places.empty() ? "nothing, this build has none" : fmt::format("{}", fmt::join(places, ", "))),
+       "give one with -m FILE, or set INFER_MODEL to its path");
+  return std::nullopt;
+}
+
+std::optional<OpenedModel> open_found(const ModelArguments& arguments, bool vocab_only,
+                                      const libinfer::Cancel* cancel) {
+  const auto place = find_model(arguments);
+  if (!place) return std::nullopt;
+  auto opened = open_path(arguments, place->path, vocab_only, cancel);
+  if (!opened) return fail(opened.error()), std::nullopt;
+  opened->is_bundled = place->is_bundled;
+  return *std::move(opened);
+}
+
+template <class T>
+std::optional<T> number(const std::string& text) {
+  T value{};
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  return error == std::errc() && stop == end ? std::optional<T>(value) : std::nullopt;
+}
+
+/// Also the upper half of 64 bits, as a bit pattern: a seed may be there.
+std::optional<std::int64_t> integer(const std::string& text) {
+  if (const auto value = number<std::int64_t>(text)) return value;
+  const auto bits = number<std::uint64_t>(text);
+  return bits ? std::optional<std::int64_t>(static_cast<std::int64_t>(*bits)) : std::nullopt;
+}
+
+const char* type_name(std::int32_t type) {
+  switch (type) {
+    case INFER_TYPE_I64:
+      return "INT";
+    case INFER_TYPE_F64:
+      return "NUMBER";
+    default:
+      return "TEXT";
+  }
+}
+
+}  // namespace
+
+OptionSet::OptionSet(std::int32_t kind) : kind_(kind), known_(libinfer::Options::describe(kind)) {}
+
+const infer_option_info* OptionSet::find(const std::string& key) const {
+  const auto info = std::find_if(known_.begin(), known_.end(), [&](const auto& known) { return key == known.key; });
+  return info == known_.end() ? nullptr : &*info;
+}
+
+std::int32_t OptionSet::type_of(const std::string& key) const {
+  const auto* info = find(key);
+  return info == nullptr ? INFER_TYPE_STR : info->type;
+}
+
+void OptionSet::add(CLI::App& app, const std::string& names, const std::string& key, const std::string& preset) {
+  const auto* info = find(key);
+  const std::int32_t type = type_of(key);
+  std::string doc = info == nullptr ? "" : info->doc;
+  const std::string shown = preset.empty() && info != nullptr ? info->default_text : preset;
+  if (type == INFER_TYPE_STR_LIST) doc += " (\\n, \\t, \\xNN and the like are understood)";
+  if (!shown.empty()) doc += fmt::format(" [{}]", shown);
+  if (!preset.empty()) given_.emplace_back(key, preset);
+
+  const auto take = [this, key, type](const CLI::results_t& texts) {
+    for (const auto& text : texts) {
+      const auto meant = type == INFER_TYPE_STR_LIST ? unescape(text) : text;
+      const bool is_valid = type == INFER_TYPE_I64   ? integer(text).has_value()
+                            : type == INFER_TYPE_F64 ? number<double>(text).has_value()
+                                                     : meant.has_value();
+      if (!is_valid) return false;
+      given_.emplace_back(key, *meant);
+    }
+    return true;
+  };
+  app.add_option(names, take, doc)
+      ->type_name(type_name(type))
+      ->multi_option_policy(type == INFER_TYPE_STR_LIST ? CLI::MultiOptionPolicy::TakeAll
+                                                        : CLI::MultiOptionPolicy::TakeLast);
+}
+
+void OptionSet::add_flag(CLI::App& app, const std::string& names, const std::string& key, bool value,
+                         const std::string& doc) {
+  const auto* info = find(key);
+  const std::string shown = doc.empty() && info != nullptr ? info->doc : doc;
+  app.add_flag_callback(
+      names, [this, key, value] { given_.emplace_back(key, value ? "1" : "0"); }, shown);
+}
+
+libinfer::Expected<libinfer::Options> OptionSet::build() const {
+  auto options = libinfer::Options::create(kind_);
+  if (!options) return options;
+  for (const auto& [key, text] : given_) {
+    const std::int32_t type = type_of(key);
+    auto set = type == INFER_TYPE_STR || type == INFER_TYPE_STR_LIST ? options->set(key.c_str(), text)
+               : type == INFER_TYPE_F64                              ? options->set(key.c_str(), *number<double>(text))
+                                                                     : options->set(key.c_str(), *integer(text));
+    if (!set) return set.error();
+  }
+  return options;
+}
+
+Interrupt::Interrupt() {
+  auto cancel = libinfer::Cancel::create();
+  if (!cancel) return;
+  cancel_ = *std::move(cancel);
+  on_interrupt.store(cancel_->get());
+  struct sigaction action = {};
+  action.sa_handler = handle_interrupt;
+  // The second press does what it does everywhere; a write to stdout that was under way goes on.
+  action.sa_flags = static_cast<int>(SA_RESETHAND) | SA_RESTART;
+  sigaction(SIGINT, &action, nullptr);
+}
+
+Interrupt::~Interrupt() {
+  if (!cancel_) return;
+  static_cast<void>(signal(SIGINT, SIG_DFL));
+  on_interrupt.store(nullptr);
+}
+
+void ModelArguments::add_to(CLI::App& app) {
+  app.add_option("-m,--model", path, "GGUF file [$INFER_MODEL, else the bundled model]")->type_name("FILE");
+  options.add(app, "--arch", "architecture");
+  options.add_flag(app, "--no-mmap", "use_mmap", false, "read the file into memory instead of mapping it");
+  app.add_flag("-v,--verbose", verbosity, "the library's log on stderr; twice for details");
+}
+
+libinfer::Expected<OpenedModel> open_path(const ModelArguments& arguments, const std::string& path, bool vocab_only,
+                                          const libinfer::Cancel* cancel) {
+  auto options = arguments.options.build();
+  if (!options) return options.error();
+  if (vocab_only) {
+    if (auto set = options->set("vocab_only", true); !set) return set.error();
+  }
+  std::optional<libinfer::Env> env;
+  if (arguments.verbosity > 0) {
+    auto created = logging_env(arguments.verbosity);
+    if (!created) return created.error();
+    env = *std::move(created);
+  }
+  ProgressBar bar;
+  libinfer::Load how;
+  how.options = &*options;
+  how.env = env ? &*env : nullptr;
+  how.cancel = cancel;
+  how.progress = [&bar](std::uint64_t done, std::uint64_t total) { return bar.update(done, total), true; };
+  const double start = now();
+  auto model = libinfer::Model::load(path, how);
+  if (!model) return model.error();
+  return OpenedModel{*std::move(model), path, false, now() - start};
+}
+
+std::optional<OpenedModel> open_model(const ModelArguments& arguments, const libinfer::Cancel* cancel) {
+  return open_found(arguments, false, cancel);
+}
+
+std::optional<OpenedModel> open_vocabulary(const ModelArguments& arguments) {
+  return open_found(arguments, true, nullptr);
+}
+
+}  // namespace tool

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+// infer tokenize: text to token ids, also with vocabulary-only files. --jsonl answers one request a line.
+// Tested by tests/tools/infer_program_test.cpp.
+#include <cerrno>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "tools/arguments.h"
+#include "tools/commands.h"
+#include "tools/common.h"
+#include "tools/jsonl.h"
+
+namespace tool {
+namespace {
+
+constexpr const char* kFooter =
+    R"(Without TEXT it is read from stdin, as it is. --jsonl reads requests from stdin, one a line:
+  {"text": "..."} or {"hex": "..."}, with "add_special" and "parse_special" (false unless given)
+and answers each on a line of its own: {"ids": [...]}, or {"error": "..."} for a request that failed.)";
+
+struct Arguments {
+  ModelArguments model;
+  std::optional<std::string> text;
+  bool no_special = false;
+  bool parse_special = false;
+  bool pieces = false;
+  bool jsonl = false;
+};
+
+std::int32_t flags(bool add_special, bool parse_special) {
+  return (add_special ? INFER_TOKENIZE_ADD_SPECIAL : 0) | (parse_special ? INFER_TOKENIZE_PARSE_SPECIAL : 0);
+}
+
+/// A piece as JSON text; as hex where it is only a part of a character.
+std::string shown(std::string_view piece) {
+  try {
+    return Json(piece).dump();
+  } catch (const Json::type_error&) {
+    return "0x" + to_hex(piece);
+  }
+}
+
+Json answer(const libinfer::Model& model, const Json& request) {
+  std::string text;
+  if (request.contains("hex")) {
+    auto bytes = from_hex(string_field(request, "hex"));
+    if (!bytes) throw RequestError("hex: an even number of digits 0-9, a-f is needed");
+    text = *std::move(bytes);
+  } else {
+    text = string_field(request, "text");
+  }
+  const auto ids =
+      model.tokenize(text, flags(bool_field(request, "add_special"), bool_field(request, "parse_special")));
+  if (!ids) throw RequestError(ids.error().message());
+  return {{"ids", *ids}};
+}
+
+int print(const Arguments& arguments, const libinfer::Model& model) {
+  std::optional<std::string> text = arguments.text ? arguments.text : read_all(stdin);
+  if (!text) return fail_errno("stdin", errno);
+  const auto ids = model.tokenize(*text, flags(!arguments.no_special, arguments.parse_special));
+  if (!ids) return fail(ids.error());
+  std::string out;
+  if (arguments.pieces) {
+    for (const auto id : *ids) {
+      const auto bytes = model.token_bytes(id, INFER_DETOKENIZE_RENDER_SPECIAL);
+      if (!bytes) return fail(bytes.error());
+      out += fmt::format("{:>8}  {}\n", id, shown(*bytes));
+    }
+  } else {
+    out = fmt::format("{}\n", fmt::join(*ids, " "));
+  }
+  return write_all(stdout, out) ? kSuccess : stdout_failed();
+}
+
+int run(const Arguments& arguments) {
+  const auto opened = open_vocabulary(arguments.model);
+  if (!opened) return kFailure;
+  if (!arguments.jsonl) return print(arguments, opened->model);
+  return answer_lines([&](const Json& request) { return answer(opened->model, request); });
+}
+
+}  // namespace
+
+Action setup_tokenize(CLI::App& app) {
+  auto arguments = std::make_shared<Arguments>();
+  auto& a = *arguments;
+  app.footer(kFooter);
+  a.model.add_to(app);
+  auto* text = app.add_option("text", a.text, "what to tokenize")->type_name("TEXT");
+  app.add_flag("--no-special", a.no_special, "do not add BOS and EOS where the vocabulary says so");
+  app.add_flag("--parse-special", a.parse_special, "texts of control tokens become these tokens");
+  auto* pieces = app.add_flag("--pieces", a.pieces, "one token a line: its id, and its text as JSON or hex");
+  app.add_flag("--jsonl", a.jsonl, "answer requests, see below")->excludes(text)->excludes(pieces);
+  return [arguments] { return run(*arguments); };
+}
+
+}  // namespace tool
