@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// From the raw directory to the descriptor: which key fills which fact. Types are judged here, ranges where an
-// architecture or a tokenizer reads them. Reference: docs/gguf.md. Tested by tests/formats/gguf_test.cpp.
-#include <cmath>
+// From the raw directory of a GGUF file to a ModelDescriptor: which key means what. Types are judged here, ranges are
+// not (models/, tokenizers/). Reference: docs/gguf.md, "Keys". Tested by tests/formats/gguf_test.cpp.
 #include <limits>
 #include <utility>
 
@@ -13,200 +12,291 @@
 namespace infer::gguf {
 namespace {
 
-constexpr std::uint64_t kMaxTokenBytes = std::uint64_t{64} << 10;
-constexpr std::uint64_t kMaxTemplateBytes = std::uint64_t{4} << 20;
+// Texts that are kept twice (as metadata and as a field) must be short for memory to stay bounded by the file.
+constexpr std::size_t kMaxTextBytes = 65536;
+constexpr std::size_t kMaxTemplateBytes = std::size_t{1} << 20;
+constexpr std::size_t kMaxArchitectureBytes = 64;
+constexpr std::size_t kMaxTokenBytes = 65536;
+constexpr std::uint64_t kMaxTokens = std::numeric_limits<std::int32_t>::max();
+constexpr std::uint64_t kMaxPerLayerValues = 4096;
 
-template <class T>
-struct KeyTo {
-  std::string_view key;   ///< without the architecture's name
-  T target;
-};
+/// Reads keys into fields. An absent key leaves its field alone; the first error is kept and ends all reading.
+class Fields {
+ public:
+  /// `wrong_type`: the code for values of another type.
+  Fields(const Directory& directory, std::string prefix, Code wrong_type)
+      : directory_(directory), prefix_(std::move(prefix)), wrong_type_(wrong_type) {}
 
-constexpr KeyTo<std::optional<std::int64_t> Hyper::*> kIntegers[] = {
-    {"vocab_size", &Hyper::n_vocab},
-    {"context_length", &Hyper::context_length},
-    {"embedding_length", &Hyper::embedding_length},
-    {"block_count", &Hyper::n_layers},
-    {"attention.key_length", &Hyper::key_length},
-    {"attention.value_length", &Hyper::value_length},
-    {"attention.sliding_window", &Hyper::sliding_window},
-    {"rope.dimension_count", &Hyper::rope_dimensions},
-    {"rope.scaling.original_context_length", &Hyper::rope_original_context},
-    {"expert_count", &Hyper::n_experts},
-    {"expert_used_count", &Hyper::n_experts_used},
-};
-
-constexpr KeyTo<std::optional<double> Hyper::*> kReals[] = {
-    {"attention.layer_norm_rms_epsilon", &Hyper::rms_epsilon},
-    {"attention.layer_norm_epsilon", &Hyper::norm_epsilon},
-    {"rope.freq_base", &Hyper::rope_base},
-    {"rope.scale_linear", &Hyper::rope_factor},        // the old name; the new one below wins
-    {"rope.scaling.factor", &Hyper::rope_factor},
-    {"rope.scaling.attn_factor", &Hyper::rope_attn_factor},
-    {"rope.scaling.yarn_beta_fast", &Hyper::yarn_beta_fast},
-    {"rope.scaling.yarn_beta_slow", &Hyper::yarn_beta_slow},
-};
-
-constexpr KeyTo<std::vector<std::int64_t> Hyper::*> kPerLayer[] = {
-    {"feed_forward_length", &Hyper::feed_forward_length},
-    {"attention.head_count", &Hyper::n_heads},
-    {"attention.head_count_kv", &Hyper::n_kv_heads},
-};
-
-constexpr KeyTo<std::optional<std::int64_t> TokenizerSpec::*> kTokenIds[] = {
-    {"bos_token_id", &TokenizerSpec::bos},       {"eos_token_id", &TokenizerSpec::eos},
-    {"unknown_token_id", &TokenizerSpec::unk},   {"seperator_token_id", &TokenizerSpec::sep},   // as the field spells it
-    {"separator_token_id", &TokenizerSpec::sep}, {"padding_token_id", &TokenizerSpec::pad},
-    {"cls_token_id", &TokenizerSpec::cls},       {"mask_token_id", &TokenizerSpec::mask},
-    {"eot_token_id", &TokenizerSpec::eot},       {"eom_token_id", &TokenizerSpec::eom},
-};
-
-constexpr KeyTo<std::optional<bool> TokenizerSpec::*> kTokenizerFlags[] = {
-    {"add_bos_token", &TokenizerSpec::add_bos},
-    {"add_eos_token", &TokenizerSpec::add_eos},
-    {"add_space_prefix", &TokenizerSpec::add_space_prefix},
-    {"remove_extra_whitespaces", &TokenizerSpec::remove_extra_whitespaces},
-};
-
-/// An integer for all layers, or one for each.
-Result<std::vector<std::int64_t>> per_layer(const RawEntry& entry) {
-  constexpr std::uint64_t kMaxValues = 65536;
-  if (entry.type != ValueType::array) {
-    INFER_ASSIGN(const std::int64_t value, integer_of(entry));
-    return std::vector<std::int64_t>{value};
+  void get(std::string_view key, std::optional<std::int64_t>& field) { read(key, integer_of, field); }
+  void get(std::string_view key, std::optional<double>& field) { read(key, real_of, field); }
+  void get(std::string_view key, std::optional<bool>& field) { read(key, boolean_of, field); }
+  void get(std::string_view key, std::optional<std::string>& field) { read(key, short_text_of, field); }
+  /// One value, or one per layer.
+  void get(std::string_view key, std::vector<std::int64_t>& field) {
+    const RawEntry* entry = find(key);
+    if (entry == nullptr) return;
+    Result<std::vector<std::int64_t>> values = integers_of(*entry);
+    if (values.ok()) {
+      field = std::move(values).value();
+    } else {
+      fail(std::move(values).status());
+    }
   }
-  if (!is_integer(entry.element)) {
-    return key_error(Code::metadata, entry, fmt::format("expected integers, found {}", type_text(entry)));
+
+  Status status() && { return std::move(status_); }
+
+ private:
+  const RawEntry* find(std::string_view key) const {
+    return status_.ok() ? directory_.find(prefix_ + std::string(key)) : nullptr;
   }
-  if (entry.count == 0 || entry.count > kMaxValues) {
-    return key_error(Code::metadata, entry, fmt::format("{} values; one for each layer is expected", entry.count));
+
+  template <class T, class Field>
+  void read(std::string_view key, Result<T> (*value_of)(const RawEntry&), std::optional<Field>& field) {
+    const RawEntry* entry = find(key);
+    if (entry == nullptr) return;
+    Result<T> value = value_of(*entry);
+    if (value.ok()) {
+      field = std::move(value).value();
+    } else {
+      fail(std::move(value).status());
+    }
   }
-  ByteReader reader(entry.payload);
-  std::vector<std::int64_t> values(static_cast<std::size_t>(entry.count));
-  for (std::int64_t& value : values) {
-    bool too_large = false;
-    value = read_integer(reader, entry.element, too_large);
-    if (too_large) return key_error(Code::metadata, entry, "a value exceeds 2^63 - 1");
+
+  void fail(Status status) {
+    if (status.code() == Code::metadata && wrong_type_ != Code::metadata) {
+      status_ = Status::error(wrong_type_, std::string(status.message()))
+                    .about(status.subject())
+                    .at(static_cast<std::uint64_t>(status.offset()));
+    } else {
+      status_ = std::move(status);
+    }
   }
-  return values;
+
+  static Result<std::string> short_text_of(const RawEntry& entry) {
+    INFER_ASSIGN(const std::string_view text, text_of(entry));
+    if (text.size() > kMaxTextBytes) {
+      return key_error(Code::limit, entry, fmt::format("text of {} bytes is longer than {}", text.size(), kMaxTextBytes));
+    }
+    return std::string(text);
+  }
+
+  static Result<std::vector<std::int64_t>> integers_of(const RawEntry& entry) {
+    if (entry.type != ValueType::array) {
+      INFER_ASSIGN(const std::int64_t value, integer_of(entry));
+      return std::vector<std::int64_t>{value};
+    }
+    if (!is_integer(entry.element)) {
+      return key_error(Code::metadata, entry, fmt::format("expected integers, found {}", type_text(entry)));
+    }
+    if (entry.count > kMaxPerLayerValues) {
+      return key_error(Code::limit, entry, fmt::format("{} values exceed the limit of {}", entry.count,
+                                                       kMaxPerLayerValues));
+    }
+    std::vector<std::int64_t> values(static_cast<std::size_t>(entry.count));
+    ByteReader reader(entry.payload);
+    for (std::int64_t& value : values) {
+      bool too_large = false;
+      value = read_integer(reader, entry.element, too_large);
+      if (too_large) return key_error(Code::metadata, entry, "a value exceeds 2^63 - 1");
+    }
+    return values;
+  }
+
+  const Directory& directory_;
+  std::string prefix_;
+  Code wrong_type_;
+  Status status_;
+};
+
+/// Refuses files that are GGUF but no language model, by what they say of themselves.
+Status check_kind(const Directory& directory) {
+  const RawEntry* type = directory.find("general.type");
+  const std::string_view kind = type != nullptr && type->type == ValueType::string ? as_text(type->payload) : "";
+  if (kind == "adapter") return key_error(Code::format, *type, "this is a LoRA adapter, not a model");
+  if (kind == "imatrix") return key_error(Code::format, *type, "this is an importance matrix, not a model");
+  if (kind == "mmproj") {
+    return key_error(Code::arch, *type, "this is a vision projector; give the language model that belongs to it");
+  }
+  return {};
 }
 
-/// The name in front of the hyper-parameters' keys: the architecture, or where the file does not say, what stands in
-/// front of the only `.block_count`.
-std::string hyper_prefix(const Directory& directory, const std::string& architecture) {
-  if (!architecture.empty()) return architecture;
-  constexpr std::string_view kSuffix = ".block_count";
-  std::string prefix;
+/// general.architecture; empty when the file has no such key.
+Result<std::string> architecture_of(const Directory& directory) {
+  const RawEntry* entry = directory.find("general.architecture");
+  if (entry == nullptr) return std::string();
+  INFER_ASSIGN(const std::string_view text, text_of(*entry));
+  if (text.empty()) return key_error(Code::metadata, *entry, "is empty");
+  if (text.size() > kMaxArchitectureBytes || !is_printable_utf8(text)) {
+    return key_error(Code::metadata, *entry, fmt::format("{} is not the name of an architecture", quoted(text)));
+  }
+  if (text == "clip") {
+    return key_error(Code::arch, *entry, "this is a vision projector; give the language model that belongs to it");
+  }
+  return std::string(text);
+}
+
+/// What the hyper-parameter keys begin with: the architecture, or else what stands in front of the only
+/// `.block_count`. A vocabulary needs none.
+Result<std::string> prefix_of(const Directory& directory, const std::string& architecture) {
+  if (!architecture.empty()) return architecture + ".";
+  constexpr std::string_view kBlockCount = ".block_count";
+  std::string_view found;
+  int n_found = 0;
   for (const RawEntry& entry : directory.entries) {
-    if (!entry.key.ends_with(kSuffix)) continue;
-    if (!prefix.empty()) return {};
-    prefix = entry.key.substr(0, entry.key.size() - kSuffix.size());
+    if (!entry.key.ends_with(kBlockCount)) continue;
+    found = entry.key.substr(0, entry.key.size() - kBlockCount.size() + 1);
+    ++n_found;
   }
-  return prefix;
+  if (n_found == 1) return std::string(found);
+
+  const bool vocabulary_only = directory.tensors.empty() && (directory.find("tokenizer.ggml.model") != nullptr ||
+                                                             directory.find("tokenizer.ggml.tokens") != nullptr);
+  if (vocabulary_only && n_found == 0) return std::string();
+  return Status::error(Code::metadata, "general.architecture is missing").about("general.architecture");
 }
 
-Status read_hyper(const Directory& directory, const std::string& prefix, Hyper& hyper) {
-  const auto find = [&](std::string_view key) { return directory.find(fmt::format("{}.{}", prefix, key)); };
-  for (const auto& [key, target] : kIntegers) {
-    if (const RawEntry* entry = find(key)) {
-      INFER_ASSIGN(hyper.*target, integer_of(*entry));
-    }
-  }
-  for (const auto& [key, target] : kReals) {
-    if (const RawEntry* entry = find(key)) {
-      INFER_ASSIGN(hyper.*target, real_of(*entry));
-    }
-  }
-  for (const auto& [key, target] : kPerLayer) {
-    if (const RawEntry* entry = find(key)) {
-      INFER_ASSIGN(hyper.*target, per_layer(*entry));
-    }
-  }
-  if (const RawEntry* entry = find("rope.scaling.type")) {
-    INFER_ASSIGN(const std::string_view text, text_of(*entry));
-    hyper.rope_scaling = std::string(text);
-  }
-  return {};
+Status read_hyper(const Directory& directory, std::string prefix, Hyper& hyper) {
+  if (prefix.empty()) return {};
+  Fields fields(directory, std::move(prefix), Code::metadata);
+  fields.get("vocab_size", hyper.n_vocab);
+  fields.get("context_length", hyper.context_length);
+  fields.get("embedding_length", hyper.embedding_length);
+  fields.get("block_count", hyper.n_layers);
+  fields.get("feed_forward_length", hyper.feed_forward_length);
+  fields.get("attention.head_count", hyper.n_heads);
+  fields.get("attention.head_count_kv", hyper.n_kv_heads);
+  fields.get("attention.key_length", hyper.key_length);
+  fields.get("attention.value_length", hyper.value_length);
+  fields.get("attention.sliding_window", hyper.sliding_window);
+  fields.get("attention.layer_norm_rms_epsilon", hyper.rms_epsilon);
+  fields.get("attention.layer_norm_epsilon", hyper.norm_epsilon);
+  fields.get("rope.dimension_count", hyper.rope_dimensions);
+  fields.get("rope.freq_base", hyper.rope_base);
+  fields.get("rope.scaling.type", hyper.rope_scaling);
+  fields.get("rope.scale_linear", hyper.rope_factor);      // old name; the new one overrides it
+  fields.get("rope.scaling.factor", hyper.rope_factor);
+  fields.get("rope.scaling.original_context_length", hyper.rope_original_context);
+  fields.get("rope.scaling.attn_factor", hyper.rope_attn_factor);
+  fields.get("rope.scaling.yarn_beta_fast", hyper.yarn_beta_fast);
+  fields.get("rope.scaling.yarn_beta_slow", hyper.yarn_beta_slow);
+  fields.get("expert_count", hyper.n_experts);
+  fields.get("expert_used_count", hyper.n_experts_used);
+  return std::move(fields).status();
 }
 
-Status must_be_array(const RawEntry& entry, bool ok, const char* of) {
-  if (entry.type == ValueType::array && ok) return {};
-  return key_error(Code::vocab, entry, fmt::format("expected array of {}, found {}", of, type_text(entry)));
+// The long arrays of the vocabulary. An entry that is not there leaves its list empty.
+
+Result<StringList> vocabulary_strings(const Directory& directory, std::string_view key) {
+  const RawEntry* entry = directory.find(key);
+  if (entry == nullptr) return StringList();
+  if (!entry->is_array_of(ValueType::string)) {
+    return key_error(Code::vocab, *entry, fmt::format("expected array of string, found {}", type_text(*entry)));
+  }
+  return strings_of(*entry);
 }
 
-Status read_tokens(const RawEntry& entry, StringList& tokens) {
-  INFER_TRY(must_be_array(entry, entry.element == ValueType::string, "string"));
-  INFER_ASSIGN(tokens, strings_of(entry));
+Result<StringList> read_tokens(const Directory& directory) {
+  constexpr std::string_view kKey = "tokenizer.ggml.tokens";
+  INFER_ASSIGN(StringList tokens, vocabulary_strings(directory, kKey));
+  if (tokens.size() > kMaxTokens) {
+    return key_error(Code::limit, *directory.find(kKey), fmt::format("{} tokens exceed the limit of {}", tokens.size(),
+                                                                     kMaxTokens));
+  }
   for (std::size_t i = 0; i < tokens.size(); ++i) {
-    if (tokens[i].size() <= kMaxTokenBytes) continue;
-    return key_error(Code::limit, entry, fmt::format("element {} of {} bytes exceeds the limit of {}", i, tokens[i].size(),
-                                                     kMaxTokenBytes));
+    if (tokens[i].size() > kMaxTokenBytes) {
+      return key_error(Code::limit, *directory.find(kKey), fmt::format("token {} of {} bytes is longer than {}", i,
+                                                                       tokens[i].size(), kMaxTokenBytes));
+    }
   }
-  return {};
+  return tokens;
 }
 
-Status read_scores(const RawEntry& entry, std::vector<float>& scores) {
-  INFER_TRY(must_be_array(entry, is_float(entry.element), "f32"));
-  ByteReader reader(entry.payload);
-  scores.resize(static_cast<std::size_t>(entry.count));
-  for (float& score : scores) score = static_cast<float>(read_real(reader, entry.element));
-  return {};
+Result<std::vector<float>> read_scores(const Directory& directory) {
+  const RawEntry* entry = directory.find("tokenizer.ggml.scores");
+  if (entry == nullptr) return std::vector<float>();
+  if (entry->type != ValueType::array || !is_float(entry->element)) {
+    return key_error(Code::vocab, *entry, fmt::format("expected array of f32, found {}", type_text(*entry)));
+  }
+  std::vector<float> scores(static_cast<std::size_t>(entry->count));
+  ByteReader reader(entry->payload);
+  for (float& score : scores) score = static_cast<float>(read_real(reader, entry->element));
+  return scores;
 }
 
-Status read_types(const RawEntry& entry, std::vector<std::int32_t>& types) {
-  // At least as wide as what they become: a file cannot make us take more memory than it has bytes.
-  INFER_TRY(must_be_array(entry, is_integer(entry.element) && type_bytes(entry.element) >= sizeof(std::int32_t), "i32"));
-  ByteReader reader(entry.payload);
-  types.resize(static_cast<std::size_t>(entry.count));
+Result<std::vector<std::int32_t>> read_token_types(const Directory& directory, GrowthBudget& budget) {
+  const RawEntry* entry = directory.find("tokenizer.ggml.token_type");
+  if (entry == nullptr) return std::vector<std::int32_t>();
+  if (entry->type != ValueType::array || !is_integer(entry->element)) {
+    return key_error(Code::vocab, *entry, fmt::format("expected array of i32, found {}", type_text(*entry)));
+  }
+  // The count is below the file size, so the product cannot wrap.
+  if (!budget.take(entry->count * sizeof(std::int32_t), entry->payload.size())) {
+    return key_error(Code::limit, *entry, fmt::format("{} values of type {} are too many", entry->count,
+                                                      type_name(entry->element)));
+  }
+  std::vector<std::int32_t> types(static_cast<std::size_t>(entry->count));
+  ByteReader reader(entry->payload);
   for (std::int32_t& type : types) {
     bool too_large = false;
-    const std::int64_t value = read_integer(reader, entry.element, too_large);
-    // What does not fit is no token type either; -1 says so to the tokenizer.
-    type = std::in_range<std::int32_t>(value) && !too_large ? static_cast<std::int32_t>(value) : -1;
+    const std::int64_t value = read_integer(reader, entry->element, too_large);
+    if (too_large || !std::in_range<std::int32_t>(value)) {
+      return key_error(Code::vocab, *entry, fmt::format("{} is not a token type", value));
+    }
+    type = static_cast<std::int32_t>(value);
   }
+  return types;
+}
+
+/// Left out, with a warning, when it is too long or not a string: a model can do without.
+void read_chat_template(const Directory& directory, TokenizerSpec& spec, std::vector<std::string>& warnings) {
+  const RawEntry* entry = directory.find("tokenizer.chat_template");
+  if (entry == nullptr) return;
+  if (entry->type != ValueType::string) {
+    warnings.push_back(fmt::format("the chat template is ignored: expected string, found {}", type_text(*entry)));
+  } else if (entry->payload.size() > kMaxTemplateBytes) {
+    warnings.push_back(fmt::format("the chat template is ignored: {} bytes exceed the limit of {}",
+                                   entry->payload.size(), kMaxTemplateBytes));
+  } else {
+    spec.chat_template = std::string(as_text(entry->payload));
+  }
+}
+
+Status read_tokenizer(const Directory& directory, GrowthBudget& budget, TokenizerSpec& spec) {
+  constexpr const char* kPrefix = "tokenizer.ggml.";
+  std::optional<std::string> model;
+  std::optional<std::string> pre;
+  Fields names(directory, kPrefix, Code::vocab);
+  names.get("model", model);
+  names.get("pre", pre);
+  names.get("bos_token_id", spec.bos);
+  names.get("eos_token_id", spec.eos);
+  names.get("unknown_token_id", spec.unk);
+  names.get("seperator_token_id", spec.sep);   // as the specification spells it
+  names.get("separator_token_id", spec.sep);
+  names.get("padding_token_id", spec.pad);
+  names.get("cls_token_id", spec.cls);
+  names.get("mask_token_id", spec.mask);
+  names.get("eot_token_id", spec.eot);
+  names.get("eom_token_id", spec.eom);
+  INFER_TRY(std::move(names).status());
+  spec.model = std::move(model).value_or(std::string());
+  spec.pre = std::move(pre).value_or(std::string());
+
+  Fields flags(directory, kPrefix, Code::metadata);
+  flags.get("add_bos_token", spec.add_bos);
+  flags.get("add_eos_token", spec.add_eos);
+  flags.get("add_space_prefix", spec.add_space_prefix);
+  flags.get("remove_extra_whitespaces", spec.remove_extra_whitespaces);
+  INFER_TRY(std::move(flags).status());
+
+  INFER_ASSIGN(spec.tokens, read_tokens(directory));
+  INFER_ASSIGN(spec.scores, read_scores(directory));
+  INFER_ASSIGN(spec.types, read_token_types(directory, budget));
+  INFER_ASSIGN(spec.merges, vocabulary_strings(directory, "tokenizer.ggml.merges"));
   return {};
 }
 
-/// Token ids. The unsigned forms of -1 mean "none" to some converters; they are judged with the other ids.
-Result<std::int64_t> token_id(const RawEntry& entry) {
-  if (!is_integer(entry.type)) {
-    return key_error(Code::vocab, entry, fmt::format("expected integer, found {}", type_text(entry)));
-  }
-  ByteReader reader(entry.payload);
-  bool too_large = false;
-  const std::int64_t value = read_integer(reader, entry.type, too_large);
-  return too_large ? std::numeric_limits<std::int64_t>::max() : value;
-}
-
-Status read_tokenizer(const Directory& directory, TokenizerSpec& spec) {
-  const auto find = [&](std::string_view key) { return directory.find(fmt::format("tokenizer.ggml.{}", key)); };
-  for (const auto& [key, target] : {std::pair{"model", &TokenizerSpec::model}, std::pair{"pre", &TokenizerSpec::pre}}) {
-    if (const RawEntry* entry = find(key)) {
-      INFER_ASSIGN(const std::string_view text, text_of(*entry));
-      spec.*target = text;
-    }
-  }
-  if (const RawEntry* entry = find("tokens")) INFER_TRY(read_tokens(*entry, spec.tokens));
-  if (const RawEntry* entry = find("scores")) INFER_TRY(read_scores(*entry, spec.scores));
-  if (const RawEntry* entry = find("token_type")) INFER_TRY(read_types(*entry, spec.types));
-  if (const RawEntry* entry = find("merges")) {
-    INFER_TRY(must_be_array(*entry, entry->element == ValueType::string, "string"));
-    INFER_ASSIGN(spec.merges, strings_of(*entry));
-  }
-  for (const auto& [key, target] : kTokenIds) {
-    if (const RawEntry* entry = find(key)) {
-      INFER_ASSIGN(spec.*target, token_id(*entry));
-    }
-  }
-  for (const auto& [key, target] : kTokenizerFlags) {
-    if (const RawEntry* entry = find(key)) {
-      INFER_ASSIGN(spec.*target, boolean_of(*entry));
-    }
-  }
-  return {};
-}
-
-bool moves_to_tokenizer(std::string_view key) noexcept {
+bool is_moved(std::string_view key) {
   return key == "tokenizer.ggml.tokens" || key == "tokenizer.ggml.scores" || key == "tokenizer.ggml.token_type" ||
          key == "tokenizer.ggml.merges";
 }
@@ -220,34 +310,25 @@ Result<ModelDescriptor> describe(const Directory& directory) {
     return Status::error(Code::metadata, "the file has no metadata: general.architecture is missing")
         .about("general.architecture");
   }
-  if (const RawEntry* entry = directory.find("general.architecture")) {
-    INFER_ASSIGN(const std::string_view text, text_of(*entry));
-    if (text.empty() || text.size() > 256 || !is_printable_utf8(text)) {
-      return key_error(Code::metadata, *entry, fmt::format("{} is not a name", quoted(text)));
-    }
-    model.architecture = text;
-  }
-  if (const RawEntry* entry = directory.find("general.name")) {
-    if (entry->type == ValueType::string) model.name = as_text(entry->payload);
-  }
-  if (const std::string prefix = hyper_prefix(directory, model.architecture); !prefix.empty()) {
-    INFER_TRY(read_hyper(directory, prefix, model.hyper));
-  }
-  INFER_TRY(read_tokenizer(directory, model.tokenizer));
-  if (const RawEntry* entry = directory.find("tokenizer.chat_template"); entry != nullptr && entry->type == ValueType::string) {
-    if (entry->payload.size() <= kMaxTemplateBytes) {
-      model.tokenizer.chat_template = std::string(as_text(entry->payload));
-    } else {
-      model.warnings.push_back(fmt::format("tokenizer.chat_template of {} bytes exceeds the limit of {} and is left out",
-                                           entry->payload.size(), kMaxTemplateBytes));
-    }
-  }
+  INFER_TRY(check_kind(directory));
+  INFER_ASSIGN(model.architecture, architecture_of(directory));
+  INFER_ASSIGN(std::string prefix, prefix_of(directory, model.architecture));
+  INFER_TRY(read_hyper(directory, std::move(prefix), model.hyper));
 
   GrowthBudget budget;
+  INFER_TRY(read_tokenizer(directory, budget, model.tokenizer));
+  read_chat_template(directory, model.tokenizer, model.warnings);
+
+  Fields general(directory, "general.", Code::metadata);
+  std::optional<std::string> name;
+  general.get("name", name);
+  INFER_TRY(std::move(general).status());
+  model.name = std::move(name).value_or(std::string());
+
   model.metadata.reserve(directory.entries.size());
   for (const RawEntry& entry : directory.entries) {
-    MetaEntry meta{.key = std::string(entry.key), .type = type_text(entry), .value = false, .offset = entry.offset};
-    if (entry.type == ValueType::array && moves_to_tokenizer(entry.key)) {
+    MetaEntry meta{std::string(entry.key), type_text(entry), {}, entry.offset};
+    if (is_moved(entry.key)) {
       meta.value = MovedArray{type_name(entry.element), entry.count};
     } else {
       INFER_ASSIGN(meta.value, meta_value(entry, budget, model.warnings));

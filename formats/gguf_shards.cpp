@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Models in several files: NAME-00001-of-0000N.gguf. The first part has the metadata and says how many there are
-// (split.count); each part says which it is (split.no, from 0). Only siblings of the first part are ever named.
-// Reference: docs/gguf.md, "Shards". Tested by tests/formats/gguf_test.cpp and gguf_hostile_test.cpp.
+// Models in several GGUF files: the names of the parts, and whether parts belong together. The first part has the
+// metadata, every part its own tensors. Reference: docs/gguf.md, "Shards". Tested by tests/formats/gguf_test.cpp and
+// gguf_hostile_test.cpp.
 #include <algorithm>
-#include <utility>
 
 #include <fmt/format.h>
 
@@ -13,33 +12,104 @@
 namespace infer::gguf {
 namespace {
 
-struct SplitFacts {
-  std::int64_t count = 1;    ///< parts of the model
-  std::int64_t number = 0;   ///< of this one
-  std::int64_t tensors = -1; ///< in all parts together; -1 when not said
-};
+constexpr std::string_view kCount = "split.count";
+constexpr std::string_view kNumber = "split.no";
+constexpr std::string_view kTensors = "split.tensors.count";
 
-Status shard_error(std::string_view key, std::string what) { return Status::error(Code::shard, std::move(what)).about(key); }
-
-/// A key of the split, or the fallback where it is absent. Every complaint is about shards.
-Status read(const Directory& directory, std::string_view key, std::int64_t min, std::int64_t max, std::int64_t& value) {
-  const RawEntry* entry = directory.find(key);
-  if (entry == nullptr) return {};
-  const Result<std::int64_t> number = integer_of(*entry);
-  if (!number.ok()) return shard_error(key, std::string(number.status().message()));
-  if (number.value() < min || number.value() > max) {
-    return shard_error(key, fmt::format("key '{}': {} is outside {}..{}", key, number.value(), min, max));
+/// split.count; 0 stands for a model that is one file: the key is absent, or a merge of parts left it as 0.
+Result<std::uint64_t> count_of(const Directory& directory) {
+  const RawEntry* entry = directory.find(kCount);
+  if (entry == nullptr) return std::uint64_t{0};
+  INFER_ASSIGN(const std::int64_t count, integer_of(*entry));
+  if (count < 0) return key_error(Code::shard, *entry, fmt::format("{} parts", count));
+  if (static_cast<std::uint64_t>(count) > kMaxShards) {
+    return key_error(Code::shard, *entry, fmt::format("{} parts exceed the limit of {}", count, kMaxShards));
   }
-  value = number.value();
+  return static_cast<std::uint64_t>(count);
+}
+
+/// split.no, from 0; an absent key is the first part.
+Result<std::uint64_t> number_of(const Directory& directory, std::uint64_t count) {
+  const RawEntry* entry = directory.find(kNumber);
+  if (entry == nullptr) return std::uint64_t{0};
+  INFER_ASSIGN(const std::int64_t number, integer_of(*entry));
+  if (number < 0 || static_cast<std::uint64_t>(number) >= std::max<std::uint64_t>(count, 1)) {
+    return key_error(Code::shard, *entry, fmt::format("part number {} (from 0) with {} parts", number, count));
+  }
+  return static_cast<std::uint64_t>(number);
+}
+
+std::string suffix(std::uint64_t part, std::uint64_t count) { return fmt::format("-{:05}-of-{:05}.gguf", part, count); }
+
+/// What stands in front of "-0000X-of-0000N.gguf", for any X.
+std::string_view stem_of(std::string_view file_name, std::uint64_t count) {
+  constexpr std::size_t kDash = 1;
+  constexpr std::size_t kDigits = 5;
+  const std::string last = suffix(count, count);
+  if (file_name.size() < last.size()) return {};
+  const std::string_view stem = file_name.substr(0, file_name.size() - last.size());
+  std::string_view rest = file_name.substr(stem.size());
+  if (rest[0] != '-' || !rest.ends_with(std::string_view(last).substr(kDash + kDigits))) return {};
+  for (const char c : rest.substr(kDash, kDigits)) {
+    if (c < '0' || c > '9') return {};
+  }
+  return stem;
+}
+
+/// Each part is the one that its place says, and they are all of one model.
+Status check_part(const Directory& part, const Directory& first, std::size_t index, std::size_t n_parts) {
+  INFER_ASSIGN(const std::uint64_t count, count_of(part));
+  if (std::max<std::uint64_t>(count, 1) != n_parts) {
+    return Status::error(Code::shard, fmt::format("the file is one of {} parts, {} given", std::max<std::uint64_t>(count, 1),
+                                                  n_parts)).about(kCount);
+  }
+  INFER_ASSIGN(const std::uint64_t number, number_of(part, count));
+  if (number != index) {
+    return Status::error(Code::shard, fmt::format("the file is part {} of {}, part {} was expected here", number + 1,
+                                                  n_parts, index + 1)).about(kNumber);
+  }
+  if (n_parts > 1 && part.find(kNumber) == nullptr) {
+    return Status::error(Code::shard, "key 'split.no' is missing").about(kNumber);
+  }
+  if (part.version != first.version || part.alignment != first.alignment) {
+    return Status::error(Code::shard, fmt::format("version {} with alignment {} differs from the first part's version {} "
+                                                  "with alignment {}", part.version, part.alignment, first.version,
+                                                  first.alignment));
+  }
+  const RawEntry* own = part.find("general.architecture");
+  const RawEntry* shared = first.find("general.architecture");
+  if (own != nullptr && shared != nullptr && as_text(own->payload) != as_text(shared->payload)) {
+    return key_error(Code::shard, *own, "differs from the first part's: these are parts of different models");
+  }
   return {};
 }
 
-Result<SplitFacts> split_facts(const Directory& directory) {
-  SplitFacts facts;
-  INFER_TRY(read(directory, "split.count", 1, static_cast<std::int64_t>(kMaxShards), facts.count));
-  INFER_TRY(read(directory, "split.no", 0, facts.count - 1, facts.number));
-  INFER_TRY(read(directory, "split.tensors.count", 0, static_cast<std::int64_t>(kMaxShards * kMaxTensors), facts.tensors));
-  return facts;
+Status check_tensor_count(const Directory& part, std::uint64_t n_tensors) {
+  const RawEntry* entry = part.find(kTensors);
+  if (entry == nullptr) return {};
+  INFER_ASSIGN(const std::int64_t count, integer_of(*entry));
+  if (count >= 0 && static_cast<std::uint64_t>(count) == n_tensors) return {};
+  return key_error(Code::shard, *entry, fmt::format("{} tensors are announced, the parts have {}", count, n_tensors));
+}
+
+Status check_unique_tensors(const std::vector<Directory>& parts, std::size_t n_tensors) {
+  struct Named {
+    std::string_view name;
+    std::size_t part;
+  };
+  std::vector<Named> names;
+  names.reserve(n_tensors);
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    for (const RawTensor& tensor : parts[i].tensors) names.push_back({tensor.name, i});
+  }
+  std::sort(names.begin(), names.end(), [](const Named& a, const Named& b) {
+    return a.name != b.name ? a.name < b.name : a.part < b.part;
+  });
+  const auto twice = std::adjacent_find(names.begin(), names.end(),
+                                        [](const Named& a, const Named& b) { return a.name == b.name; });
+  if (twice == names.end()) return {};
+  return Status::error(Code::shard, fmt::format("tensor {} is in part {} and in part {}", quoted(twice->name),
+                                                twice[0].part + 1, twice[1].part + 1)).about(escaped(twice->name));
 }
 
 }  // namespace
@@ -47,54 +117,42 @@ Result<SplitFacts> split_facts(const Directory& directory) {
 Result<std::vector<std::string>> shard_names(Bytes first, std::string_view file_name) {
   ByteReader reader(first);
   INFER_ASSIGN(const Directory directory, read_keys(reader));
-  INFER_ASSIGN(const SplitFacts facts, split_facts(directory));
-  if (facts.count == 1) return std::vector<std::string>();
-  if (facts.number != 0) {
-    return shard_error("split.no", fmt::format("this is part {} of {}; give the first part, -00001-of-{:05}.gguf",
-                                               facts.number + 1, facts.count, facts.count));
+  INFER_ASSIGN(const std::uint64_t count, count_of(directory));
+  INFER_ASSIGN(const std::uint64_t number, number_of(directory, count));
+  if (count <= 1) return std::vector<std::string>();
+
+  if (file_name.find('/') != std::string_view::npos) {
+    return Status::error(Code::argument, fmt::format("{} is a path; a file name was expected", quoted(file_name)));
   }
-  const std::string ending = fmt::format("-00001-of-{:05}.gguf", facts.count);
-  if (!file_name.ends_with(ending)) {
-    return shard_error("split.count", fmt::format("the model has {} parts, and the name of the first does not end in {}; "
-                                                  "parts are found by their file names", facts.count, ending));
+  const std::string_view stem = stem_of(file_name, count);
+  if (number != 0) {
+    const std::string wanted = stem.empty() ? "the first part" : quoted(std::string(stem) + suffix(1, count));
+    return Status::error(Code::shard, fmt::format("the file is part {} of {}; give {}", number + 1, count, wanted))
+        .about(kNumber);
   }
-  const std::string_view stem = file_name.substr(0, file_name.size() - ending.size());
+  if (stem.empty() || !file_name.ends_with(suffix(1, count))) {
+    const std::string name = file_name.empty() ? "a file without a name" : "file name " + quoted(file_name);
+    return Status::error(Code::shard, fmt::format("the model has {} parts, but {} does not end in '{}', so the other "
+                                                  "parts cannot be found", count, name, suffix(1, count))).about(kCount);
+  }
+
   std::vector<std::string> names;
-  names.reserve(static_cast<std::size_t>(facts.count));
-  for (std::int64_t i = 1; i <= facts.count; ++i) names.push_back(fmt::format("{}-{:05}-of-{:05}.gguf", stem, i, facts.count));
+  names.reserve(static_cast<std::size_t>(count));
+  for (std::uint64_t part = 1; part <= count; ++part) names.push_back(std::string(stem) + suffix(part, count));
   return names;
 }
 
 Status check_shards(const std::vector<Directory>& parts) {
-  INFER_ASSIGN(const SplitFacts first, split_facts(parts.front()));
-  if (static_cast<std::size_t>(first.count) != parts.size()) {
-    return shard_error("split.count", fmt::format("the model has {} parts, {} were given", first.count, parts.size()));
-  }
-  std::uint64_t n_tensors = 0;
-  std::vector<std::string_view> names;
+  std::size_t n_tensors = 0;
   for (std::size_t i = 0; i < parts.size(); ++i) {
-    INFER_ASSIGN(const SplitFacts facts, split_facts(parts[i]));
-    if (facts.count != first.count || static_cast<std::size_t>(facts.number) != i) {
-      return shard_error("split.no", fmt::format("part {} says that it is part {} of {}; it belongs to another model",
-                                                 i + 1, facts.number + 1, facts.count));
-    }
-    if (parts[i].version != parts.front().version || parts[i].alignment != parts.front().alignment) {
-      return shard_error("version", fmt::format("part {} has version {} and alignment {}, the first part {} and {}", i + 1,
-                                                parts[i].version, parts[i].alignment, parts.front().version,
-                                                parts.front().alignment));
+    if (Status status = check_part(parts[i], parts.front(), i, parts.size()); !status.ok()) {
+      if (parts.size() == 1) return status;
+      return std::move(status).with_context(fmt::format("part {} of {}", i + 1, parts.size()));
     }
     n_tensors += parts[i].tensors.size();
-    for (const RawTensor& tensor : parts[i].tensors) names.push_back(tensor.name);
   }
-  if (parts.size() > 1 && first.tensors >= 0 && static_cast<std::uint64_t>(first.tensors) != n_tensors) {
-    return shard_error("split.tensors.count", fmt::format("key 'split.tensors.count': {} tensors, the parts have {}",
-                                                          first.tensors, n_tensors));
-  }
-  std::sort(names.begin(), names.end());
-  if (const auto twice = std::adjacent_find(names.begin(), names.end()); twice != names.end()) {
-    return shard_error(escaped(*twice), fmt::format("tensor {} is in two parts", quoted(*twice)));
-  }
-  return {};
+  INFER_TRY(check_tensor_count(parts.front(), n_tensors));
+  return parts.size() == 1 ? Status() : check_unique_tensors(parts, n_tensors);
 }
 
 }  // namespace infer::gguf

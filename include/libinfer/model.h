@@ -20,7 +20,7 @@ namespace infer {
 struct ModelOptions {
   bool use_mmap = true;
   bool vocab_only = false;        ///< no weights are bound; tokenising works, sessions do not
-  std::string architecture;       ///< instead of what the file says; empty: the file's
+  std::string architecture{};     ///< instead of what the file says; empty: the file's
   Logger log{};
   Progress progress{};
   const CancelFlag* cancel = nullptr;

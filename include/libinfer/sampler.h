@@ -49,7 +49,7 @@ struct SamplerParams {
   double presence_penalty = 0.0;     ///< subtracted once from the logit of a recent token; 0: off. -1000..1000
   double frequency_penalty = 0.0;    ///< subtracted once per occurrence; 0: off. -1000..1000
   std::int64_t penalty_window = 64;  ///< how many recent tokens count; 0: none. 0..16777216
-  std::optional<std::uint64_t> seed; ///< nullopt: drawn from the system; SamplerChain::seed() says which
+  std::optional<std::uint64_t> seed{}; ///< nullopt: drawn from the system; SamplerChain::seed() says which
 
   /// Penalties (and other stages that change logits) still count then; those that drop unlikely tokens do not run.
   bool greedy() const noexcept { return temperature == 0.0; }

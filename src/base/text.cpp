@@ -87,8 +87,10 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
-std::string quoted(std::string_view text) { std::string out = "'";
+std::string quoted(std::string_view text) {
+  std::string out = "'";
   out.append(escaped(text)).append("'");
-  return out; }
+  return out;
+}
 
 }  // namespace infer

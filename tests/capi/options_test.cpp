@@ -25,7 +25,8 @@ TEST(Options, DefaultsOfTheTableAreThoseOfTheStructs) {
   OptionValues session(INFER_OPTIONS_SESSION), generate(INFER_OPTIONS_GENERATE);
   for (const OptionSpec& s : option_specs(INFER_OPTIONS_SESSION)) ASSERT_TRUE(session.parse(s.key, s.default_text).ok());
   for (const OptionSpec& s : option_specs(INFER_OPTIONS_GENERATE)) {
-    if (s.type != OptionType::str_list) ASSERT_TRUE(generate.parse(s.key, s.default_text).ok());
+    if (s.type == OptionType::str_list) continue;
+    ASSERT_TRUE(generate.parse(s.key, s.default_text).ok());
   }
   const SessionOptions a = to_session_options(&session).value(), b = to_session_options(nullptr).value();
   EXPECT_EQ(std::tie(a.n_ctx, a.n_seq, a.n_batch, a.n_logits, a.n_threads, a.kv_type),

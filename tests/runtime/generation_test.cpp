@@ -12,7 +12,7 @@ namespace {
 using testing::bundled_model;
 using testing::tokens_of;
 
-struct Run {
+struct Outcome {
   std::string text;
   std::vector<Token> tokens;
   FinishReason finish = FinishReason::none;
@@ -21,9 +21,9 @@ struct Run {
   std::uint64_t seed = 0;
 };
 
-Run generate(Session& session, SequenceId seq, std::string_view prompt, const GenerationOptions& options,
+Outcome generate(Session& session, SequenceId seq, std::string_view prompt, const GenerationOptions& options,
              const CancelFlag* cancel = nullptr) {
-  Run run;
+  Outcome run;
   auto g = Generation::start(session, seq, tokens_of(session.model(), prompt), options, cancel);
   EXPECT_TRUE(g.ok()) << (g.ok() ? "" : g.status().message());
   if (!g.ok()) return run;
@@ -51,7 +51,7 @@ GenerationOptions greedy(std::int64_t n) { return {.sampler = {.temperature = 0}
 
 TEST(Generation, GivesAsManyTokensAsAskedFor) {
   const auto s = session_of();
-  const Run run = generate(*s, 0, "Pierre", greedy(12));
+  const Outcome run = generate(*s, 0, "Pierre", greedy(12));
   EXPECT_EQ(run.tokens.size(), 12u);
   EXPECT_EQ(run.finish, FinishReason::length);
   EXPECT_FALSE(run.text.empty());
@@ -59,7 +59,7 @@ TEST(Generation, GivesAsManyTokensAsAskedFor) {
 
 TEST(Generation, TextIsTheTextOfItsTokens) {
   const auto s = session_of();
-  const Run run = generate(*s, 0, "Natasha", greedy(40));
+  const Outcome run = generate(*s, 0, "Natasha", greedy(40));
   std::string pieces;
   for (Token t : run.tokens) pieces += s->model().tokenizer().value()->piece(t, false);
   EXPECT_EQ(run.text, pieces);
@@ -68,7 +68,7 @@ TEST(Generation, TextIsTheTextOfItsTokens) {
 TEST(Generation, FeedsThePromptInBatches) {
   const auto whole = session_of(), pieces = session_of({.n_batch = 4});
   const std::string prompt = "The countess looked at her daughter and said nothing";
-  const Run a = generate(*whole, 0, prompt, greedy(10)), b = generate(*pieces, 0, prompt, greedy(10));
+  const Outcome a = generate(*whole, 0, prompt, greedy(10)), b = generate(*pieces, 0, prompt, greedy(10));
   EXPECT_EQ(a.prompt_events, 1);
   EXPECT_GT(b.prompt_events, 2);
   EXPECT_EQ(a.tokens, b.tokens);
@@ -77,7 +77,7 @@ TEST(Generation, FeedsThePromptInBatches) {
 TEST(Generation, TheSameSeedGivesTheSameTextAndAnotherAnother) {
   GenerationOptions o{.sampler = {.seed = 7}, .max_tokens = 30};
   const auto a = session_of(), b = session_of(), c = session_of();
-  const Run first = generate(*a, 0, "War", o), again = generate(*b, 0, "War", o);
+  const Outcome first = generate(*a, 0, "War", o), again = generate(*b, 0, "War", o);
   EXPECT_EQ(first.text, again.text);
   EXPECT_EQ(first.seed, 7u);
   o.sampler.seed = 8;
@@ -86,14 +86,14 @@ TEST(Generation, TheSameSeedGivesTheSameTextAndAnotherAnother) {
 
 TEST(Generation, ADrawnSeedCanBeReplayed) {
   const auto a = session_of(), b = session_of();
-  const Run drawn = generate(*a, 0, "Peace", {.max_tokens = 20});
-  const Run replayed = generate(*b, 0, "Peace", {.sampler = {.seed = drawn.seed}, .max_tokens = 20});
+  const Outcome drawn = generate(*a, 0, "Peace", {.max_tokens = 20});
+  const Outcome replayed = generate(*b, 0, "Peace", {.sampler = {.seed = drawn.seed}, .max_tokens = 20});
   EXPECT_EQ(drawn.text, replayed.text);
 }
 
 TEST(Generation, AStopStringOverThreeTokensNeverShows) {
   const auto plain = session_of();
-  const Run whole = generate(*plain, 0, "Pierre", greedy(60));
+  const Outcome whole = generate(*plain, 0, "Pierre", greedy(60));
   const Tokenizer& t = *plain->model().tokenizer().value();
   // The text of three consecutive tokens in the middle, less its first and last byte: it begins and ends inside tokens.
   std::string stop;
@@ -110,7 +110,7 @@ TEST(Generation, AStopStringOverThreeTokensNeverShows) {
   GenerationOptions o = greedy(60);
   o.stop = {"never in the text", stop};
   const auto s = session_of();
-  const Run run = generate(*s, 0, "Pierre", o);
+  const Outcome run = generate(*s, 0, "Pierre", o);
   EXPECT_EQ(run.finish, FinishReason::stop);
   EXPECT_EQ(run.stop, stop);
   EXPECT_EQ(run.text, whole.text.substr(0, whole.text.find(stop)));
@@ -129,7 +129,7 @@ TEST(Generation, APromptThatDoesNotFitIsRefusedBeforeAnyWork) {
 
 TEST(Generation, EndsWhenTheContextIsFull) {
   const auto s = session_of({.n_ctx = 24});
-  const Run run = generate(*s, 0, "Pierre", greedy(0));
+  const Outcome run = generate(*s, 0, "Pierre", greedy(0));
   EXPECT_EQ(run.finish, FinishReason::context);
   EXPECT_EQ(s->length(0), 24);
 }
@@ -152,7 +152,7 @@ TEST(Generation, ACancelIsAnEndAndTheSessionGoesOn) {
 
 TEST(Generation, StreamsOfOneSessionMayTakeTurns) {
   const auto alone_a = session_of(), alone_b = session_of();
-  const Run a = generate(*alone_a, 0, "Pierre", greedy(20)), b = generate(*alone_b, 0, "The snow", greedy(20));
+  const Outcome a = generate(*alone_a, 0, "Pierre", greedy(20)), b = generate(*alone_b, 0, "The snow", greedy(20));
   const auto both = session_of({.n_seq = 2});
   const SequenceId second = both->open().value();
   auto ga = std::move(Generation::start(*both, 0, tokens_of(both->model(), "Pierre"), greedy(20), nullptr)).value();

@@ -63,7 +63,7 @@ TEST(ModelLoad, NamesAnUnknownArchitectureAndTheKnownOnes) {
 }
 
 TEST(ModelLoad, RecognisesAFileThatDoesNotNameItsArchitecture) {
-  const std::vector<std::byte> file = testing::tiny_model({.name_architecture = false});
+  const std::vector<std::byte> file = testing::tiny_model_writer({}).remove("general.architecture").build();
   const auto m = load(file);
   ASSERT_TRUE(m.ok()) << m.status().message();
   EXPECT_EQ(m.value()->descriptor().architecture, "llama");
@@ -71,7 +71,9 @@ TEST(ModelLoad, RecognisesAFileThatDoesNotNameItsArchitecture) {
 }
 
 TEST(ModelLoad, AVocabularyOnlyFileSaysWhatItIsGoodFor) {
-  const std::vector<std::byte> file = testing::tiny_model({.vocabulary_only = true});
+  testing::GgufWriter writer = testing::tiny_model_writer({});
+  writer.tensors.clear();
+  const std::vector<std::byte> file = writer.build();
   const auto m = load(file);
   ASSERT_FALSE(m.ok());
   EXPECT_EQ(m.status().code(), Code::tensor);
@@ -83,7 +85,7 @@ TEST(ModelLoad, AVocabularyOnlyFileSaysWhatItIsGoodFor) {
 }
 
 TEST(ModelLoad, AnUnknownTokenizerStopsOnlyTheCallsThatNeedIt) {
-  const std::vector<std::byte> file = testing::tiny_model({.tokenizer = "runes"});
+  const std::vector<std::byte> file = testing::tiny_model_writer({}).set("tokenizer.ggml.model", "runes").build();
   const auto m = load(file);
   ASSERT_TRUE(m.ok()) << m.status().message();
   EXPECT_EQ(m.value()->tokenizer().status().code(), Code::vocab);

@@ -15,7 +15,9 @@ using testing::bundled_model;
 using testing::tokens_of;
 
 constexpr std::string_view kText =
-    "Prince Andrew was silent. He looked at the portrait of his wife and thought of all that had happened since.";
+    "Prince Andrew was silent. He looked at the portrait of his wife and thought of all that had happened since. "
+    "The regiment had been standing in reserve behind the village, under fire, and had lost more than two hundred men; "
+    "of these the greater part in that last hour, when nothing was done.";   // more than two pages of the KV cache
 
 std::unique_ptr<Session> session_of(const std::shared_ptr<const Model>& model, const SessionOptions& options) {
   Result<std::unique_ptr<Session>> s = Session::create(model, options);
@@ -45,12 +47,12 @@ TEST_P(SessionOf, GivesTheSameLogitsForAnySplitAndThreadCount) {
   const auto model = bundled_model();
   ASSERT_NE(model, nullptr);
   const std::vector<Token> tokens = tokens_of(*model, kText);
-  ASSERT_GT(tokens.size(), 33u);
-  const auto reference_session = session_of(model, {.n_logits = 64, .n_threads = 1, .kv_type = GetParam()});
+  ASSERT_GT(tokens.size(), 2u * kKvPageTokens);
+  const auto reference_session = session_of(model, {.n_logits = 128, .n_threads = 1, .kv_type = GetParam()});
   const auto reference = all_logits(*reference_session, 0, tokens, tokens.size());
   for (const std::int64_t threads : {1, 2, 3, 5}) {
     for (const std::size_t piece : {std::size_t{1}, std::size_t{7}, std::size_t{16}, tokens.size()}) {
-      const auto s = session_of(model, {.n_batch = static_cast<std::int64_t>(piece), .n_logits = 64, .n_threads = threads,
+      const auto s = session_of(model, {.n_batch = static_cast<std::int64_t>(piece), .n_logits = 128, .n_threads = threads,
                                         .kv_type = GetParam()});
       EXPECT_EQ(all_logits(*s, 0, tokens, piece), reference) << threads << " threads, pieces of " << piece;
     }
@@ -62,10 +64,10 @@ TEST_P(SessionOf, GivesTheSameLogitsBesideAnotherSequence) {
   ASSERT_NE(model, nullptr);
   const std::vector<Token> tokens = tokens_of(*model, kText);
   const std::vector<Token> other = tokens_of(*model, "The French were retreating along the road to Smolensk, and the snow");
-  const auto alone = session_of(model, {.n_logits = 64, .kv_type = GetParam()});
+  const auto alone = session_of(model, {.n_logits = 128, .kv_type = GetParam()});
   const auto reference = all_logits(*alone, 0, tokens, 1);
 
-  const auto s = session_of(model, {.n_seq = 2, .n_logits = 64, .kv_type = GetParam()});
+  const auto s = session_of(model, {.n_seq = 2, .n_logits = 128, .kv_type = GetParam()});
   const SequenceId second = s->open().value();
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     // The neighbour stands before it, so rows, pages and logits rows all differ from the run alone.

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: MIT
+// Whole llama models: logits against the double-precision oracle over random shapes, seeds and weight types, and against
+// golden logits of files that others have run too.
+#include <algorithm>
+#include <cmath>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "libinfer/model.h"
+#include "libinfer/session.h"
+#include "ops/quant/quants.h"
+#include "tests/testing/golden.h"
+#include "tests/testing/oracle.h"
+#include "tests/testing/random.h"
+#include "tests/testing/tiny_model.h"
+
+namespace infer {
+namespace {
+
+using nlohmann::json;
+using testing::Random;
+using testing::TinyModel;
+
+/// A model and the bytes it points into.
+struct Loaded {
+  explicit Loaded(std::vector<std::byte> bytes, const ModelOptions& options = {}) : file(std::move(bytes)) {
+    Result<std::shared_ptr<const Model>> loaded = Model::load(Library::builtin(), Source::from_memory(file), options);
+    if (loaded.ok()) {
+      model = std::move(loaded).value();
+    } else {
+      status = std::move(loaded).status();
+    }
+  }
+  std::vector<std::byte> file;
+  std::shared_ptr<const Model> model;   ///< null when status says why
+  Status status;
+};
+
+std::vector<float> session_logits(const std::shared_ptr<const Model>& model, std::span<const Token> ids, std::int64_t n_ctx) {
+  SessionOptions options;
+  options.n_ctx = n_ctx;
+  options.n_logits = static_cast<std::int64_t>(ids.size());
+  options.n_batch = 32;
+  options.n_threads = 2;
+  options.kv_type = "f32";
+  Result<std::unique_ptr<Session>> session = Session::create(model, options);
+  if (!session.ok()) {
+    ADD_FAILURE() << session.status().message();
+    return {};
+  }
+  const Status fed = session.value()->feed(0, ids, WantLogits::all, nullptr);
+  EXPECT_TRUE(fed.ok()) << fed.message();
+  std::vector<float> logits;
+  for (std::size_t i = 0; fed.ok() && i < ids.size(); ++i) {
+    const std::span<const float> row = session.value()->logits(i).value();
+    logits.insert(logits.end(), row.begin(), row.end());
+  }
+  return logits;
+}
+
+template <class T>
+double deviation(const std::vector<T>& values) {
+  double mean = 0.0, squares = 0.0;
+  for (const T v : values) mean += static_cast<double>(v) / static_cast<double>(values.size());
+  for (const T v : values) squares += (static_cast<double>(v) - mean) * (static_cast<double>(v) - mean);
+  return std::sqrt(squares / static_cast<double>(values.size()));
+}
+
+struct Difference {
+  double max = 0.0, rms = 0.0;
+};
+
+/// Infinite where the sizes differ or a value is not finite.
+template <class T>
+Difference difference(const std::vector<float>& found, const std::vector<T>& expected) {
+  Difference d;
+  if (found.size() != expected.size() || found.empty()) return {HUGE_VAL, HUGE_VAL};
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    const double delta = std::fabs(static_cast<double>(found[i]) - static_cast<double>(expected[i]));
+    if (!std::isfinite(delta)) return {HUGE_VAL, HUGE_VAL};
+    d.max = std::max(d.max, delta);
+    d.rms += delta * delta / static_cast<double>(found.size());
+  }
+  d.rms = std::sqrt(d.rms);
+  return d;
+}
+
+std::vector<Token> random_tokens(std::uint64_t seed, std::int64_t n, std::int64_t n_vocab) {
+  Random random(seed);
+  std::vector<Token> ids(static_cast<std::size_t>(n));
+  for (Token& id : ids) id = static_cast<Token>(random.below(n_vocab));
+  return ids;
+}
+
+/// Loads the tiny model and holds its logits against the oracle's.
+void expect_oracle_agrees(const TinyModel& tiny, std::int64_t n_tokens) {
+  const Loaded l(testing::make_tiny_model(tiny));
+  ASSERT_NE(l.model, nullptr) << l.status.message();
+  const std::vector<Token> ids = random_tokens(tiny.seed, n_tokens, tiny.n_vocab);
+
+  const std::vector<float> found = session_logits(l.model, ids, tiny.context);
+
+  const std::vector<double> expected = testing::oracle_logits(l.model->descriptor(), l.file, ids);
+  EXPECT_LT(difference(found, expected).max, 1e-4 * deviation(expected)) << "seed " << tiny.seed;
+}
+
+// ---- the oracle, shape by shape
+
+struct Shape {
+  const char* name;
+  void (*set)(TinyModel& m);
+};
+
+void PrintTo(const Shape& s, std::ostream* out) { *out << s.name; }
+
+using T = TinyModel;
+
+/// Each differs from the default: two layers, 64 wide, 4 heads, 2 KV heads, untied.
+const Shape kShapes[] = {
+    {"GroupedQueries", [](T&) {}},
+    {"MultiHead", [](T& m) { m.n_kv_heads = m.n_heads; }},
+    {"MultiQuery", [](T& m) { m.n_kv_heads = 1; }},
+    {"ThreeHeadsPerKvHead", [](T& m) { m.n_embd = 48, m.n_heads = 6; }},
+    {"OneHead", [](T& m) { m.n_heads = m.n_kv_heads = 1; }},
+    {"Tied", [](T& m) { m.tied = true; }},
+    {"Biases", [](T& m) { m.biases = true; }},
+    {"HeadSizeOfItsOwn", [](T& m) { m.key_length = m.value_length = 24; }},
+    {"KeysLongerThanValues", [](T& m) { m.key_length = 20, m.value_length = 12; }},
+    {"ValuesLongerThanKeys", [](T& m) { m.key_length = 6, m.value_length = 33; }},
+    {"PartialRotation", [](T& m) { m.n_rot = 6; }},
+    {"OddSizes", [](T& m) { m.n_embd = 50, m.n_heads = 5, m.n_kv_heads = 1, m.n_ff = 77, m.n_vocab = 301; }},
+    {"SmallestHeads", [](T& m) { m.n_embd = 10, m.n_heads = 5, m.n_kv_heads = 5, m.n_ff = 7; }},
+    {"FiveLayers", [](T& m) { m.n_layers = 5; }},
+    {"Window", [](T& m) { m.sliding_window = 7; }},
+    {"WindowOfOne", [](T& m) { m.sliding_window = 1; }},
+    {"WindowWiderThanThePrompt", [](T& m) { m.sliding_window = 1000; }},
+    {"WindowOverPages", [](T& m) { m.sliding_window = 33; }},
+    {"RopeBase", [](T& m) { m.rope_base = 500000.0; }},
+    {"RopeFactors", [](T& m) { m.rope_factors = true; }},
+    {"LinearScaling", [](T& m) { m.rope_scaling = "linear", m.rope_factor = 4.0; }},
+    {"YarnPastTheOriginalContext",
+     [](T& m) { m.rope_scaling = "yarn", m.rope_factor = 4.0, m.original_context = 32, m.key_length = m.value_length = 32; }},
+    {"YarnWithFactorsAndPartialRotation",
+     [](T& m) {
+       m.rope_scaling = "yarn", m.rope_factor = 8.0, m.original_context = 64, m.rope_base = 100.0;
+       m.rope_factors = true, m.key_length = 40, m.value_length = 16, m.n_rot = 32;
+     }},
+    {"EverythingAtOnce",
+     [](T& m) {
+       m.tied = m.biases = m.rope_factors = true;
+       m.n_layers = 3, m.n_embd = 30, m.n_heads = 6, m.n_kv_heads = 3, m.key_length = 14, m.value_length = 9, m.n_ff = 41;
+       m.sliding_window = 11, m.rope_scaling = "linear", m.rope_factor = 2.5, m.n_rot = 10;
+     }},
+};
+
+class LlamaAgreesWithTheOracle : public ::testing::TestWithParam<Shape> {};
+
+TEST_P(LlamaAgreesWithTheOracle, ForSeveralSeeds) {
+  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+    TinyModel tiny;
+    tiny.seed = seed;
+    GetParam().set(tiny);
+    expect_oracle_agrees(tiny, 70);   // three pages of keys and values, three batches
+  }
+}
+
+std::string shape_name(const ::testing::TestParamInfo<Shape>& test) { return test.param.name; }
+
+INSTANTIATE_TEST_SUITE_P(Shapes, LlamaAgreesWithTheOracle, ::testing::ValuesIn(kShapes), shape_name);
+
+class LlamaOfType : public ::testing::TestWithParam<const QuantFormat*> {};
+
+TEST_P(LlamaOfType, AgreesWithTheOracleOnTheSameWeights) {
+  if (GetParam()->encode == nullptr) GTEST_SKIP() << info(GetParam()->dtype).name << " cannot be produced";
+  for (std::uint64_t seed = 1; seed <= 2; ++seed) {
+    TinyModel tiny;
+    tiny.seed = seed;
+    tiny.dtype = GetParam()->dtype;
+    tiny.n_embd = tiny.n_ff = 256;   // whole blocks of every type
+    tiny.tied = seed == 2;
+    expect_oracle_agrees(tiny, 20);
+  }
+}
+
+std::string type_name(const ::testing::TestParamInfo<const QuantFormat*>& test) { return info(test.param->dtype).name; }
+
+INSTANTIATE_TEST_SUITE_P(Types, LlamaOfType, ::testing::ValuesIn(builtin_quants().begin(), builtin_quants().end()), type_name);
+
+TEST(TinyModels, HaveLogitsOfADeviationAroundTwo) {
+  for (const bool tied : {false, true}) {
+    TinyModel tiny;
+    tiny.tied = tied;
+    const Loaded l(testing::make_tiny_model(tiny));
+    ASSERT_NE(l.model, nullptr) << l.status.message();
+
+    const double d = deviation(session_logits(l.model, random_tokens(1, 40, 320), 64));
+
+    EXPECT_GT(d, 1.5);
+    EXPECT_LT(d, 2.7);
+  }
+}
+
+TEST(TinyModels, HaveAUsableVocabulary) {
+  const Loaded l(testing::make_tiny_model({}));
+  ASSERT_NE(l.model, nullptr) << l.status.message();
+
+  const Result<const Tokenizer*> tokenizer = l.model->tokenizer();
+
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
+  const std::string text = "the rain in \xe2\x82\xac spain\n";
+  const std::vector<Token> ids = tokenizer.value()->encode(text, {}).value();
+  EXPECT_EQ(ids.front(), 1);
+  EXPECT_EQ(tokenizer.value()->decode(ids, {.remove_special = true}).value(), text);
+}
+
+TEST(TinyModels, AreTheSameForTheSameSeed) {
+  TinyModel other;
+  other.seed = 2;
+
+  EXPECT_EQ(testing::make_tiny_model({}), testing::make_tiny_model({}));
+  EXPECT_NE(testing::make_tiny_model({}), testing::make_tiny_model(other));
+}
+
+// ---- golden logits
+
+struct GoldenCase {
+  std::vector<Token> ids;
+  std::int64_t n_ctx;
+  std::string file;
+  double rms_limit;   ///< of quantised files: 1.2 times what another library, which rounds activations, differs by
+  double noise;       ///< what plain float arithmetic differs by
+};
+
+/// The cases of a description. Those that ignore a window are left out: they show what other libraries do.
+std::vector<GoldenCase> golden_cases(const json& d) {
+  const auto ids_of = [](const json& ids) { return ids.get<std::vector<Token>>(); };
+  if (d.contains("logits")) {
+    const json& top = d["logits"];
+    const bool has_ids = top.is_object();
+    return {{.ids = ids_of(has_ids ? top["ids"] : d["ids"]),
+             .n_ctx = 512,
+             .file = (has_ids ? top["file"] : top).get<std::string>(),
+             .rms_limit = 1.2 * d.value("peer_rms_diff", 0.0),
+             .noise = 0.0}};
+  }
+  std::vector<GoldenCase> cases;
+  for (const json& c : d["cases"]) {
+    if (c["case"].get<std::string>().find("nowindow") != std::string::npos) continue;
+    const json& peers = c["peers"];
+    const bool has_peer = peers.contains("llama.cpp") && peers["llama.cpp"].contains("rms_diff");
+    cases.push_back({.ids = ids_of(c["ids"]),
+                     .n_ctx = c["n_ctx"].get<std::int64_t>(),
+                     .file = c["logits"].get<std::string>(),
+                     .rms_limit = has_peer ? 1.2 * peers["llama.cpp"]["rms_diff"].get<double>() : 0.0,
+                     .noise = c.value("float32_max_abs_diff", 0.0)});
+  }
+  return cases;
+}
+
+class LlamaGolden : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(LlamaGolden, LogitsAreReached) {
+  INFER_SKIP_WITHOUT_GOLDEN_LOGITS();
+  const std::string root = testing::golden_logits_directory();
+  const json facts = testing::read_json(root + "/golden/" + GetParam() + ".json");
+  ASSERT_TRUE(facts.is_object()) << "no description of " << GetParam();
+  const std::string name = facts["model"].get<std::string>();
+  const bool is_f32 = name.ends_with("-f32.gguf");
+  const Loaded l(testing::read_bytes(root + "/models/" + name));
+  ASSERT_NE(l.model, nullptr) << l.status.message();
+
+  const std::vector<GoldenCase> cases = golden_cases(facts);
+  ASSERT_FALSE(cases.empty());
+  for (const GoldenCase& c : cases) {
+    const std::vector<float> expected = testing::read_floats(root + "/golden/" + c.file);
+    const std::vector<float> found = session_logits(l.model, c.ids, c.n_ctx);
+
+    const double max_limit = std::max(1e-4 * deviation(expected), 5.0 * c.noise);
+    const Difference d = difference(found, expected);
+    // The specification rounds no activations, so it reaches quantised files as nearly as the others.
+    if (is_f32 || l.model->kernels().name == std::string_view("scalar")) {
+      EXPECT_LT(d.max, max_limit) << c.file;
+    } else {
+      EXPECT_LT(d.rms, c.rms_limit) << c.file;
+    }
+    if (!is_f32) continue;
+    const std::size_t n_vocab = expected.size() / c.ids.size();
+    for (std::size_t i = 0; i < c.ids.size() && found.size() == expected.size(); ++i) {
+      const auto want = expected.begin() + static_cast<std::ptrdiff_t>(i * n_vocab);
+      const auto have = found.begin() + static_cast<std::ptrdiff_t>(i * n_vocab);
+      const auto best = std::max_element(want, want + static_cast<std::ptrdiff_t>(n_vocab)) - want;
+      const auto ours = std::max_element(have, have + static_cast<std::ptrdiff_t>(n_vocab)) - have;
+      // Another winner is fair only where the two are as close as the tolerance.
+      EXPECT_LE(static_cast<double>(want[best]) - static_cast<double>(want[ours]), 2.0 * max_limit) << c.file << " at " << i;
+    }
+  }
+}
+
+TEST_P(LlamaGolden, LogitsAreTheOraclesToo) {
+  INFER_SKIP_WITHOUT_GOLDEN_LOGITS();
+  const std::string root = testing::golden_logits_directory();
+  const json facts = testing::read_json(root + "/golden/" + GetParam() + ".json");
+  ASSERT_TRUE(facts.is_object()) << "no description of " << GetParam();
+  const Loaded l(testing::read_bytes(root + "/models/" + facts["model"].get<std::string>()));
+  ASSERT_NE(l.model, nullptr) << l.status.message();
+
+  GoldenCase c = golden_cases(facts).back();
+  std::vector<float> golden = testing::read_floats(root + "/golden/" + c.file);
+  const std::size_t n = std::min<std::size_t>(c.ids.size(), 96), n_vocab = golden.size() / c.ids.size();   // it is slow
+  c.ids.resize(n);
+  golden.resize(n * n_vocab);
+
+  // Golden values are doubles rounded to float.
+  EXPECT_LT(difference(golden, testing::oracle_logits(l.model->descriptor(), l.file, c.ids)).max, 1e-5);
+}
+
+constexpr const char* kGolden[] = {"llama-mha",      "llama-bias",       "llama-headdim",    "llama-linear",    "llama-yarn",
+                                   "mistral-swa",    "llama3-ropefreqs", "stories260K",      "stories260K-Q8_0", "stories260K-Q4_0",
+                                   "wide-llama-f16", "wide-llama-BF16",  "wide-llama-Q8_0"};
+
+std::string golden_name(const ::testing::TestParamInfo<const char*>& test) {
+  std::string name = test.param;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Files, LlamaGolden, ::testing::ValuesIn(kGolden), golden_name);
+
+}  // namespace
+}  // namespace infer
