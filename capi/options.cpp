@@ -13,7 +13,8 @@ namespace infer::capi {
 namespace {
 
 using enum OptionType;
-constexpr double kMaxInt = 9.2e18;
+constexpr double kMaxInt = 1e18;   // counts without a limit of their own
+constexpr double kAnyInt = 9223372036854775808.0;   // 2^63: all bit patterns
 
 constexpr OptionSpec kModel[] = {
     {"use_mmap", boolean, 0, 1, "true", "map the file; false reads it into memory"},
@@ -41,7 +42,7 @@ constexpr OptionSpec kSession[] = {
       {"presence_penalty", f64, -1000, 1000, "0", "subtracted from the logit of a recent token"},                     \
       {"frequency_penalty", f64, -1000, 1000, "0", "subtracted for each occurrence of a recent token"},               \
       {"penalty_window", i64, 0, 1 << 24, "64", "how many tokens are recent"},                                        \
-      {"seed", i64, -kMaxInt, kMaxInt, "random", "of the random draw, as the bits of a 64-bit number; unset: random"}
+      {"seed", i64, -kAnyInt, kAnyInt, "random", "of the random draw, as the bits of a 64-bit number; unset: random"}
 
 constexpr OptionSpec kSampler[] = {INFER_SAMPLER_OPTIONS};
 
@@ -75,8 +76,9 @@ template <class T>
 Status in_range(const OptionSpec& spec, T value) {
   const double v = static_cast<double>(value);
   if (v >= spec.min && v <= spec.max) return {};   // false for NaN
-  return Status::error(Code::range, fmt::format("option '{}' = {} is outside {}..{}", spec.key, value, spec.min, spec.max))
-      .about(spec.key);
+  const bool whole = spec.type == i64;   // no exponents where the limits are integers
+  const std::string limits = whole ? fmt::format("{:.0f}..{:.0f}", spec.min, spec.max) : fmt::format("{}..{}", spec.min, spec.max);
+  return Status::error(Code::range, fmt::format("option '{}' = {} is outside {}", spec.key, value, limits)).about(spec.key);
 }
 
 /// A whole text as a number.
@@ -128,9 +130,7 @@ Status OptionValues::set(std::string_view key, std::int64_t value) {
   const OptionSpec& spec = option_specs(kind_)[i];
   if (spec.type == f64) return set(key, static_cast<double>(value));
   if (spec.type != i64 && spec.type != boolean) return wrong_type(spec, "an integer");
-  // The seed is a bit pattern: every integer will do.
-  if (spec.max < kMaxInt) INFER_TRY(in_range(spec, value));
-  else if (spec.min == 0 && value < 0) return in_range(spec, value);
+  INFER_TRY(in_range(spec, value));
   values_[i] = value;
   return {};
 }

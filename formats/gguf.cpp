@@ -18,6 +18,7 @@ namespace infer::gguf {
 namespace {
 
 constexpr std::string_view kMagic = "GGUF";
+constexpr std::uint64_t kCountsOffset = 8;   // of the tensor count; the key count follows
 constexpr std::uint64_t kMinKeyBytes = 13;   // empty key 8, type 4, one byte of value
 
 Status check_version(std::uint32_t version, std::uint64_t offset) {
@@ -194,6 +195,7 @@ Result<ModelDescriptor> parse_files(std::span<const Bytes> files) {
   if (files.empty()) return Status::error(Code::argument, "no file given");
   std::vector<Directory> parts;
   parts.reserve(files.size());
+  std::uint64_t n_tensors = 0;
   for (std::size_t i = 0; i < files.size(); ++i) {
     Result<Directory> part = read_directory(files[i]);
     if (!part.ok()) {
@@ -201,13 +203,13 @@ Result<ModelDescriptor> parse_files(std::span<const Bytes> files) {
       return std::move(part).status().with_context(fmt::format("part {} of {}", i + 1, files.size()));
     }
     parts.push_back(std::move(part).value());
+    n_tensors += parts.back().tensors.size();
+    INFER_TRY(check_count("tensors in all parts", n_tensors, kMaxTensors, kCountsOffset));
   }
   INFER_TRY(check_shards(parts));
 
   INFER_ASSIGN(ModelDescriptor model, describe(parts.front()));
-  std::size_t n_tensors = 0;
-  for (const Directory& part : parts) n_tensors += part.tensors.size();
-  model.tensors.reserve(n_tensors);
+  model.tensors.reserve(static_cast<std::size_t>(n_tensors));
   for (std::size_t i = 0; i < parts.size(); ++i) {
     for (const RawTensor& raw : parts[i].tensors) {
       model.tensors.push_back(
@@ -254,12 +256,11 @@ Result<Directory> read_keys(ByteReader& reader) {
   INFER_TRY(reader.status("header"));
   INFER_TRY(check_version(directory.version, version_offset));
 
-  const std::uint64_t counts_offset = reader.position();
   directory.n_tensors = reader.u64();
   const std::uint64_t n_keys = reader.u64();
   INFER_TRY(reader.status("header"));
-  INFER_TRY(check_count("tensors", directory.n_tensors, kMaxTensors, counts_offset));
-  INFER_TRY(check_count("keys", n_keys, kMaxKeys, counts_offset + 8));
+  INFER_TRY(check_count("tensors", directory.n_tensors, kMaxTensors, kCountsOffset));
+  INFER_TRY(check_count("keys", n_keys, kMaxKeys, kCountsOffset + 8));
 
   directory.entries.reserve(static_cast<std::size_t>(std::min(n_keys, reader.remaining() / kMinKeyBytes)));
   for (std::uint64_t i = 0; i < n_keys; ++i) {

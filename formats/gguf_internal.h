@@ -19,7 +19,7 @@ namespace infer::gguf {
 
 // Limits that bound memory whatever a file claims; see docs/gguf.md for what real files need.
 inline constexpr std::uint64_t kMaxKeys = 16384;
-inline constexpr std::uint64_t kMaxTensors = 65536;
+inline constexpr std::uint64_t kMaxTensors = 16384;           ///< in all parts together
 inline constexpr std::uint64_t kMaxKeyBytes = 65535;           ///< of the specification
 inline constexpr std::uint64_t kMaxTensorNameBytes = 64;       ///< of the specification
 inline constexpr int kMaxArrayDepth = 4;
@@ -104,7 +104,7 @@ Status key_error(Code code, const RawEntry& entry, std::string_view what);
 
 /// Memory that number arrays may take beyond the bytes that they have in the file.
 struct GrowthBudget {
-  std::uint64_t left = std::uint64_t{4} << 20;
+  std::uint64_t left = std::uint64_t{1} << 20;
   /// False, and nothing is taken, when `memory` bytes for `file` bytes are too much.
   bool take(std::uint64_t memory, std::uint64_t file) noexcept;
 };

@@ -84,6 +84,7 @@ Status check_part(const Directory& part, const Directory& first, std::size_t ind
   return {};
 }
 
+/// Every part announces the tensors of all parts together: one of another model rarely has the same number.
 Status check_tensor_count(const Directory& part, std::uint64_t n_tensors) {
   const RawEntry* entry = part.find(kTensors);
   if (entry == nullptr) return {};
@@ -151,7 +152,7 @@ Status check_shards(const std::vector<Directory>& parts) {
     }
     n_tensors += parts[i].tensors.size();
   }
-  INFER_TRY(check_tensor_count(parts.front(), n_tensors));
+  for (const Directory& part : parts) INFER_TRY(check_tensor_count(part, n_tensors));
   return parts.size() == 1 ? Status() : check_unique_tensors(parts, n_tensors);
 }
 

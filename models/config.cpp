@@ -85,7 +85,7 @@ RopeConfig read_rope(Reader& r, const Hyper& h, const DecoderConfig& c) {
   } else if (rope.n_rot % 2 != 0) {
     r.complain("rope.dimension_count", Code::metadata, fmt::format("= {} is odd; rotation works on pairs", rope.n_rot));
   }
-  rope.base = r.number_or("rope.freq_base", h.rope_base, 10000.0, 1.0, 1e15);
+  rope.base = r.number_or("rope.freq_base", h.rope_base, 10000.0, 1.001, 1e15);
   rope.factor = r.number_or("rope.scaling.factor", h.rope_factor, 1.0, 1e-6, 1e6);
   rope.attn_factor = r.number_or("rope.scaling.attn_factor", h.rope_attn_factor, 1.0, 1e-6, 1e6);
   rope.beta_fast = r.number_or("rope.scaling.yarn_beta_fast", h.yarn_beta_fast, 32.0, 1e-6, 1e6);
@@ -137,9 +137,11 @@ Result<DecoderConfig> read_decoder_config(const ModelDescriptor& model) {
   c.norm_eps = static_cast<float>(r.number_or("attention.layer_norm_rms_epsilon", h.rms_epsilon, 1e-5, 0.0, 1.0));
   c.attention_scale = 1.0f / std::sqrt(static_cast<float>(c.key_dim));
   c.rope = read_rope(r, h, c);
-  if (const TensorMeta* embedding = model.find_tensor("token_embd.weight")) {
-    c.n_vocab = r.integer("vocab_size", embedding->shape.rows(), 1, kMaxVocab);
-  }
+  const TensorMeta* embedding = model.find_tensor("token_embd.weight");
+  std::optional<std::int64_t> n_vocab = embedding != nullptr ? embedding->shape.rows() : h.n_vocab;
+  // Without an embedding the binder has the better complaint: it names the tensor and the shape that was expected.
+  if (!n_vocab && !model.tokenizer.tokens.empty()) n_vocab = static_cast<std::int64_t>(model.tokenizer.tokens.size());
+  c.n_vocab = r.integer("vocab_size", n_vocab, 1, kMaxVocab);
   INFER_TRY(r.take());
   return c;
 }

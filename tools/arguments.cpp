@@ -86,14 +86,12 @@ libinfer::Expected<libinfer::Env> logging_env(int verbosity) {
 /// Where the bundled model may be: beside an installed program, and in the source tree of one that was just built.
 std::vector<std::string> bundled_places() {
   std::vector<std::string> places;
-#ifdef INFER_BUNDLED_MODEL_INSTALL
   std::error_code error;
   const auto program = std::filesystem::read_symlink("/proc/self/exe", error);
-  if (!error) places.push_back((program.parent_path() / INFER_BUNDLED_MODEL_INSTALL).lexically_normal().string());
-#endif
-#ifdef INFER_BUNDLED_MODEL_BUILD
-  places.emplace_back(INFER_BUNDLED_MODEL_BUILD);
-#endif
+  if (error) return places;
+  for (const char* place : {INFER_BUNDLED_MODEL_INSTALL, INFER_BUNDLED_MODEL_BUILD}) {
+    places.push_back((program.parent_path() / place).lexically_normal().string());
+  }
   return places;
 }
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what building and testing libinfer needs, on Debian and Ubuntu. Arguments are further packages.
 set -eu
-packages="g++ clang-16 cmake ninja-build ccache binutils libfmt-dev libspdlog-dev libxsimd-dev libcli11-dev nlohmann-json3-dev libgtest-dev libbenchmark-dev"
+packages="g++ cmake ninja-build ccache binutils libfmt-dev libspdlog-dev libxsimd-dev libcli11-dev nlohmann-json3-dev libgtest-dev libbenchmark-dev"
 missing=""
 for p in $packages "$@"; do
   dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing="$missing $p"

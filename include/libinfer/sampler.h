@@ -44,12 +44,12 @@ struct SamplerParams {
   double temperature = 0.8;          ///< divides logits; 0: greedy (largest logit, ties: lowest id). 0..1000
   std::int64_t top_k = 40;           ///< keep the k likeliest; 0: all. 0..2147483647
   double top_p = 0.95;               ///< keep the smallest set with this share of the probability; 1: all. 0..1
-  double min_p = 0.05;               ///< keep tokens with at least this share of the likeliest's probability; 0: all. 0..1
-  double repetition_penalty = 1.0;   ///< divides positive, multiplies negative logits of recent tokens; 1: off. 0.001..1000
+  double min_p = 0.05;               ///< keep tokens with this share of the likeliest's probability; 0: all. 0..1
+  double repetition_penalty = 1.0;   ///< recent tokens: divides logits > 0, multiplies others; 1: off. 0.001..1000
   double presence_penalty = 0.0;     ///< subtracted once from the logit of a recent token; 0: off. -1000..1000
   double frequency_penalty = 0.0;    ///< subtracted once per occurrence; 0: off. -1000..1000
   std::int64_t penalty_window = 64;  ///< how many recent tokens count; 0: none. 0..16777216
-  std::optional<std::uint64_t> seed{}; ///< nullopt: drawn from the system; SamplerChain::seed() says which
+  std::optional<std::uint64_t> seed{};  ///< nullopt: drawn from the system; SamplerChain::seed() says which
 
   /// Penalties (and other stages that change logits) still count then; those that drop unlikely tokens do not run.
   bool greedy() const noexcept { return temperature == 0.0; }
@@ -60,8 +60,8 @@ struct SampleResult {
   float logprob = 0.0f;   ///< natural log of the model's own probability (softmax of the unmodified logits)
 };
 
-/// xoshiro256** seeded through splitmix64 (Blackman and Vigna, public domain: https://prng.di.unimi.it). The same numbers
-/// on every machine.
+/// xoshiro256** seeded through splitmix64 (Blackman and Vigna, public domain: https://prng.di.unimi.it). The same
+/// numbers on every machine.
 class Rng {
  public:
   explicit Rng(std::uint64_t seed = 0) noexcept;
@@ -110,13 +110,14 @@ class SamplerChain {
   /// Bytes of memory held.
   std::uint64_t memory() const noexcept;
 
-  /// Chooses from one row of logits (n_vocab); a draw takes exactly one number from the generator, greedy and
-  /// refused logits none. Does not change what accept() recorded. A logit of -inf is a token that cannot be chosen. No allocation
-  /// unless it fails; then `result` is untouched. Errors: argument (not n_vocab logits), tensor (NaN or +inf, says how
-  /// many; no finite logit), sampler (a foreign stage left nothing to choose).
+  /// Chooses from one row of logits (n_vocab); a draw takes exactly one number from the generator, greedy and refused
+  /// logits none. Does not change what accept() recorded. A logit of -inf is a token that cannot be chosen. Allocates
+  /// nothing unless it fails; then `result` is untouched. Errors: argument (not n_vocab logits), tensor (NaN or +inf,
+  /// says how many; no finite logit), sampler (a foreign stage left nothing to choose).
   Status sample(std::span<const float> logits, SampleResult& result);
 
-  /// Counts a token as seen, for the penalties. Both prompt and generated tokens. Ids outside the vocabulary are ignored.
+  /// Counts a token as seen, for the penalties. Both prompt and generated tokens. Ids outside the vocabulary are
+  /// ignored.
   void accept(Token token) noexcept;
   /// Forgets accepted tokens and starts the generator again from seed().
   void reset() noexcept;

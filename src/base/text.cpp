@@ -2,7 +2,10 @@
 // UTF-8 checks and the quoting of foreign text; see text.h. Tested by tests/base/text_test.cpp.
 #include "src/base/text.h"
 
+#include <algorithm>
 #include <cstddef>
+
+#include "src/base/utf8.h"
 
 namespace infer {
 namespace {
@@ -12,37 +15,27 @@ constexpr std::size_t kShownTail = 64;
 
 /// Bytes of the well-formed character that `text` begins with; 0 when it begins with none.
 std::size_t character_bytes(std::string_view text) noexcept {
-  if (text.empty()) return 0;
-  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
-  const unsigned lead = byte(0);
-  if (lead < 0x80) return 1;
-  if (lead < 0xC2 || lead > 0xF4) return 0;
-
-  // Only the second byte has a range of its own: it excludes overlong forms, surrogates and what is past U+10FFFF.
-  const unsigned low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
-  const unsigned high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
-  if (byte(1) < low || byte(1) > high) return 0;
-
-  const std::size_t n = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-  for (std::size_t i = 2; i < n; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return 0;
-  }
-  return n;
+  const Utf8Step step = utf8_step(text);
+  return step.state == Utf8State::valid ? step.size : 0;
 }
 
-bool is_control(char c) noexcept {
-  const auto byte = static_cast<unsigned char>(c);
-  return byte < 0x20 || byte == 0x7F;
+/// Whether the text begins with a control character: C0, DEL, or C1 (U+0080 to U+009F, which terminals obey too).
+bool starts_with_control(std::string_view text) noexcept {
+  const auto byte = static_cast<unsigned char>(text[0]);
+  if (byte < 0x20 || byte == 0x7F) return true;
+  return byte == 0xC2 && text.size() > 1 && static_cast<unsigned char>(text[1]) < 0xA0;
 }
 
 void append_escaped(std::string_view text, std::string& out) {
   constexpr char kHex[] = "0123456789abcdef";
   while (!text.empty()) {
     std::size_t n = character_bytes(text);
-    if (n == 0 || is_control(text[0])) {
-      const auto byte = static_cast<unsigned char>(text[0]);
-      out += {'\\', 'x', kHex[byte >> 4], kHex[byte & 15]};
-      n = 1;
+    if (n == 0 || starts_with_control(text)) {
+      n = std::max<std::size_t>(n, 1);
+      for (const char c : text.substr(0, n)) {
+        const auto byte = static_cast<unsigned char>(c);
+        out += {'\\', 'x', kHex[byte >> 4], kHex[byte & 15]};
+      }
     } else {
       out += text.substr(0, n);
     }
@@ -64,10 +57,12 @@ bool is_utf8(std::string_view text) noexcept {
 }
 
 bool is_printable_utf8(std::string_view text) noexcept {
-  for (const char c : text) {
-    if (is_control(c)) return false;
+  while (!text.empty()) {
+    const std::size_t n = character_bytes(text);
+    if (n == 0 || starts_with_control(text)) return false;
+    text.remove_prefix(n);
   }
-  return is_utf8(text);
+  return true;
 }
 
 std::string escaped(std::string_view text) {

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
-// A small persistent pool: one job at a time, one contiguous range per worker, a condition variable to start and one to
-// finish. Tested by tests/base/thread_pool_test.cpp.
+// A small persistent pool: one job at a time, one contiguous range per worker. Whoever waits spins for a bounded time,
+// because the next job of a forward pass is microseconds away, and then sleeps. Tested by tests/base/thread_pool_test.cpp.
 #include "libinfer/thread_pool.h"
 
 #include <sched.h>
 
+#include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <string>
@@ -13,49 +16,89 @@
 #include <vector>
 
 namespace infer {
+namespace {
+
+constexpr std::chrono::microseconds kSpin{50};
+
+void pause() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+/// Spins until `ready` or until the time is up; answers ready().
+template <class Ready>
+bool spin(const Ready& ready) noexcept {
+  const auto end = std::chrono::steady_clock::now() + kSpin;
+  do {
+    for (int i = 0; i < 64; ++i) {
+      if (ready()) return true;
+      pause();
+    }
+  } while (std::chrono::steady_clock::now() < end);
+  return ready();
+}
+
+}  // namespace
 
 struct ThreadPool::State {
-  std::vector<std::thread> threads;   ///< workers 1 .. size - 1
-  std::mutex mutex;
-  std::condition_variable start, finished;
-  std::uint64_t job = 0;              ///< number of the current job; guarded by mutex, like all below
-  int running = 0;
-  bool stop = false;
+  std::vector<std::thread> threads;      ///< workers 1 .. size - 1
+
+  // The job. Written before `job` counts up, read after.
   std::int64_t n = 0;
   RangeFn call = nullptr;
   const void* fn = nullptr;
 
+  std::atomic<std::uint64_t> job{0};     ///< number of the current job
+  std::atomic<int> running{0};           ///< workers that have not finished it
+  std::atomic<bool> stop{false};
+
+  // For those who gave up spinning. A sleeper counts itself before it looks again, a waker changes the state before it
+  // looks at the count: both sequentially consistent, so one of them sees the other.
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::atomic<int> sleepers{0};
+
   int size() const noexcept { return static_cast<int>(threads.size()) + 1; }
 
-  /// Worker w of s gets [n * w / s, n * (w + 1) / s).
+  template <class Ready>
+  void wait(const Ready& ready) noexcept {
+    if (spin(ready)) return;
+    std::unique_lock lock(mutex);
+    sleepers.fetch_add(1);
+    changed.wait(lock, ready);
+    sleepers.fetch_sub(1);
+  }
+
+  void wake() noexcept {
+    if (sleepers.load() == 0) return;
+    { const std::lock_guard lock(mutex); }   // a sleeper is either not yet looking, or already waiting
+    changed.notify_all();
+  }
+
+  /// A contiguous share of [0, n), as even as can be.
   void work(int worker) const noexcept {
-    const std::int64_t s = size();
-    const std::int64_t share = n / s, rest = n % s;
+    const std::int64_t share = n / size(), rest = n % size();
     const std::int64_t first = share * worker + std::min<std::int64_t>(worker, rest);
     const std::int64_t last = first + share + (worker < rest ? 1 : 0);
     if (first < last) call(fn, worker, first, last);
   }
 
   void loop(int worker) noexcept {
-    std::uint64_t done = 0;
-    std::unique_lock lock(mutex);
-    for (;;) {
-      start.wait(lock, [&] { return stop || job != done; });
-      if (stop) return;
-      done = job;
-      lock.unlock();
+    for (std::uint64_t done = 0;;) {
+      wait([&] { return job.load() != done || stop.load(); });
+      if (stop.load()) return;
+      done = job.load();
       work(worker);
-      lock.lock();
-      if (--running == 0) finished.notify_one();
+      if (running.fetch_sub(1) == 1) wake();
     }
   }
 
   void join() noexcept {
-    {
-      const std::lock_guard lock(mutex);
-      stop = true;
-    }
-    start.notify_all();
+    stop.store(true);
+    wake();
     for (std::thread& t : threads) t.join();
   }
 };
@@ -92,18 +135,14 @@ void ThreadPool::run(std::int64_t n, RangeFn call, const void* fn) noexcept {
     if (n > 0) call(fn, 0, 0, n);
     return;
   }
-  {
-    const std::lock_guard lock(s.mutex);
-    s.n = n;
-    s.call = call;
-    s.fn = fn;
-    s.running = static_cast<int>(s.threads.size());
-    ++s.job;
-  }
-  s.start.notify_all();
+  s.n = n;
+  s.call = call;
+  s.fn = fn;
+  s.running.store(static_cast<int>(s.threads.size()));
+  s.job.fetch_add(1);
+  s.wake();
   s.work(0);
-  std::unique_lock lock(s.mutex);
-  s.finished.wait(lock, [&] { return s.running == 0; });
+  s.wait([&] { return s.running.load() == 0; });
 }
 
 int available_cores() noexcept {

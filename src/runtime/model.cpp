@@ -40,9 +40,7 @@ Result<std::shared_ptr<const Model>> Model::load(std::shared_ptr<const Library> 
     return s;
   };
   std::vector<MappedFile> files;
-  if (Status s = model->open_files(source, options, files); !s.ok()) {
-    return failed(std::move(s).with_context(source.describe()));
-  }
+  if (Status s = model->open_files(source, options, files); !s.ok()) return failed(std::move(s));
   model->weights_.emplace(std::move(files), model->descriptor_.tensors);
   model->kernels_ = model->library_->kernels.all().front();
   model->make_tokenizer();
@@ -69,26 +67,30 @@ Status Model::open_files(const Source& source, const ModelOptions& options, std:
       break;
     }
   }
-  if (parser == nullptr) return Status::error(Code::format, describe_foreign(first.bytes()));
+  const std::string name = source.describe();   // messages of open() have it already
+  if (parser == nullptr) return Status::error(Code::format, describe_foreign(first.bytes())).with_context(name);
 
   const std::string folder = folder_of(source.path);
-  INFER_ASSIGN(const std::vector<std::string> parts,
-               parser->parts(first.bytes(), std::string_view(source.path).substr(folder.size())));
+  Result<std::vector<std::string>> parts = parser->parts(first.bytes(), std::string_view(source.path).substr(folder.size()));
+  if (!parts.ok()) return std::move(parts).status().with_context(name);
   files.push_back(std::move(first));
-  for (std::size_t i = 1; i < parts.size(); ++i) {
-    Result<MappedFile> part = MappedFile::open(Source::from_path(folder + parts[i]), open);
+  for (std::size_t i = 1; i < parts.value().size(); ++i) {
+    const std::string path = folder + parts.value()[i];
+    Result<MappedFile> part = MappedFile::open(Source::from_path(path), open);
     if (!part.ok()) {
-      const bool missing = part.status().code() == Code::nofile;
-      Status s = std::move(part).status();
-      if (missing) s = Status::error(Code::shard, fmt::format("part {} of {} is missing", i + 1, parts.size()));
-      return std::move(s).about(folder + parts[i]).with_context(parts[i]);
+      if (part.status().code() != Code::nofile) return std::move(part).status();
+      return Status::error(Code::shard, fmt::format("part {} of {}, '{}', is missing", i + 1, parts.value().size(), path))
+          .about(path)
+          .with_context(name);
     }
     files.push_back(std::move(part).value());
   }
 
   std::vector<Bytes> bytes;
   for (const MappedFile& f : files) bytes.push_back(f.bytes());
-  INFER_ASSIGN(descriptor_, parser->parse(bytes));
+  Result<ModelDescriptor> parsed = parser->parse(bytes);
+  if (!parsed.ok()) return std::move(parsed).status().with_context(name);
+  descriptor_ = std::move(parsed).value();
   return {};
 }
 

@@ -5,8 +5,9 @@ string(REGEX MATCHALL "[^\n]+" lines "${output}")
 set(exported "")
 foreach(line ${lines})
   if(line MATCHES " [TBDVWRuiA] ([^ @]+)")
-    if(NOT CMAKE_MATCH_1 MATCHES "^INFER_[0-9]+$")   # the version node itself
-      list(APPEND exported ${CMAKE_MATCH_1})
+    set(symbol ${CMAKE_MATCH_1})
+    if(NOT symbol MATCHES "^INFER_[0-9]+$")   # the version node itself
+      list(APPEND exported ${symbol})
     endif()
   endif()
 endforeach()

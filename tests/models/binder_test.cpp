@@ -217,8 +217,10 @@ TEST_F(BinderTest, NamesATypeThatCannotBeRunAndThoseThatCan) {
 
   EXPECT_EQ(s.code(), Code::quant_type);
   EXPECT_EQ(s.subject(), "w.weight");
-  EXPECT_NE(s.message().find("has type NVFP4, which cannot be run yet; known: "), std::string_view::npos) << s.message();
-  for (const QuantFormat* q : builtin_quants()) EXPECT_NE(s.message().find(info(q->dtype).name), std::string_view::npos);
+  EXPECT_NE(s.message().find("has type NVFP4, which cannot be run yet; known: "), std::string_view::npos)
+      << s.message();
+  for (const QuantFormat* q : builtin_quants())
+    EXPECT_NE(s.message().find(info(q->dtype).name), std::string_view::npos);
 }
 
 TEST_F(BinderTest, RefusesIntegersAsWeights) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Whole llama models: logits against the double-precision oracle over random shapes, seeds and weight types, and against
-// golden logits of files that others have run too.
+// Whole llama models: logits against the double-precision oracle over random shapes, seeds and weight types, and
+// against golden logits of files that others have run too.
 #include <algorithm>
 #include <cmath>
 #include <ostream>
@@ -39,7 +39,8 @@ struct Loaded {
   Status status;
 };
 
-std::vector<float> session_logits(const std::shared_ptr<const Model>& model, std::span<const Token> ids, std::int64_t n_ctx) {
+std::vector<float> session_logits(const std::shared_ptr<const Model>& model, std::span<const Token> ids,
+                                  std::int64_t n_ctx) {
   SessionOptions options;
   options.n_ctx = n_ctx;
   options.n_logits = static_cast<std::int64_t>(ids.size());
@@ -142,7 +143,9 @@ const Shape kShapes[] = {
     {"RopeFactors", [](T& m) { m.rope_factors = true; }},
     {"LinearScaling", [](T& m) { m.rope_scaling = "linear", m.rope_factor = 4.0; }},
     {"YarnPastTheOriginalContext",
-     [](T& m) { m.rope_scaling = "yarn", m.rope_factor = 4.0, m.original_context = 32, m.key_length = m.value_length = 32; }},
+     [](T& m) {
+       m.rope_scaling = "yarn", m.rope_factor = 4.0, m.original_context = 32, m.key_length = m.value_length = 32;
+     }},
     {"YarnWithFactorsAndPartialRotation",
      [](T& m) {
        m.rope_scaling = "yarn", m.rope_factor = 8.0, m.original_context = 64, m.rope_base = 100.0;
@@ -151,7 +154,8 @@ const Shape kShapes[] = {
     {"EverythingAtOnce",
      [](T& m) {
        m.tied = m.biases = m.rope_factors = true;
-       m.n_layers = 3, m.n_embd = 30, m.n_heads = 6, m.n_kv_heads = 3, m.key_length = 14, m.value_length = 9, m.n_ff = 41;
+       m.n_layers = 3, m.n_embd = 30, m.n_heads = 6, m.n_kv_heads = 3, m.key_length = 14, m.value_length = 9,
+       m.n_ff = 41;
        m.sliding_window = 11, m.rope_scaling = "linear", m.rope_factor = 2.5, m.n_rot = 10;
      }},
 };
@@ -187,7 +191,8 @@ TEST_P(LlamaOfType, AgreesWithTheOracleOnTheSameWeights) {
 
 std::string type_name(const ::testing::TestParamInfo<const QuantFormat*>& test) { return info(test.param->dtype).name; }
 
-INSTANTIATE_TEST_SUITE_P(Types, LlamaOfType, ::testing::ValuesIn(builtin_quants().begin(), builtin_quants().end()), type_name);
+INSTANTIATE_TEST_SUITE_P(Types, LlamaOfType, ::testing::ValuesIn(builtin_quants().begin(), builtin_quants().end()),
+                         type_name);
 
 TEST(TinyModels, HaveLogitsOfADeviationAroundTwo) {
   for (const bool tied : {false, true}) {
@@ -222,6 +227,67 @@ TEST(TinyModels, AreTheSameForTheSameSeed) {
 
   EXPECT_EQ(testing::make_tiny_model({}), testing::make_tiny_model({}));
   EXPECT_NE(testing::make_tiny_model({}), testing::make_tiny_model(other));
+}
+
+// ---- files that are not quite right
+
+TEST(Llama, IsRecognisedByItsTensorNamesWhereTheFileDoesNotNameIt) {
+  testing::GgufWriter writer = testing::tiny_model_writer({});
+  const Loaded named(writer.build());
+  const Loaded nameless(writer.remove("general.architecture").build());
+  ASSERT_NE(nameless.model, nullptr) << nameless.status.message();
+  const std::vector<Token> ids = random_tokens(1, 8, 320);
+
+  EXPECT_EQ(nameless.model->descriptor().architecture, "llama");
+  EXPECT_EQ(session_logits(nameless.model, ids, 64), session_logits(named.model, ids, 64));
+}
+
+TEST(Llama, RunsAFileOfAnotherNameWhenItIsForced) {
+  testing::GgufWriter writer = testing::tiny_model_writer({});
+  writer.set("general.architecture", "relative");
+  for (testing::GgufWriter::Key& key : writer.keys) {
+    if (key.name.starts_with("llama.")) key.name.replace(0, 5, "relative");
+  }
+  ModelOptions forced;
+  forced.architecture = "llama";
+
+  EXPECT_EQ(Loaded(writer.build()).status.code(), Code::arch);
+  const Loaded l(writer.build(), forced);
+  ASSERT_NE(l.model, nullptr) << l.status.message();
+  EXPECT_EQ(session_logits(l.model, random_tokens(1, 8, 320), 64).size(), 8U * 320U);
+}
+
+TEST(Llama, WithMoreLayersThanTensorsNamesWhatIsMissing) {
+  const Loaded l(testing::tiny_model_writer({}).set("llama.block_count", std::uint32_t{3}).build());
+
+  EXPECT_EQ(l.status.code(), Code::tensor);
+  EXPECT_NE(l.status.message().find("'blk.2.attn_q.weight' is missing"), std::string_view::npos) << l.status.message();
+}
+
+TEST(Llama, WithAnotherFfnWidthNamesBothShapes) {
+  const Loaded l(testing::tiny_model_writer({}).set("llama.feed_forward_length", std::uint32_t{95}).build());
+
+  EXPECT_EQ(l.status.code(), Code::tensor);
+  EXPECT_NE(l.status.message().find("'blk.0.ffn_gate.weight' has shape [64, 96], expected [64, 95]"),
+            std::string_view::npos)
+      << l.status.message();
+}
+
+TEST(Llama, WithoutAnEmbeddingSaysSo) {
+  const Loaded l(testing::tiny_model_writer({}).remove_tensor("token_embd.weight").build());
+
+  EXPECT_EQ(l.status.code(), Code::tensor);
+  EXPECT_EQ(l.status.subject(), "token_embd.weight");
+}
+
+TEST(Llama, WithNaNsInItsWeightsGivesNaNsAndNothingWorse) {
+  testing::GgufWriter writer = testing::tiny_model_writer({});
+  std::vector<std::byte>& norm = writer.find_tensor("blk.1.attn_norm.weight")->data;
+  std::fill(norm.begin(), norm.begin() + 4, std::byte{0xff});
+  const Loaded l(writer.build());
+  ASSERT_NE(l.model, nullptr) << l.status.message();
+
+  EXPECT_TRUE(std::isnan(session_logits(l.model, random_tokens(1, 40, 320), 64)[0]));
 }
 
 // ---- golden logits
@@ -294,7 +360,8 @@ TEST_P(LlamaGolden, LogitsAreReached) {
       const auto best = std::max_element(want, want + static_cast<std::ptrdiff_t>(n_vocab)) - want;
       const auto ours = std::max_element(have, have + static_cast<std::ptrdiff_t>(n_vocab)) - have;
       // Another winner is fair only where the two are as close as the tolerance.
-      EXPECT_LE(static_cast<double>(want[best]) - static_cast<double>(want[ours]), 2.0 * max_limit) << c.file << " at " << i;
+      EXPECT_LE(static_cast<double>(want[best]) - static_cast<double>(want[ours]), 2.0 * max_limit)
+          << c.file << " at " << i;
     }
   }
 }
@@ -317,9 +384,10 @@ TEST_P(LlamaGolden, LogitsAreTheOraclesToo) {
   EXPECT_LT(difference(golden, testing::oracle_logits(l.model->descriptor(), l.file, c.ids)).max, 1e-5);
 }
 
-constexpr const char* kGolden[] = {"llama-mha",      "llama-bias",       "llama-headdim",    "llama-linear",    "llama-yarn",
-                                   "mistral-swa",    "llama3-ropefreqs", "stories260K",      "stories260K-Q8_0", "stories260K-Q4_0",
-                                   "wide-llama-f16", "wide-llama-BF16",  "wide-llama-Q8_0"};
+constexpr const char* kGolden[] = {"llama-mha",        "llama-bias",       "llama-headdim",    "llama-linear",
+                                   "llama-yarn",       "mistral-swa",      "llama3-ropefreqs", "stories260K",
+                                   "stories260K-Q8_0", "stories260K-Q4_0", "wide-llama-f16",   "wide-llama-BF16",
+                                   "wide-llama-Q8_0"};
 
 std::string golden_name(const ::testing::TestParamInfo<const char*>& test) {
   std::string name = test.param;

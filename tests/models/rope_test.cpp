@@ -2,7 +2,8 @@
 // Frequencies of the rotary positions under each scaling, the angles of a step, and what rotation must preserve.
 #include <array>
 #include <cmath>
-#include <numbers>
+#include <memory>
+#include <span>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -84,6 +85,15 @@ TEST(RopeFrequencies, OfYarnBlendLinearlyInBetween) {
   }
 }
 
+TEST(RopeFrequencies, OfYarnEndTheBlendNoLaterThanTheRotatedPart) {
+  // 64 turns at i = 2.2, 1 turn at i = 7.7: the blend goes from 2 to 7, one less than n_rot.
+  RopeConfig rope = rope_of(8, RopeScaling::yarn, 4.0);
+  rope.base = 20.0;
+  rope.beta_fast = 64.0;
+
+  EXPECT_DOUBLE_EQ(waves_of(rope).frequencies[3], std::pow(20.0, -0.75) * (1.0 - 0.75 * 0.2));
+}
+
 TEST(RopeFrequencies, OfYarnComeWithAMagnitude) {
   RopeConfig rope = rope_of(64, RopeScaling::yarn, 16.0);
   EXPECT_DOUBLE_EQ(waves_of(rope).magnitude, 1.0 + 0.1 * std::log(16.0));
@@ -100,7 +110,7 @@ TEST(RopeFrequencies, OfYarnWithFactorOneArePlain) {
 }
 
 TEST(RopeFrequencies, AreFiniteAtTheLimitsOfTheConfiguration) {
-  for (const double base : {1.0, 1e15}) {
+  for (const double base : {1.001, 1e15}) {
     for (const double factor : {1e-6, 1e6}) {
       for (const std::int64_t context : {std::int64_t{1}, std::int64_t{1} << 30}) {
         for (const double beta : {1e-6, 1e6}) {
@@ -123,8 +133,9 @@ class Rotation : public ::testing::Test {
   Rotation() : pool_(std::move(ThreadPool::create(1)).value()) {}
 
   /// The vectors (positions, heads * head_dim) rotated to their positions.
-  std::vector<float> rotated(std::vector<float> x, const std::vector<std::int64_t>& positions, std::int64_t n_rot = kHeadDim,
-                             RopeStyle style = RopeStyle::interleaved, double magnitude = 1.0) {
+  std::vector<float> rotated(std::vector<float> x, const std::vector<std::int64_t>& positions,
+                             std::int64_t n_rot = kHeadDim, RopeStyle style = RopeStyle::interleaved,
+                             double magnitude = 1.0) {
     const auto n = static_cast<std::int64_t>(positions.size());
     config_.rope = rope_of(n_rot);
     config_.rope.style = style;
@@ -136,7 +147,13 @@ class Rotation : public ::testing::Test {
     act_.rope_magnitude = magnitude;
     std::vector<StepRow> rows;
     for (const std::int64_t p : positions) rows.push_back({.token = 0, .seq = 0, .position = p, .logits_row = -1});
-    Step step{.rows = rows, .config = config_, .act = act_, .kv = kv_, .kernels = kernels_scalar, .pool = *pool_, .cancel = nullptr};
+    Step step{.rows = rows,
+              .config = config_,
+              .act = act_,
+              .kv = kv_,
+              .kernels = kernels_scalar,
+              .pool = *pool_,
+              .cancel = nullptr};
 
     rope_angles(step);
     rope(step, {x.data(), n, kHeads * kHeadDim, kHeads * kHeadDim}, kHeads);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Half floats and bfloat16 against their definitions, written with ldexp and nearbyint: every bit pattern to float, every
-// rounding tie and its two neighbours back.
+// Half floats and bfloat16 against their definitions, written with ldexp and nearbyint: every bit pattern to float,
+// every rounding tie and its two neighbours back.
 #include "ops/quant/half.h"
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Every entry of every kernel table against sums in double, over sizes around block and vector widths, odd strides and
-// addresses. A table that joins builtin_kernels() is tested without a line here: what is as near to the sums as scalar, the
-// specification, is as near to scalar. Weights that are no numbers have no sum and are compared with scalar itself.
+// addresses. A table that joins builtin_kernels() is tested without a line here: what is as near to the sums as scalar,
+// the specification, is as near to scalar. Weights that are no numbers have no sum and are compared with scalar itself.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -30,7 +30,8 @@ using testing::Weights;
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kHuge = std::numeric_limits<float>::max();
-constexpr float kSpecials[] = {kNaN, kInfinity, -kInfinity, kHuge, -kHuge, std::numeric_limits<float>::denorm_min(), -0.0f};
+constexpr float kSpecials[] = {kNaN, kInfinity, -kInfinity, kHuge, -kHuge, std::numeric_limits<float>::denorm_min(),
+                               -0.0f};
 
 /// Row lengths: around vector and block widths, made to whole blocks.
 std::vector<std::int64_t> row_lengths(DType type) {
@@ -49,23 +50,25 @@ class Kernels : public ::testing::TestWithParam<const KernelTable*> {
 
   void matmul(const QuantFormat& q, Weights& w, std::int64_t first_row, std::int64_t rows, const Matrix& x,
               std::int64_t first_token, std::int64_t tokens, const float* bias, Matrix& y) const {
-    table_.matmul[static_cast<std::size_t>(q.dtype)]({.weights = w.bytes.data() + static_cast<std::size_t>(first_row) * w.row_bytes,
-                                                      .row_bytes = w.row_bytes,
-                                                      .decode = q.decode,
-                                                      .bias = bias == nullptr ? nullptr : bias + first_row,
-                                                      .rows = rows,
-                                                      .cols = x.cols,
-                                                      .tokens = tokens,
-                                                      .x = x.row(first_token),
-                                                      .x_stride = x.stride,
-                                                      .y = y.row(first_token) + first_row,
-                                                      .y_stride = y.stride});
+    table_.matmul[static_cast<std::size_t>(q.dtype)](
+        {.weights = w.bytes.data() + static_cast<std::size_t>(first_row) * w.row_bytes,
+         .row_bytes = w.row_bytes,
+         .decode = q.decode,
+         .bias = bias == nullptr ? nullptr : bias + first_row,
+         .rows = rows,
+         .cols = x.cols,
+         .tokens = tokens,
+         .x = x.row(first_token),
+         .x_stride = x.stride,
+         .y = y.row(first_token) + first_row,
+         .y_stride = y.stride});
   }
 };
 
 std::string test_name(const ::testing::TestParamInfo<const KernelTable*>& test) { return test.param->name; }
 
-INSTANTIATE_TEST_SUITE_P(Tables, Kernels, ::testing::ValuesIn(builtin_kernels().begin(), builtin_kernels().end()), test_name);
+INSTANTIATE_TEST_SUITE_P(Tables, Kernels, ::testing::ValuesIn(builtin_kernels().begin(), builtin_kernels().end()),
+                         test_name);
 
 TEST(KernelTables, EndWithTheSpecification) {
   ASSERT_FALSE(builtin_kernels().empty());
@@ -102,7 +105,8 @@ TEST_P(Kernels, MultiplyMatrices) {
           for (std::int64_t r = 0; r < rows; ++r) {
             Sum sum;
             for (std::int64_t c = 0; c < cols; ++c) {
-              sum.add(static_cast<double>(w.floats[static_cast<std::size_t>(r * cols + c)]) * static_cast<double>(x.row(t)[c]));
+              sum.add(static_cast<double>(w.floats[static_cast<std::size_t>(r * cols + c)]) *
+                      static_cast<double>(x.row(t)[c]));
             }
             if (biased) sum.add(static_cast<double>(bias[static_cast<std::size_t>(r)]));
             ASSERT_NEAR(static_cast<double>(y.row(t)[r]), sum.value, sum.tolerance(cols))
@@ -131,7 +135,8 @@ TEST_P(Kernels, MultiplyATokenAloneAndAmongOthersToTheSameBits) {
         for (std::int64_t t = 0; t < kTokens; t += piece) {
           matmul(*q, w, 0, kRows, x, t, std::min(piece, kTokens - t), bias.data(), apart);
         }
-        ASSERT_EQ(apart.values, together.values) << info(q->dtype).name << ", " << cols << " columns, pieces of " << piece;
+        ASSERT_EQ(apart.values, together.values)
+            << info(q->dtype).name << ", " << cols << " columns, pieces of " << piece;
       }
     }
   }
@@ -194,13 +199,21 @@ TEST_P(Kernels, SurviveAnyWeightBytesAndAgreeWithScalarOnThem) {
       x.randomise(random);
 
       matmul(*q, w, 0, 2, x, 0, 3, nullptr, found);
-      kernels_scalar.matmul[static_cast<std::size_t>(q->dtype)]({.weights = w.bytes.data(), .row_bytes = w.row_bytes,
-                                                                 .decode = q->decode, .bias = nullptr, .rows = 2, .cols = 512,
-                                                                 .tokens = 3, .x = x.row(0), .x_stride = x.stride,
-                                                                 .y = expected.row(0), .y_stride = expected.stride});
+      kernels_scalar.matmul[static_cast<std::size_t>(q->dtype)]({.weights = w.bytes.data(),
+                                                                 .row_bytes = w.row_bytes,
+                                                                 .decode = q->decode,
+                                                                 .bias = nullptr,
+                                                                 .rows = 2,
+                                                                 .cols = 512,
+                                                                 .tokens = 3,
+                                                                 .x = x.row(0),
+                                                                 .x_stride = x.stride,
+                                                                 .y = expected.row(0),
+                                                                 .y_stride = expected.stride});
 
       for (std::size_t i = 0; i < found.values.size(); ++i) {
-        EXPECT_EQ(std::isfinite(found.values[i]), std::isfinite(expected.values[i])) << info(q->dtype).name << ", " << fill;
+        EXPECT_EQ(std::isfinite(found.values[i]), std::isfinite(expected.values[i]))
+            << info(q->dtype).name << ", " << fill;
       }
     }
   }
@@ -222,7 +235,8 @@ TEST_P(Kernels, SurviveAnyFloats) {
     table_.silu_mul(values.data(), values.data(), out.data(), 33);
     table_.add(out.data(), values.data(), 33);
     for (int style = 0; style < kRopeStyleCount; ++style) {
-      table_.rope[style]({.x = out.data(), .heads = 1, .head_dim = 33, .n_pairs = 16, .cos = values.data(), .sin = values.data()});
+      table_.rope[style](
+          {.x = out.data(), .heads = 1, .head_dim = 33, .n_pairs = 16, .cos = values.data(), .sin = values.data()});
     }
     std::array<std::byte, 33 * sizeof(float)> stored;
     for (int type = 0; type < kKvTypeCount; ++type) table_.kv_store[type](values.data(), stored.data(), 33);
@@ -245,7 +259,8 @@ TEST_P(Kernels, NormaliseByTheRootMeanSquare) {
       const double length = std::sqrt(squares / static_cast<double>(n) + static_cast<double>(eps));
       for (std::size_t i = 0; i < x.size(); ++i) {
         const double expected = static_cast<double>(x[i]) / length * static_cast<double>(weight[i]);
-        ASSERT_NEAR(static_cast<double>(out[i]), expected, std::fabs(expected) * 0x1p-24 * (static_cast<double>(n) / 16.0 + 16.0));
+        ASSERT_NEAR(static_cast<double>(out[i]), expected,
+                    std::fabs(expected) * 0x1p-24 * (static_cast<double>(n) / 16.0 + 16.0));
       }
     }
   }
@@ -337,10 +352,15 @@ TEST_P(Kernels, RotatePairs) {
             }
           }
 
-          table_.rope[static_cast<std::size_t>(style)]({.x = found.data(), .heads = heads, .head_dim = head_dim,
-                                                        .n_pairs = n_pairs, .cos = cosines.data(), .sin = sines.data()});
+          table_.rope[static_cast<std::size_t>(style)]({.x = found.data(),
+                                                        .heads = heads,
+                                                        .head_dim = head_dim,
+                                                        .n_pairs = n_pairs,
+                                                        .cos = cosines.data(),
+                                                        .sin = sines.data()});
 
-          for (std::size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(found[i], expected[i], 4e-6f) << head_dim << ", " << n_pairs;
+          for (std::size_t i = 0; i < x.size(); ++i)
+            ASSERT_NEAR(found[i], expected[i], 4e-6f) << head_dim << ", " << n_pairs;
         }
       }
     }
@@ -392,7 +412,8 @@ class Cache {
       store(&keys[static_cast<std::size_t>(pos * key_dim)],
             key_bytes.data() + page * key_page_bytes + row * static_cast<std::size_t>(key_dim) * size(), key_dim);
       store(&values[static_cast<std::size_t>(pos * value_dim)],
-            value_bytes.data() + page * value_page_bytes + row * static_cast<std::size_t>(value_dim) * size(), value_dim);
+            value_bytes.data() + page * value_page_bytes + row * static_cast<std::size_t>(value_dim) * size(),
+            value_dim);
     }
     for (std::vector<float>* floats : {&keys, &values}) {
       for (float& v : *floats) v = type == KvType::f16 ? half_to_float(float_to_half(v)) : v;
@@ -444,7 +465,8 @@ TEST_P(Kernels, AttendOverScrambledPagesAndWindows) {
   struct Range {
     std::int64_t first, last;
   };
-  constexpr Range kRanges[] = {{0, 0}, {0, 1}, {0, 30}, {0, 31}, {0, 32}, {0, 100}, {31, 31}, {31, 32}, {33, 95}, {64, 130}};
+  constexpr Range kRanges[] = {{0, 0},   {0, 1},   {0, 30},  {0, 31},  {0, 32},
+                               {0, 100}, {31, 31}, {31, 32}, {33, 95}, {64, 130}};
   struct Dims {
     std::int64_t key, value;
   };
@@ -490,7 +512,8 @@ TEST_P(Kernels, AttendToTheSameBitsWhereverThePagesLie) {
     const std::vector<float> q = queries.normals(32);
 
     EXPECT_NE(straight.pages, scrambled.pages);
-    EXPECT_EQ(attend(table_, type, straight, q, 32, 5, 199, 0.2f), attend(table_, type, scrambled, q, 32, 5, 199, 0.2f));
+    EXPECT_EQ(attend(table_, type, straight, q, 32, 5, 199, 0.2f),
+              attend(table_, type, scrambled, q, 32, 5, 199, 0.2f));
   }
 }
 
@@ -499,7 +522,8 @@ TEST_P(Kernels, AttendWithScoresFarBeyondTheRangeOfExp) {
   for (const KvType type : {KvType::f32, KvType::f16}) {
     const Cache cache(table_, type, 16, 8, 50, true, random);
     for (const float scale : {1000.0f, -1000.0f}) {
-      for (const float v : attend(table_, type, cache, random.normals(16, 10.0), 8, 0, 49, scale)) EXPECT_TRUE(std::isfinite(v));
+      for (const float v : attend(table_, type, cache, random.normals(16, 10.0), 8, 0, 49, scale))
+        EXPECT_TRUE(std::isfinite(v));
     }
   }
 }

@@ -43,7 +43,8 @@ std::vector<std::uint32_t> bits_of(const std::vector<float>& values) {
 }
 
 /// How far from `value` its rounding may be, within a block of these values; nothing for a type that is not known here.
-/// Half a step of the plain definition; d itself is a half float, which moves the outermost codes by 2^-11 of their size.
+/// Half a step of the plain definition; d itself is a half float, which moves the outermost codes by 2^-11 of their
+/// size.
 std::optional<double> allowed_error(DType type, double value, const float* block, std::size_t n) {
   double extreme = 0.0;
   for (std::size_t i = 0; i < n; ++i) {
@@ -166,13 +167,15 @@ TEST_P(Quant, MatchesTheGoldenBlocksBitForBit) {
   std::vector<float> expected((file.size() - values_at) / sizeof(float));
   std::memcpy(expected.data(), file.data() + values_at, expected.size() * sizeof(float));
 
-  const std::vector<float> found = decoded(q_, Bytes(file.begin(), file.begin() + static_cast<std::ptrdiff_t>(values_at)));
+  const std::vector<float> found =
+      decoded(q_, Bytes(file.begin(), file.begin() + static_cast<std::ptrdiff_t>(values_at)));
 
   ASSERT_GE(found.size(), 2048U);
   EXPECT_EQ(bits_of(found), bits_of(expected));
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, Quant, ::testing::ValuesIn(builtin_quants().begin(), builtin_quants().end()), test_name);
+INSTANTIATE_TEST_SUITE_P(Types, Quant, ::testing::ValuesIn(builtin_quants().begin(), builtin_quants().end()),
+                         test_name);
 
 TEST(Quants, AreListedOnceEach) {
   for (const QuantFormat* q : builtin_quants()) {

@@ -54,13 +54,10 @@ TEST(Rng, SeedingSpecificationGivesPublishedSplitmixValues) {
 TEST(Rng, StepSpecificationGivesPublishedXoshiroValues) {
   Xoshiro specification{1, 2, 3, 4};
 
-  for (const std::uint64_t expected :
-       {11520u, 0u, 1509978240u}) {
-    EXPECT_EQ(specification.next(), expected);
-  }
-  for (const std::uint64_t expected : {1215971899390074240u, 1216172134540287360u, 607988272756665600u,
-                                       16172922978634559625u, 8476171486693032832u, 10595114339597558777u,
-                                       2904607092377533576u}) {
+  constexpr std::uint64_t kPublished[] = {
+      11520, 0, 1509978240, 1215971899390074240, 1216172134540287360, 607988272756665600, 16172922978634559625u,
+      8476171486693032832, 10595114339597558777u, 2904607092377533576};
+  for (const std::uint64_t expected : kPublished) {
     EXPECT_EQ(specification.next(), expected);
   }
 }

@@ -28,7 +28,8 @@ struct Sum {
   /// How far a float sum of n terms, in any order that a kernel may choose, can be from the value: half a unit in the
   /// last place per rounding. Kernels add in at least eight parallel sums, so n / 8 + 16 roundings are generous.
   double tolerance(std::int64_t n) const {
-    return magnitude * 0x1p-24 * (static_cast<double>(n) / 8.0 + 16.0) + static_cast<double>(std::numeric_limits<float>::min());
+    return magnitude * 0x1p-24 * (static_cast<double>(n) / 8.0 + 16.0) +
+           static_cast<double>(std::numeric_limits<float>::min());
   }
 };
 
@@ -48,7 +49,10 @@ class OddBytes {
 class Matrix {
  public:
   Matrix(std::int64_t n_rows, std::int64_t n_cols, std::int64_t gap, float fill = 0.0f)
-      : rows(n_rows), cols(n_cols), stride(n_cols + gap), values(static_cast<std::size_t>((n_rows - 1) * stride + n_cols), fill) {}
+      : rows(n_rows),
+        cols(n_cols),
+        stride(n_cols + gap),
+        values(static_cast<std::size_t>((n_rows - 1) * stride + n_cols), fill) {}
 
   float* row(std::int64_t i) { return values.data() + i * stride; }
   const float* row(std::int64_t i) const { return values.data() + i * stride; }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The double-precision decoder. Weights are expanded by the QuantFormat of their type (tested by tests/ops/quant_test.cpp).
+// The double-precision decoder. Weights are expanded by the QuantFormat of their type (tested by
+// tests/ops/quant_test.cpp).
 #include "tests/testing/oracle.h"
 
 #include <algorithm>
@@ -79,7 +80,8 @@ class Oracle {
       const auto row = embedding.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(id) * n_embd_);
       x.emplace_back(row, row + static_cast<std::ptrdiff_t>(n_embd_));
     }
-    for (std::size_t layer = 0; layer < number(h_.n_layers, 0); ++layer) run_layer("blk." + std::to_string(layer) + ".", x);
+    for (std::size_t layer = 0; layer < number(h_.n_layers, 0); ++layer)
+      run_layer("blk." + std::to_string(layer) + ".", x);
 
     Vector logits;
     for (const Vector& row : x) {
@@ -109,7 +111,8 @@ class Oracle {
       double wave = std::pow(base, -2.0 * static_cast<double>(i) / n);
       if (scaling == "linear") wave /= stretch;
       if (scaling == "yarn") {
-        // Waves before `low` turn often and are kept, those after `high` are stretched, and between them it changes over.
+        // Waves before `low` turn often and are kept, those after `high` are stretched, and between them it changes
+        // over.
         double stretched = 0.0;
         if (static_cast<double>(i) >= high) {
           stretched = 1.0;
@@ -179,7 +182,8 @@ class Oracle {
         for (std::size_t i = 0; i < key_dim_; ++i) score += q[head * key_dim_ + i] * k[t][kv_head * key_dim_ + i];
         const double weight = std::exp(score / std::sqrt(static_cast<double>(key_dim_)));
         sum += weight;
-        for (std::size_t i = 0; i < value_dim_; ++i) out[head * value_dim_ + i] += weight * v[t][kv_head * value_dim_ + i];
+        for (std::size_t i = 0; i < value_dim_; ++i)
+          out[head * value_dim_ + i] += weight * v[t][kv_head * value_dim_ + i];
       }
       for (std::size_t i = 0; i < value_dim_; ++i) out[head * value_dim_ + i] /= sum;
     }

@@ -14,9 +14,10 @@ namespace infer::testing {
 namespace {
 
 constexpr std::int64_t kFirstPiece = 3 + 256;
-constexpr std::string_view kWords[] = {"\u2581t", "he", "\u2581the", "in", "er", "\u2581a", "an", "re", "on", "at", "en", "\u2581s",
-                                       "\u2581w", "ed", "\u2581o", "is", "it", "or", "\u2581in", "ing", "\u2581and", "es",
-                                       ".", ",", "!", "?", "'", "\n"};
+constexpr std::string_view kWords[] = {"\u2581t", "he", "\u2581the", "in", "er",       "\u2581a", "an",
+                                       "re",      "on", "at",        "en", "\u2581s",  "\u2581w", "ed",
+                                       "\u2581o", "is", "it",        "or", "\u2581in", "ing",     "\u2581and",
+                                       "es",      ".",  ",",         "!",  "?",        "'",       "\n"};
 
 class Maker {
  public:
@@ -30,7 +31,9 @@ class Maker {
   }
 
  private:
-  void number(const std::string& key, std::int64_t value) { writer_.set("llama." + key, static_cast<std::uint32_t>(value)); }
+  void number(const std::string& key, std::int64_t value) {
+    writer_.set("llama." + key, static_cast<std::uint32_t>(value));
+  }
   void real(const std::string& key, double value) { writer_.set("llama." + key, static_cast<float>(value)); }
 
   void metadata() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Tiny random llama models, made in memory as the bytes of a GGUF file: any shape, any weight type that can be produced,
-// the same for the same seed on every machine. Logits have a standard deviation of about 2. The vocabulary is a usable
-// one for the tokenizer `llama`: <unk> <s> </s>, the 256 byte tokens, letters and a few pieces of words.
+// Tiny random llama models, made in memory as the bytes of a GGUF file: any shape, any weight type that can be
+// produced, the same for the same seed on every machine. Logits have a standard deviation of about 2. The vocabulary is
+// a usable one for the tokenizer `llama`: <unk> <s> </s>, the 256 byte tokens, letters and a few pieces of words.
 #pragma once
 
 #include <cstddef>

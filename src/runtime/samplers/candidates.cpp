@@ -36,9 +36,13 @@ void sort_prefix(Candidates& candidates, std::size_t n) noexcept {
 
 }  // namespace
 
-const Candidate& best(const Candidates& candidates) noexcept {
-  if (candidates.n_sorted > 0) return candidates.list.front();
-  return *std::min_element(candidates.list.begin(), candidates.list.end(), better);
+Candidate best(const Candidates& candidates) noexcept {
+  Candidate found = candidates.list.front();
+  if (candidates.n_sorted > 0) return found;
+  for (const Candidate& candidate : candidates.list) {
+    if (better(candidate, found)) found = candidate;
+  }
+  return found;
 }
 
 const Candidate& nth_best(Candidates& candidates, std::size_t i) noexcept {

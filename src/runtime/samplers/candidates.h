@@ -18,7 +18,7 @@ constexpr bool better(const Candidate& a, const Candidate& b) noexcept {
 }
 
 /// The best candidate without sorting. The list must not be empty.
-const Candidate& best(const Candidates& candidates) noexcept;
+Candidate best(const Candidates& candidates) noexcept;
 
 /// The i-th best (i < list.size()), which is then also at list[i]. Sorts as little as it can: prefixes that grow.
 const Candidate& nth_best(Candidates& candidates, std::size_t i) noexcept;
@@ -32,9 +32,9 @@ void keep_first(Candidates& candidates, std::size_t n) noexcept;
 /// The nearest finite float, so that an extreme parameter cannot make a logit that stages must not see.
 float finite_logit(double value) noexcept;
 
-/// The softmax of a list as integers: weight = round(exp(logit - largest) * 2^e), where e is the greatest that keeps the
-/// total below 2^63 (2^-46 is the least share for a vocabulary of 128 thousand). Integer sums are exact, hence the same
-/// in every order: a total needs no sort, and a last digit of exp() that differs between C libraries does not add up.
+/// The softmax of a list as integers: weight = round(exp(logit - largest) * 2^e), with e so large that the total stays
+/// just below 2^63 (for 128 thousand candidates e is 46). Integer sums are exact, hence the same in every order: a
+/// total needs no sort, and a last digit of exp() that differs between C libraries is rounded away nearly always.
 class Weights {
  public:
   explicit Weights(const Candidates& candidates) noexcept;

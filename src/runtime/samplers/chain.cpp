@@ -55,11 +55,13 @@ Candidates gather(std::span<const float> logits, std::span<Candidate> storage) n
 }
 
 Status explain_unusable(std::span<const float> logits) {
-  const auto n_bad = std::count_if(logits.begin(), logits.end(),
-                                   [](float x) { return std::isnan(x) || x == std::numeric_limits<float>::infinity(); });
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const auto n_bad =
+      std::count_if(logits.begin(), logits.end(), [](float x) { return std::isnan(x) || x == kInfinity; });
   if (n_bad > 0) {
-    return Status::error(Code::tensor, fmt::format("logits: {} of {} are NaN or +inf; the model's weights may be damaged",
-                                                   n_bad, logits.size()));
+    return Status::error(Code::tensor,
+                         fmt::format("logits: {} of {} are NaN or +inf; the model's weights may be damaged", n_bad,
+                                     logits.size()));
   }
   return Status::error(Code::tensor, fmt::format("logits: all {} are -inf, no token can be chosen", logits.size()));
 }

@@ -5,7 +5,6 @@
 #include <bit>
 #include <cerrno>
 #include <cstdint>
-#include <cstring>
 
 #include <unistd.h>
 
@@ -54,7 +53,8 @@ Result<std::uint64_t> Rng::system_seed() {
   std::uint64_t seed = 0;
   if (getentropy(&seed, sizeof seed) != 0) {
     const int error = errno;
-    return Status::error(Code::io, fmt::format("seed: the system gives no random numbers (errno {}); state a seed", error))
+    return Status::error(
+               Code::io, fmt::format("seed: the system gives no random numbers (errno {}); state a seed", error))
         .about("seed");
   }
   return seed >> (64 - kSeedBits);

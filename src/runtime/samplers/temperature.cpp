@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Temperature: divides every logit; below 1 the likely become likelier. 0 is greedy, which the draw sees to (chain.cpp).
-// Tested by tests/runtime/samplers_test.cpp.
+// Temperature: divides every logit; below 1 the likely become likelier. 0 is greedy, which the draw sees to
+// (chain.cpp). Tested by tests/runtime/samplers_test.cpp.
 #include <cmath>
 #include <limits>
 #include <string>
