@@ -13,7 +13,7 @@ rm -f "$build.log"
 cmake --build "$build" || exit 1
 ctest --test-dir "$build" --output-on-failure -j "$(nproc)" --output-junit results.xml | grep -v -E '^ *[0-9/]+ Test +#[0-9]+: .* (Passed|\*\*\*Skipped)|^ *Start +[0-9]+:'
 head=$(grep -m1 '<testsuite' -A8 "$build/results.xml" | tr '\n' ' ')
-count() { printf '%s' "$head" | sed -n "s/.* $1=\"\([0-9]*\)\".*/\1/p"; }
+count() { printf '%s' "$head" | sed -n "s/.*[[:space:]]$1=\"\([0-9]*\)\".*/\1/p"; }
 total=$(count tests) failed=$(count failures) skipped=$(count skipped) disabled=$(count disabled)
 skipped=$((skipped + disabled))
 echo "$((total - failed - skipped)) passed, $failed failed, $skipped skipped"

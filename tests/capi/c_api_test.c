@@ -298,7 +298,9 @@ static void tiers(infer_model *model) {
 
   EXPECT_ERROR(infer_seq_open(session, &seq, &err), INFER_E_SEQUENCE, "n_seq");
   EXPECT_ERROR(infer_feed(session, 0, ids, n, 9, NULL, &err), INFER_E_ARGUMENT, "want");
+  infer_session_release(session);
   EXPECT_ERROR(infer_session_create(model, o, &session, &err), INFER_E_ARGUMENT, "another kind");
+  CHECK(session == NULL);
   infer_options_release(o);
 }
 
