@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Writes metadata values as JSON. Tested by tests/capi/c_api_test.c and, through `infer info`, by tests/tools.
 #include "capi/json.h"
 
 #include <cmath>

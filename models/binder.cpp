@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
+// Looks tensors up, checks them, and writes the complaints. Tested by tests/models/binder_test.cpp.
 #include "models/binder.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include <fmt/format.h>

@@ -48,7 +48,8 @@ class Tokenizer {
   virtual bool ends_generation(Token token) const noexcept = 0;
 
   /// Bytes that are not UTF-8 are encoded as they are (byte tokens). Appends nothing on failure.
-  /// Errors: limit (text longer than 2^31 - 1 bytes).
+  /// Errors: limit (text longer than 2^31 - 1 bytes); utf8 (a character that the vocabulary has no piece, bytes or
+  /// unknown token for).
   virtual Result<std::vector<Token>> encode(std::string_view text, const EncodeOptions& options) const = 0;
 
   /// The token's own bytes; control and unknown tokens are empty unless unparse_special. The token must be < size().

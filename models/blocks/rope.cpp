@@ -3,7 +3,8 @@
 //
 //   plain   f[i] = base^(-2 i / n_rot)                            arXiv:2104.09864
 //   linear  f[i] / factor                                         arXiv:2306.15595
-//   YaRN    a blend of both over i, and a magnitude of 0.1 ln(factor) + 1   arXiv:2309.00071, section 3
+//   YaRN    a blend of both over i, and a magnitude of 0.1 ln(factor) + 1   arXiv:2309.00071
+//           (1 where nothing is stretched)
 //
 // Llama 3.1's rule is a tensor of divisors (rope_freqs). Everything is double until the angle's cosine and sine.
 // Tested by tests/models/rope_test.cpp.
@@ -39,7 +40,8 @@ double rope_frequencies(const Decoder& decoder, std::int64_t /*context*/, std::s
     if (!decoder.rope_factors.empty()) f /= static_cast<double>(decoder.rope_factors[i]);
     frequencies[i] = f;
   }
-  return r.scaling == RopeScaling::yarn ? r.attn_factor * (0.1 * std::log(r.factor) + 1.0) : r.attn_factor;
+  const bool stretched = r.scaling == RopeScaling::yarn && r.factor > 1.0;
+  return stretched ? r.attn_factor * (0.1 * std::log(r.factor) + 1.0) : r.attn_factor;
 }
 
 void rope_angles(Step& step) noexcept {

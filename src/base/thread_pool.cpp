@@ -45,6 +45,7 @@ bool spin(const Ready& ready) noexcept {
 
 struct ThreadPool::State {
   std::vector<std::thread> threads;      ///< workers 1 .. size - 1
+  bool spins = false;                    ///< not with more threads than cores: a spinner would hold up a worker
 
   // The job. Written before `job` counts up, read after.
   std::int64_t n = 0;
@@ -65,7 +66,7 @@ struct ThreadPool::State {
 
   template <class Ready>
   void wait(const Ready& ready) noexcept {
-    if (spin(ready)) return;
+    if (spins && spin(ready)) return;
     std::unique_lock lock(mutex);
     sleepers.fetch_add(1);
     changed.wait(lock, ready);
@@ -113,6 +114,7 @@ Result<std::unique_ptr<ThreadPool>> ThreadPool::create(int n_threads) {
                                           std::to_string(kMaxThreads));
   }
   auto state = std::make_unique<State>();
+  state->spins = n_threads <= available_cores();
   state->threads.reserve(static_cast<std::size_t>(n_threads) - 1);
   // Workers wait for the first job, so `threads` is complete before anyone asks for its size.
   for (int worker = 1; worker < n_threads; ++worker) {
