@@ -22,12 +22,8 @@ Status null_argument(const char* name) {
   return Status::error(Code::argument, fmt::format("argument '{}' is NULL", name)).about(name);
 }
 Status wrong_handle(const char* name) {
-  return Status::error(Code::handle, fmt::format("argument '{}' is a handle of another kind, or one that was released", name))
+  return Status::error(Code::handle, fmt::format("argument '{}' is a handle of another kind", name))
       .about(name);
-}
-
-void retain(Handle* handle) noexcept {
-  if (handle != nullptr) handle->references.fetch_add(1, std::memory_order_relaxed);
 }
 
 bool drop(Handle* handle) noexcept {

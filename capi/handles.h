@@ -119,13 +119,24 @@ struct infer_source : infer::capi::Handle {
 
 namespace infer::capi {
 
-void retain(Handle* handle) noexcept;
 /// True when this was the last reference.
 bool drop(Handle* handle) noexcept;
 
+/// Whether it is a handle of this kind. NULL is none.
+template <class H>
+bool is(const H* handle) noexcept {
+  return handle != nullptr && handle->kind.load(std::memory_order_relaxed) == H::kKind;
+}
+
+/// Retain and release leave alone what is not theirs: NULL, and handles of another kind.
+template <class H>
+void retain(H* handle) noexcept {
+  if (is(handle)) handle->references.fetch_add(1, std::memory_order_relaxed);
+}
+
 template <class H>
 void release(H* handle) noexcept {
-  if (handle != nullptr && drop(handle)) delete handle;
+  if (is(handle) && drop(handle)) delete handle;
 }
 
 /// A counted reference to a handle, for children.
@@ -204,8 +215,7 @@ namespace infer::capi {
 template <class H>
 Status check(const H* handle, const char* name) {
   if (handle == nullptr) return null_argument(name);
-  if (handle->kind.load(std::memory_order_relaxed) != H::kKind) return wrong_handle(name);
-  return {};
+  return is(handle) ? Status() : wrong_handle(name);
 }
 
 /// The same where NULL is allowed.

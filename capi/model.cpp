@@ -69,7 +69,7 @@ constexpr IntegerFact kIntegers[] = {
        for (const infer::TensorMeta& t : m.descriptor().tensors) n += t.shape.rows() * t.shape.cols();
        return n;
      }},
-    {"file_bytes",
+    {"tensor_bytes",
      [](const infer::Model& m) -> std::optional<std::int64_t> {
        std::uint64_t n = 0;
        for (const infer::TensorMeta& t : m.descriptor().tensors) n += t.bytes;
@@ -197,7 +197,7 @@ infer_status infer_model_get_str(const infer_model* model, const char* key, char
 }
 
 size_t infer_model_meta_count(const infer_model* model) {
-  return check(model, "model").ok() ? model->model->descriptor().metadata.size() : 0;
+  return is(model) ? model->model->descriptor().metadata.size() : 0;
 }
 
 infer_status infer_model_meta_at(const infer_model* model, size_t index, infer_meta_info* info, infer_error** err) {
@@ -229,7 +229,7 @@ infer_status infer_model_meta_json(const infer_model* model, const char* key, ch
 }
 
 size_t infer_model_tensor_count(const infer_model* model) {
-  return check(model, "model").ok() ? model->model->descriptor().tensors.size() : 0;
+  return is(model) ? model->model->descriptor().tensors.size() : 0;
 }
 
 infer_status infer_model_tensor_at(const infer_model* model, size_t index, infer_tensor_info* out, infer_error** err) {
@@ -254,7 +254,7 @@ infer_status infer_model_tensor_at(const infer_model* model, size_t index, infer
 }
 
 size_t infer_model_warning_count(const infer_model* model) {
-  return check(model, "model").ok() ? model->model->descriptor().warnings.size() : 0;
+  return is(model) ? model->model->descriptor().warnings.size() : 0;
 }
 
 const char* infer_model_warning(const infer_model* model, size_t index) {
@@ -262,7 +262,7 @@ const char* infer_model_warning(const infer_model* model, size_t index) {
 }
 
 uint64_t infer_model_memory(const infer_model* model, int32_t memory_class) {
-  return check(model, "model").ok() ? bytes_of(model->model->memory(), memory_class) : 0;
+  return is(model) ? bytes_of(model->model->memory(), memory_class) : 0;
 }
 
 }  // extern "C"

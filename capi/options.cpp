@@ -35,10 +35,10 @@ constexpr OptionSpec kSession[] = {
 #define INFER_SAMPLER_OPTIONS                                                                                           \
   {"samplers", str, 0, 0, "penalties top_k top_p min_p temperature", "stages in the order they run"},                  \
       {"temperature", f64, 0, 1000, "0.8", "divides the logits; 0: always the likeliest token"},                      \
-      {"top_k", i64, 0, kMaxInt, "40", "keep the k likeliest tokens; 0: all"},                                        \
+      {"top_k", i64, 0, 2147483647, "40", "keep the k likeliest tokens; 0: all"},                                        \
       {"top_p", f64, 0, 1, "0.95", "keep the likeliest tokens that have this share of the probability; 1: all"},      \
       {"min_p", f64, 0, 1, "0.05", "keep tokens with this share of the likeliest's probability; 0: all"},             \
-      {"repetition_penalty", f64, 1e-6, 1000, "1", "makes recent tokens less likely; 1: off"},                        \
+      {"repetition_penalty", f64, 0.001, 1000, "1", "makes recent tokens less likely; 1: off"},                        \
       {"presence_penalty", f64, -1000, 1000, "0", "subtracted from the logit of a recent token"},                     \
       {"frequency_penalty", f64, -1000, 1000, "0", "subtracted for each occurrence of a recent token"},               \
       {"penalty_window", i64, 0, 1 << 24, "64", "how many tokens are recent"},                                        \
@@ -150,6 +150,7 @@ Status OptionValues::set(std::string_view key, std::string_view value) {
   if (spec.type == str) {
     values_[i] = std::string(value);
   } else if (spec.type == str_list) {
+    if (value.empty()) return Status::error(Code::argument, fmt::format("option '{}' is an empty string", key)).about(key);
     if (!std::holds_alternative<std::vector<std::string>>(values_[i])) values_[i] = std::vector<std::string>();
     std::get_if<std::vector<std::string>>(&values_[i])->emplace_back(value);
   } else {

@@ -45,7 +45,7 @@ infer_status infer_session_get_i64(const infer_session* session, const char* key
 }
 
 uint64_t infer_session_memory(const infer_session* session, int32_t memory_class) {
-  return check(session, "session").ok() ? bytes_of(session->session->memory(), memory_class) : 0;
+  return is(session) ? bytes_of(session->session->memory(), memory_class) : 0;
 }
 
 infer_status infer_seq_open(infer_session* session, int32_t* seq, infer_error** err) {

@@ -149,7 +149,7 @@ infer_status infer_stream_get_i64(const infer_stream* stream, const char* key, i
     const infer::Generation& g = *stream->generation;
     const std::pair<std::string_view, std::int64_t> facts[] = {{"prompt_tokens", g.stats().prompt_tokens},
                                                                {"generated_tokens", g.stats().generated_tokens},
-                                                               {"position", g.position()},
+                                                               {"position", std::max<std::int64_t>(0, g.position())},
                                                                {"seed", std::bit_cast<std::int64_t>(g.seed())}};
     for (const auto& [name, fact] : facts) {
       if (name != key) continue;

@@ -8,7 +8,7 @@
 
 #include <fmt/format.h>
 
-#include "src/base/text.h"
+#include "libinfer/text.h"
 
 namespace infer {
 

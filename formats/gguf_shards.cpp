@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 
 #include "formats/gguf_internal.h"
-#include "src/base/text.h"
+#include "libinfer/text.h"
 
 namespace infer::gguf {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "formats/gguf_internal.h"
 #include "src/base/checked.h"
-#include "src/base/text.h"
+#include "libinfer/text.h"
 
 namespace infer::gguf {
 namespace {

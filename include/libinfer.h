@@ -68,7 +68,7 @@ enum {
   INFER_E_BUFFER = -10,          /* the caller's buffer is too small; *need says how much */
   INFER_E_UNSUPPORTED = -11,
   INFER_E_NOTFOUND = -12,
-  INFER_E_HANDLE = -13,          /* a handle of another kind, or one that was released */
+  INFER_E_HANDLE = -13,          /* a handle of another kind */
   INFER_E_CALLBACK = -16,        /* a callback of the host's stopped the call */
   INFER_E_IO = -20,
   INFER_E_NOFILE = -21,
@@ -114,7 +114,7 @@ typedef void (*infer_destroy_fn)(void *user);
 
 INFER_API uint32_t infer_abi_version(void);                            /* S  major << 16 | minor */
 INFER_API const char *infer_version_string(void);                      /* S  "0.1.0"; static */
-INFER_API const char *infer_build_info(void);                          /* S  compiler, target; static */
+INFER_API const char *infer_build_info(void);                          /* S  version and compiler; static */
 INFER_API const char *infer_status_name(infer_status code);            /* S  "INFER_E_NOFILE"; static */
 INFER_API const char *infer_status_text(infer_status code);            /* S  one sentence; static */
 
@@ -155,7 +155,7 @@ INFER_API infer_status infer_options_set_str(infer_options *options, const char 
                                              infer_error **err);
 /* Lines of key=value (spaces around are dropped, # begins a comment). Nothing is set when a line is wrong. */
 INFER_API infer_status infer_options_parse(infer_options *options, const char *text, size_t length, infer_error **err);
-/* Class R: what is in force. Strings are borrowed; a list gives its strings joined by newlines to get_str. */
+/* Class R: what is in force. A list gives its strings joined by newlines. */
 INFER_API infer_status infer_options_get_i64(const infer_options *options, const char *key, int64_t *value, infer_error **err);
 INFER_API infer_status infer_options_get_f64(const infer_options *options, const char *key, double *value, infer_error **err);
 INFER_API infer_status infer_options_get_str(const infer_options *options, const char *key, char *buffer, size_t capacity,
@@ -201,7 +201,8 @@ INFER_API void infer_source_release(infer_source *source);                      
 
 /* ---- Model: immutable once loaded, shared by any number of sessions and threads ---------------------------------- */
 
-/* Bytes read so far. Return 0 to go on, anything else to stop the load (INFER_E_CALLBACK). */
+/* Bytes of the current file that were read, and its size; of a sharded model each part counts anew. A mapped file is not
+ * read, and is reported once. Return 0 to go on, anything else to stop the load (INFER_E_CALLBACK). */
 typedef int32_t (*infer_progress_fn)(void *user, uint64_t done, uint64_t total);
 
 /* The simple way: defaults, silent. */
@@ -213,7 +214,7 @@ INFER_API infer_status infer_model_load(infer_env *env, const infer_source *sour
 INFER_API void infer_model_retain(infer_model *model);                                                          /* T */
 INFER_API void infer_model_release(infer_model *model);                                                         /* T */
 
-/* Facts. Integers: n_params, file_bytes, n_tensors, n_vocab, n_layers, n_embd, n_ff, n_heads, n_kv_heads, head_dim,
+/* Facts. Integers: n_params, tensor_bytes, n_tensors, n_vocab, n_layers, n_embd, n_ff, n_heads, n_kv_heads, head_dim,
  * n_ctx_train, sliding_window, vocab_only. Numbers: rope_base, norm_epsilon. Strings: architecture, format, name,
  * tokenizer, kernels. INFER_E_NOTFOUND names the known keys, or says that the file does not tell. All R. */
 INFER_API infer_status infer_model_get_i64(const infer_model *model, const char *key, int64_t *value, infer_error **err);
@@ -389,8 +390,10 @@ INFER_API infer_status infer_stream_start(infer_session *session, int32_t seq, c
 INFER_API infer_status infer_stream_start_text(infer_session *session, int32_t seq, const char *text, size_t length,
                                                const infer_options *options, infer_cancel *cancel, infer_stream **out,
                                                infer_error **err);
-/* INFER_OK with an event, borrowed until the next call; after the END event INFER_DONE with NULL. A cancel gives an END
- * event with INFER_FINISH_CANCELLED; whole batches and tokens fed before it are kept. W */
+/* INFER_OK with an event, borrowed until the next call; after the END event INFER_DONE with NULL. After EOG, STOP and
+ * LENGTH the sequence holds the prompt and all reported tokens, so that another prompt continues them; after CONTEXT and
+ * CANCELLED the last reported token is missing (`position` tells). A cancel gives an END event with
+ * INFER_FINISH_CANCELLED; whole batches and tokens fed before it are kept. W */
 INFER_API infer_status infer_stream_next(infer_stream *stream, const infer_event **event, infer_error **err);
 INFER_API void infer_stream_release(infer_stream *stream);                                                      /* T */
 

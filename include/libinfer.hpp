@@ -3,7 +3,7 @@
 // libinfer.hpp: the C ABI of libinfer.h as C++ values (C++17 and later), header-only. Objects release themselves, calls
 // that can fail return Expected<T>, and nothing throws unless asked: value() of a failure is the asking. What a call
 // does, its units and its thread class are told in libinfer.h. Tested by tests/capi/hpp_test.cpp and
-// tests/tools/libinfer_hpp_test.cpp; tools/ lives in it.
+// tests/capi/hpp_usage_test.cpp; tools/ lives in it.
 //
 //   auto model = libinfer::Model::load("model.gguf");
 //   if (!model) return complain(model.error().message());

@@ -3,6 +3,7 @@
 #include "models/binder.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -19,6 +20,13 @@ void Binder::complain(Code code, std::string_view tensor, std::string what) {
   complaints_.push_back({code, std::string(tensor), std::move(what)});
 }
 
+/// The tensor of that name, which counts as bound from now on; null when there is none.
+const TensorMeta* Binder::take(std::string_view name) {
+  const TensorMeta* tensor = weights_.find(name);
+  if (tensor != nullptr) bound_.insert(tensor);
+  return tensor;
+}
+
 const QuantFormat* Binder::runnable(const TensorMeta& tensor) {
   for (const QuantFormat* q : quants_) {
     if (q->dtype == tensor.dtype) return q;
@@ -32,7 +40,7 @@ const QuantFormat* Binder::runnable(const TensorMeta& tensor) {
 
 bool Binder::optional_linear(Linear& out, std::string_view name, std::int64_t rows, std::int64_t cols) {
   const std::string tensor_name = fmt::format("{}.weight", name);
-  const TensorMeta* tensor = weights_.find(tensor_name);
+  const TensorMeta* tensor = take(tensor_name);
   if (tensor == nullptr) return false;
   if (tensor->shape.n_dims != 2 || tensor->shape.cols() != cols || tensor->shape.rows() != rows) {
     complain(Code::tensor, tensor_name,
@@ -44,7 +52,7 @@ bool Binder::optional_linear(Linear& out, std::string_view name, std::int64_t ro
   out.weight = weights_.view(*tensor);
   out.decode = format->decode;
   out.matmul = kernels_.matmul[static_cast<std::size_t>(tensor->dtype)];
-  if (const TensorMeta* bias = weights_.find(fmt::format("{}.bias", name))) out.bias = vector(*bias, rows).data();
+  if (const TensorMeta* bias = take(fmt::format("{}.bias", name))) out.bias = vector(*bias, rows).data();
   return true;
 }
 
@@ -70,7 +78,7 @@ std::span<const float> Binder::vector(const TensorMeta& tensor, std::int64_t n) 
 
 void Binder::norm(Norm& out, std::string_view name, std::int64_t n, float eps) {
   const std::string tensor_name = fmt::format("{}.weight", name);
-  const TensorMeta* tensor = weights_.find(tensor_name);
+  const TensorMeta* tensor = take(tensor_name);
   if (tensor == nullptr) {
     complain(Code::tensor, tensor_name, fmt::format("is missing (expected [{}])", n));
     return;
@@ -79,7 +87,7 @@ void Binder::norm(Norm& out, std::string_view name, std::int64_t n, float eps) {
 }
 
 void Binder::optional_divisors(std::span<const float>& out, std::string_view tensor_name, std::int64_t n) {
-  const TensorMeta* tensor = weights_.find(tensor_name);
+  const TensorMeta* tensor = take(tensor_name);
   if (tensor == nullptr) return;
   out = vector(*tensor, n);
   for (std::size_t i = 0; i < out.size(); ++i) {
@@ -88,6 +96,26 @@ void Binder::optional_divisors(std::span<const float>& out, std::string_view ten
       return;
     }
   }
+}
+
+void Binder::judge_unbound(const ModelDescriptor& model, std::int64_t n_layers, std::vector<std::string>& warnings) {
+  constexpr std::string_view kLayer = "blk.";
+  constexpr std::string_view kUnused = ".attn_rot_embd.weight";   // old converters wrote the RoPE frequencies, too
+  std::size_t n_ignored = 0;
+  std::string_view example;
+  for (const TensorMeta& tensor : model.tensors) {
+    if (bound_.contains(&tensor)) continue;
+    const std::string_view name = tensor.name;
+    std::int64_t layer = -1;
+    if (name.starts_with(kLayer)) std::from_chars(name.data() + kLayer.size(), name.data() + name.size(), layer);
+    if (layer >= 0 && layer < n_layers && !name.ends_with(kUnused)) {
+      complain(Code::tensor, name, "is unknown to this architecture; running without it would give wrong answers");
+    } else if (n_ignored++ == 0) {
+      example = name;
+    }
+  }
+  if (n_ignored == 1) warnings.push_back(fmt::format("tensor '{}' is not used", example));
+  if (n_ignored > 1) warnings.push_back(fmt::format("{} tensors are not used, '{}' among them", n_ignored, example));
 }
 
 Status Binder::finish() const {

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "libinfer/architecture.h"
@@ -30,12 +31,15 @@ class Binder {
   /// above zero where they are divisors.
   void optional_divisors(std::span<const float>& out, std::string_view tensor, std::int64_t n);
 
-  bool has(std::string_view tensor) const noexcept { return weights_.find(tensor) != nullptr; }
+  /// Judges the tensors that were not bound: one that belongs to a layer of the model is a complaint, because running
+  /// without it gives wrong answers; any other is a warning.
+  void judge_unbound(const ModelDescriptor& model, std::int64_t n_layers, std::vector<std::string>& warnings);
 
   /// Code::tensor or quant_type with every complaint (the first ten in words), or success.
   Status finish() const;
 
  private:
+  const TensorMeta* take(std::string_view tensor);
   const QuantFormat* runnable(const TensorMeta& tensor);
   std::span<const float> vector(const TensorMeta& tensor, std::int64_t n);
   void complain(Code code, std::string_view tensor, std::string what);
@@ -49,6 +53,7 @@ class Binder {
     std::string what;
   };
   std::vector<Complaint> complaints_;
+  std::unordered_set<const TensorMeta*> bound_;
 };
 
 }  // namespace infer

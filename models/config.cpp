@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include "libinfer/text.h"
+
 namespace infer {
 namespace {
 
@@ -99,7 +101,7 @@ RopeConfig read_rope(Reader& r, const Hyper& h, const DecoderConfig& c) {
   } else if (kind == "yarn") {
     rope.scaling = RopeScaling::yarn;
   } else if (kind != "none") {
-    r.complain("rope.scaling.type", Code::unsupported, fmt::format("= '{}' is not known; known: none, linear, yarn", kind));
+    r.complain("rope.scaling.type", Code::unsupported, fmt::format("= {} is not known; known: none, linear, yarn", quoted(kind)));
   }
   return rope;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The skeleton of every decoder: embed, layers, final norm, head. Prompt and decode are the same call with many rows or
-// one. Nothing is allocated and nothing can fail; a cancel is seen between layers. Tested by tests/models/llama_test.cpp.
+// one. Nothing is allocated and nothing can fail; a cancel is seen before every matrix product (models/blocks/linear.cpp).
+// Tested by tests/models/llama_test.cpp.
 #include "libinfer/architecture.h"
 #include "models/blocks/blocks.h"
 
@@ -10,7 +11,7 @@ bool decoder_forward(const Decoder& decoder, Step& step) noexcept {
   embed(step, decoder.embedding, step.act.x);
   rope_angles(step);
   for (std::size_t i = 0; i < decoder.layers.size(); ++i) {
-    if (is_cancelled(step.cancel)) return false;
+    if (step.is_cancelled()) return false;
     decoder.architecture->layer(step, decoder.layers[i], static_cast<std::int64_t>(i));
   }
 
@@ -23,15 +24,14 @@ bool decoder_forward(const Decoder& decoder, Step& step) noexcept {
     rms_norm(step, decoder.output_norm, from, to);
     ++n_wanted;
   }
-  if (n_wanted == 0) return true;
-  if (is_cancelled(step.cancel)) return false;
+  if (n_wanted == 0) return !step.is_cancelled();
   std::int64_t first_row = step.act.logits.rows;
   for (const StepRow& r : step.rows) {
     if (r.logits_row >= 0 && r.logits_row < first_row) first_row = r.logits_row;
   }
   const MatF32 logits = {step.act.logits.row(first_row), n_wanted, step.act.logits.cols, step.act.logits.stride};
   linear(step, decoder.output, step.act.h.first_rows(n_wanted), logits);
-  return true;
+  return !step.cancelled;
 }
 
 }  // namespace infer

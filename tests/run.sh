@@ -11,6 +11,7 @@ cmake -S . -B "$build" -G Ninja -DINFER_TESTS=ON -DINFER_TOOLS=ON -DINFER_BENCH=
   { cat "$build.log"; exit 1; }
 rm -f "$build.log"
 cmake --build "$build" || exit 1
+rm -f "$build/results.xml"
 ctest --test-dir "$build" --output-on-failure -j "$(nproc)" --output-junit results.xml | grep -v -E '^ *[0-9/]+ Test +#[0-9]+: .* (Passed|\*\*\*Skipped)|^ *Start +[0-9]+:'
 head=$(grep -m1 '<testsuite' -A8 "$build/results.xml" | tr '\n' ' ')
 count() { printf '%s' "$head" | sed -n "s/.*[[:space:]]$1=\"\([0-9]*\)\".*/\1/p"; }

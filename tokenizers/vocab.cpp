@@ -160,6 +160,14 @@ Status Vocab::index_texts() {
                                                     token, entry.size(), kMaxTokenBytes))
           .about("tokenizer.ggml.tokens");
     }
+    const TokenType kind = type(token);
+    const bool is_mark = kind == TokenType::control || kind == TokenType::user_defined || kind == TokenType::unknown;
+    if (is_mark && entry.size() > kMaxMarkBytes) {
+      return Status::error(Code::limit, fmt::format("tokenizer.ggml.tokens: control or user-defined token {} has {} bytes; "
+                                                    "at most {} are supported",
+                                                    token, entry.size(), kMaxMarkBytes))
+          .about("tokenizer.ggml.tokens");
+    }
     if (entry.empty()) continue;
     longest_ = std::max(longest_, entry.size());
 

@@ -35,6 +35,8 @@ class Vocab {
   static Result<Vocab> build(const TokenizerSpec& spec, const VocabDefaults& defaults);
 
   static constexpr std::size_t kMaxTokenBytes = 65536;
+  /// Of a control or user-defined token: their texts are looked for at every place of an input.
+  static constexpr std::size_t kMaxMarkBytes = 512;
 
   std::int32_t size() const noexcept { return static_cast<std::int32_t>(spec_->tokens.size()); }
   bool contains(Token token) const noexcept { return token >= 0 && token < size(); }

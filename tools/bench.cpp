@@ -113,7 +113,7 @@ std::string as_json(const Arguments& arguments, const OpenedModel& opened, const
     out.push_back({{"model", opened.path},
                    {"architecture", opened.model.get_str("architecture").value_or("")},
                    {"kernels", opened.model.get_str("kernels").value_or("")},
-                   {"file_bytes", opened.model.get_i64("file_bytes").value_or(0)},
+                   {"tensor_bytes", opened.model.get_i64("tensor_bytes").value_or(0)},
                    {"n_params", opened.model.get_i64("n_params").value_or(0)},
                    {"version", infer_version_string()},
                    {"n_prompt", test.n_prompt},
@@ -130,7 +130,7 @@ std::string as_json(const Arguments& arguments, const OpenedModel& opened, const
 std::string as_table(const Arguments& arguments, const OpenedModel& opened, const std::vector<Test>& tests) {
   std::string out = fmt::format("{}: {}, {} parameters, kernels {}\n",
                                 printable(std::filesystem::path(opened.path).filename().string()),
-                                bytes_text(static_cast<std::uint64_t>(opened.model.get_i64("file_bytes").value_or(0))),
+                                bytes_text(static_cast<std::uint64_t>(opened.model.get_i64("tensor_bytes").value_or(0))),
                                 count_text(static_cast<double>(opened.model.get_i64("n_params").value_or(0))),
                                 opened.model.get_str("kernels").value_or("unknown"));
   out += fmt::format("{:<20} {:>7} {:>12} {:>10} {:>12}\n", "test", "threads", "tokens/s", "+-", "best");

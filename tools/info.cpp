@@ -26,7 +26,7 @@ constexpr std::uint64_t kLongArray = 16;  // elements; longer ones are shown by 
 constexpr std::size_t kLongString = 100;  // bytes, in the readable form
 
 constexpr const char* kTextFacts[] = {"name", "format", "architecture", "tokenizer", "kernels"};
-constexpr const char* kIntegerFacts[] = {"n_params",   "file_bytes", "n_tensors",   "n_vocab",
+constexpr const char* kIntegerFacts[] = {"n_params",   "tensor_bytes", "n_tensors",   "n_vocab",
                                          "n_layers",   "n_embd",     "n_ff",        "n_heads",
                                          "n_kv_heads", "head_dim",   "n_ctx_train", "sliding_window"};
 constexpr const char* kNumberFacts[] = {"rope_base", "norm_epsilon"};
@@ -182,7 +182,7 @@ std::string as_text(const Arguments& arguments, const Subject& subject) {
     std::string text = value.is_string() ? value.get<std::string>() : value.dump();
     if (value.is_number_float()) text = fmt::format("{}", value.get<float>());  // as short as the file's precision
     if (key == "n_params") text += fmt::format(" ({})", count_text(value.get<double>()));
-    if (key == "file_bytes") text += fmt::format(" ({})", bytes_text(value.get<std::uint64_t>()));
+    if (key == "tensor_bytes") text += fmt::format(" ({})", bytes_text(value.get<std::uint64_t>()));
     out += line(key, text);
   }
   for (const auto& [role, token] : roles.items()) {

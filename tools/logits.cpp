@@ -8,7 +8,9 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <filesystem>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <fmt/format.h>
@@ -32,17 +34,19 @@ struct Arguments {
   bool last = false;
 };
 
-/// Where the rows go: a file that is removed again unless all of them were written.
+/// Where the rows go. A file that this made is removed again unless all rows were written; a device, a pipe or a file
+/// that was there before stays.
 class RowFile {
  public:
   explicit RowFile(const std::string& path)
-      : path_(path), file_(path == "-" ? stdout : std::fopen(path.c_str(), "wb")) {}
+      : path_(path), is_new_(!std::filesystem::exists(path, ignored_)),
+        file_(path == "-" ? stdout : std::fopen(path.c_str(), "wb")) {}
   RowFile(const RowFile&) = delete;
   RowFile& operator=(const RowFile&) = delete;
   ~RowFile() {
     if (file_ == nullptr || file_ == stdout) return;
     static_cast<void>(std::fclose(file_));
-    static_cast<void>(std::remove(path_.c_str()));
+    discard();
   }
 
   bool is_open() const { return file_ != nullptr; }
@@ -62,12 +66,18 @@ class RowFile {
     if (file == stdout) return std::fflush(file) == 0;
     if (std::fclose(file) == 0) return true;
     const int error = errno;
-    static_cast<void>(std::remove(path_.c_str()));
+    discard();
     return errno = error, false;
   }
 
  private:
+  void discard() const {
+    if (is_new_) static_cast<void>(std::remove(path_.c_str()));
+  }
+
   std::string path_;
+  std::error_code ignored_;
+  bool is_new_;
   std::FILE* file_;
   std::string bytes_;
 };

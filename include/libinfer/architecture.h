@@ -110,6 +110,13 @@ struct Step {
   const KernelTable& kernels;
   ThreadPool& pool;
   const CancelFlag* cancel;
+  bool cancelled = false;                  ///< the flag was seen set: nothing of this step counts any more
+
+  /// Looks at the flag; once seen it stays seen, whatever becomes of the flag. On the step's own thread.
+  bool is_cancelled() noexcept {
+    cancelled = cancelled || infer::is_cancelled(cancel);
+    return cancelled;
+  }
 };
 
 class Binder;
@@ -126,8 +133,8 @@ struct Architecture {
   void (*layer)(Step& step, const Layer& layer, std::int64_t index) noexcept;
 };
 
-/// Runs all rows through the model; logits rows are in step.act.logits. False: cancelled between layers, and what was
-/// stored in the KV cache for these rows is not to be used. Implemented in models/decoder.cpp.
+/// Runs all rows through the model; logits rows are in step.act.logits. False: cancelled (seen before every matrix
+/// product), and what was stored in the KV cache for these rows is not to be used. Implemented in models/decoder.cpp.
 bool decoder_forward(const Decoder& decoder, Step& step) noexcept;
 
 /// The frequencies of the rotary positions for a context of this size; answers the magnitude factor.

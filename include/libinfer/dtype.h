@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Every tensor element type that GGUF knows, and the one table of facts about them. Plain enough for the files under
-// ops/isa: no containers, no functions that the linker could share. Block layouts are in ops/quant/blocks.h.
+// Every tensor element type that GGUF knows, and the one table of facts about them. Plain enough for files compiled for
+// one instruction set: no containers, no functions that the linker could share. Block layouts are in ops/quant/blocks.h.
 // Source of ids, block sizes and names: the GGUF specification (ggml-org/ggml, docs/gguf.md) and `enum ggml_type`.
 #pragma once
 

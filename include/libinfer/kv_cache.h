@@ -40,7 +40,6 @@ class KvCache {
   static KvCache layout(Workspace& workspace, const KvShape& shape, const KvKind& kind) noexcept;
 
   KvType type() const noexcept { return kind_->type; }
-  std::string_view kind_name() const noexcept { return kind_->name; }
   std::int64_t context() const noexcept { return shape_.context; }
   std::int64_t n_sequences() const noexcept { return shape_.n_sequences; }
 

@@ -16,7 +16,7 @@
 namespace infer {
 
 bool answers_to(const Architecture& architecture, std::string_view name);
-std::string names_of(const Architecture& architecture);
+std::vector<std::string_view> names_of(const Architecture& architecture);
 
 struct Library {
   Registry<FormatParser> formats;
@@ -26,9 +26,6 @@ struct Library {
   Registry<KvKind> kv_kinds;
   Registry<KernelTable> kernels;                    ///< best first
   std::span<const QuantFormat* const> quants;
-
-  /// Null when the type cannot be run.
-  const QuantFormat* quant(DType type) const noexcept;
 
   /// What libinfer brings along.
   static std::shared_ptr<const Library> builtin();

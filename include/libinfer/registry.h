@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "libinfer/status.h"
+#include "libinfer/text.h"
 
 namespace infer {
 
@@ -18,8 +19,8 @@ bool answers_to(const T& descriptor, std::string_view name) {
   return descriptor.name == name;
 }
 template <class T>
-std::string names_of(const T& descriptor) {
-  return std::string(descriptor.name);
+std::vector<std::string_view> names_of(const T& descriptor) {
+  return {descriptor.name};
 }
 
 template <class T>
@@ -38,14 +39,15 @@ class Registry {
   /// find(), or an error of the given code that lists what is known.
   Result<const T*> require(std::string_view name, Code code) const {
     if (const T* t = find(name)) return t;
-    return Status::error(code, "unknown " + what_ + " '" + std::string(name) + "'; known: " + names());
+    return Status::error(code, "unknown " + what_ + " " + quoted(name) + "; known: " + names());
   }
 
   /// Later additions are found after the built-in ones. Code::argument when the name is taken. The descriptor must
   /// outlive every copy of the registry.
   Status add(const T& descriptor) {
-    const std::string names = names_of(descriptor);
-    if (find(names) != nullptr) return Status::error(Code::argument, what_ + " '" + names + "' is registered already");
+    for (std::string_view name : names_of(descriptor)) {
+      if (find(name) != nullptr) return Status::error(Code::argument, what_ + " " + quoted(name) + " is registered already");
+    }
     all_.push_back(&descriptor);
     return {};
   }
@@ -54,8 +56,7 @@ class Registry {
   std::string names() const {
     std::string list;
     for (const T* t : all_) {
-      if (!list.empty()) list += ", ";
-      list += names_of(*t);
+      for (std::string_view name : names_of(*t)) list.append(list.empty() ? "" : ", ").append(name);
     }
     return list;
   }

@@ -6,6 +6,7 @@
 namespace infer {
 
 void linear(Step& step, const Linear& w, const MatF32& x, const MatF32& y) noexcept {
+  if (step.is_cancelled()) return;   // the long part of a step; decoder_forward tells that it did not finish
   step.pool.parallel_for(w.weight.rows, [&](int, std::int64_t first, std::int64_t last) noexcept {
     const TensorView part = w.weight.slice(first, last - first);
     w.matmul({.weights = part.data,

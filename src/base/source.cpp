@@ -22,7 +22,7 @@
 #include <fmt/format.h>
 
 #include "src/base/checked.h"
-#include "src/base/text.h"
+#include "libinfer/text.h"
 
 namespace infer {
 namespace {
@@ -210,7 +210,7 @@ Source Source::from_fd(int fd, std::uint64_t offset, std::uint64_t length) {
 std::string Source::describe() const {
   switch (kind) {
     case Kind::path:
-      return path;
+      return escaped(path);
     case Kind::memory:
       return "memory";
     case Kind::fd:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // UTF-8 checks and the quoting of foreign text; see text.h. Tested by tests/base/text_test.cpp.
-#include "src/base/text.h"
+#include "libinfer/text.h"
 
 #include <algorithm>
 #include <cstddef>

@@ -97,7 +97,8 @@ struct ThreadPool::State {
     }
   }
 
-  void join() noexcept {
+  /// Also ends a pool that was never completed.
+  ~State() {
     stop.store(true);
     wake();
     for (std::thread& t : threads) t.join();
@@ -106,7 +107,7 @@ struct ThreadPool::State {
 
 ThreadPool::ThreadPool(std::unique_ptr<State> state) noexcept : state_(std::move(state)) {}
 
-ThreadPool::~ThreadPool() { state_->join(); }
+ThreadPool::~ThreadPool() = default;
 
 Result<std::unique_ptr<ThreadPool>> ThreadPool::create(int n_threads) {
   if (n_threads < 1 || n_threads > kMaxThreads) {
@@ -121,7 +122,6 @@ Result<std::unique_ptr<ThreadPool>> ThreadPool::create(int n_threads) {
     try {
       state->threads.emplace_back([s = state.get(), worker] { s->loop(worker); });
     } catch (const std::system_error&) {   // the one way std::thread has of saying it
-      state->join();
       return Status::error(Code::nomem, "the system gave " + std::to_string(worker) + " of " + std::to_string(n_threads) +
                                             " threads; use a smaller n_threads");
     }

@@ -170,6 +170,12 @@ void Generation::emit_token() {
 }
 
 void Generation::end(FinishReason reason) {
+  // What was reported is what the sequence holds, so that the next prompt continues it: the last token too, room
+  // permitting. A cancel has no time for that.
+  if (pending_ != FinishReason::none && reason == pending_ && session_.room(seq_) > 0) {
+    const Status held = session_.feed(seq_, std::span<const Token>(&chosen_.token, 1), WantLogits::none, cancel_);
+    if (held.code() == Code::cancelled) reason = FinishReason::cancelled;
+  }
   event_.kind = GenerationEvent::Kind::end;
   event_.finish = reason;
   text_.flush(event_.text);

@@ -18,17 +18,8 @@ bool answers_to(const Architecture& architecture, std::string_view name) {
   return std::find(architecture.names.begin(), architecture.names.end(), name) != architecture.names.end();
 }
 
-std::string names_of(const Architecture& architecture) {
-  std::string names;
-  for (std::string_view n : architecture.names) names.append(names.empty() ? "" : ", ").append(n);
-  return names;
-}
-
-const QuantFormat* Library::quant(DType type) const noexcept {
-  for (const QuantFormat* q : quants) {
-    if (q->dtype == type) return q;
-  }
-  return nullptr;
+std::vector<std::string_view> names_of(const Architecture& architecture) {
+  return {architecture.names.begin(), architecture.names.end()};
 }
 
 std::shared_ptr<const Library> Library::builtin() {

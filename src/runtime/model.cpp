@@ -74,6 +74,9 @@ Status Model::open_files(const Source& source, const ModelOptions& options, std:
   Result<std::vector<std::string>> parts = parser->parts(first.bytes(), std::string_view(source.path).substr(folder.size()));
   if (!parts.ok()) return std::move(parts).status().with_context(name);
   files.push_back(std::move(first));
+  if (files.front().mapped() && !options.progress(files.front().bytes().size(), files.front().bytes().size())) {
+    return Status::error(Code::cancelled, "the load was cancelled");
+  }
   for (std::size_t i = 1; i < parts.value().size(); ++i) {
     const std::string path = folder + parts.value()[i];
     Result<MappedFile> part = MappedFile::open(Source::from_path(path), open);
@@ -112,6 +115,7 @@ Status Model::bind(const ModelOptions& options) {
   decoder_->layers.resize(static_cast<std::size_t>(config.n_layers));
   Binder binder(*weights_, *kernels_, library_->quants);
   architecture->bind(binder, *decoder_);
+  binder.judge_unbound(descriptor_, config.n_layers, descriptor_.warnings);
   if (is_cancelled(options.cancel)) return Status::error(Code::cancelled, "the load was cancelled");
   return binder.finish();
 }

@@ -120,9 +120,11 @@ Status Session::feed(SequenceId seq, std::span<const Token> tokens, WantLogits w
 
   const std::int64_t before = length(seq);
   n_logits_held_ = 0;
+  bool cancelled = false;   // remembered: the flag may be reset at any time
   for (std::int64_t done = 0; done < n;) {
     const std::int64_t batch = std::min(options_.n_batch, n - done);
-    if (is_cancelled(cancel) || !kv_.append(seq, batch)) break;
+    cancelled = is_cancelled(cancel);
+    if (cancelled || !kv_.append(seq, batch)) break;
     for (std::int64_t i = 0; i < batch; ++i) {
       const bool wanted = want == WantLogits::all || (want == WantLogits::last && done + i == n - 1);
       rows_[static_cast<std::size_t>(i)] = {.token = tokens[static_cast<std::size_t>(done + i)],
@@ -130,7 +132,8 @@ Status Session::feed(SequenceId seq, std::span<const Token> tokens, WantLogits w
                                             .position = before + done + i,
                                             .logits_row = !wanted ? -1 : want == WantLogits::all ? done + i : 0};
     }
-    if (!forward(static_cast<std::size_t>(batch), cancel)) break;
+    cancelled = !forward(static_cast<std::size_t>(batch), cancel);
+    if (cancelled) break;
     done += batch;
     if (done == n) {
       n_logits_held_ = want == WantLogits::all ? n : want == WantLogits::last ? 1 : 0;
@@ -138,7 +141,7 @@ Status Session::feed(SequenceId seq, std::span<const Token> tokens, WantLogits w
     }
   }
   kv_.truncate(seq, before);
-  if (is_cancelled(cancel)) {
+  if (cancelled) {
     return Status::error(Code::cancelled, fmt::format("cancelled; the sequence holds its {} tokens from before", before));
   }
   return Status::error(Code::context_full, "the page pool of the KV cache is exhausted; close a sequence");
@@ -179,12 +182,13 @@ Status Session::step(std::span<const SequenceId> seqs, std::span<const Token> to
                        .logits_row = static_cast<std::int64_t>(appended)};
     ++appended;
   }
-  if (appended == seqs.size() && forward(appended, cancel)) {
+  const bool fits = appended == seqs.size();
+  if (fits && forward(appended, cancel)) {
     n_logits_held_ = n;
     return {};
   }
   for (std::size_t i = 0; i < appended; ++i) kv_.truncate(seqs[i], length(seqs[i]) - 1);
-  if (is_cancelled(cancel)) return Status::error(Code::cancelled, "cancelled; the sequences hold what they held before");
+  if (fits) return Status::error(Code::cancelled, "cancelled; the sequences hold what they held before");
   return Status::error(Code::context_full, "the page pool of the KV cache is exhausted; close a sequence");
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Tests of src/base/text.h: what counts as UTF-8, and that foreign text in messages can neither forge nor flood a log.
-#include "src/base/text.h"
+// Tests of libinfer/text.h: what counts as UTF-8, and that foreign text in messages can neither forge nor flood a log.
+#include "libinfer/text.h"
 
 #include <gtest/gtest.h>
 

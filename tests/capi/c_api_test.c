@@ -312,6 +312,10 @@ static void handles(infer_model *model) {
   CHECK(infer_session_create(model, NULL, &session, NULL) == INFER_OK);
   CHECK(infer_cancel_create(&cancel, NULL) == INFER_OK);
   EXPECT_ERROR(infer_seq_clear((infer_session *)(void *)cancel, 0, &err), INFER_E_HANDLE, "another kind");
+  infer_session_release((infer_session *)(void *)cancel); /* leaves alone what is not its own */
+  infer_model_retain((infer_model *)(void *)session);
+  infer_model_release((infer_model *)(void *)session);
+  CHECK(infer_model_meta_count((infer_model *)(void *)session) == 0 && infer_model_tensor_count(NULL) == 0);
   CHECK(infer_stream_start_text(session, 0, "Moscow", INFER_STR_NUL, NULL, cancel, &stream, NULL) == INFER_OK);
   /* Parents may go first: the stream holds them. */
   infer_session_release(session);

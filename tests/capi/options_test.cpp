@@ -56,6 +56,21 @@ TEST(Options, EverySetValueReachesItsStruct) {
   EXPECT_TRUE(g.ignore_eog);
 }
 
+TEST(Options, EveryLimitOfTheTableIsOneOfTheLibrary) {
+  const auto library = Library::builtin();
+  for (const OptionSpec& spec : option_specs(INFER_OPTIONS_SAMPLER)) {
+    if (spec.type != OptionType::i64 && spec.type != OptionType::f64) continue;
+    if (std::string_view(spec.key) == "seed") continue;
+    for (const double limit : {spec.min, spec.max}) {
+      OptionValues o(INFER_OPTIONS_SAMPLER);
+      const Status set = spec.type == OptionType::f64 ? o.set(spec.key, limit) : o.set(spec.key, static_cast<std::int64_t>(limit));
+      ASSERT_TRUE(set.ok()) << spec.key;
+      const auto chain = SamplerChain::create(to_sampler_params(&o).value(), library->samplers.all(), 100);
+      EXPECT_TRUE(chain.ok()) << spec.key << " = " << limit << ": " << (chain.ok() ? "" : chain.status().message());
+    }
+  }
+}
+
 TEST(Options, NotANumberIsOutsideEveryRange) {
   OptionValues o(INFER_OPTIONS_SAMPLER);
   EXPECT_EQ(o.set("temperature", std::numeric_limits<double>::quiet_NaN()).code(), Code::range);

@@ -19,6 +19,16 @@ if(NOT exported STREQUAL listed)
   message(FATAL_ERROR "exported symbols differ from ${LIST}; exported are:\n${exported}")
 endif()
 
+# What ends the process or prints is not even referred to. fmt's headers bring in snprintf (for messages) and, like our own
+# noexcept functions, std::terminate (for what cannot happen): that is all.
+execute_process(COMMAND ${NM} -D --undefined-only ${LIBRARY} OUTPUT_VARIABLE undefined COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX MATCHALL "[^\n]+" lines "${undefined}")
+foreach(line ${lines})
+  if(line MATCHES " U (abort|exit|_exit|_Exit|quick_exit|atexit|__assert_fail|longjmp|__longjmp_chk|raise|signal|sigaction|setlocale|setenv|putenv|write|puts|putchar|perror|fwrite|fputs|v?f?printf|v?dprintf|__v?f?printf_chk|std(out|err))(@|$)")
+    message(SEND_ERROR "the library refers to ${CMAKE_MATCH_1}")
+  endif()
+endforeach()
+
 execute_process(COMMAND ${READELF} -d ${LIBRARY} OUTPUT_VARIABLE dynamic COMMAND_ERROR_IS_FATAL ANY)
 string(REGEX MATCHALL "\\(NEEDED\\)[^\n]+" needed "${dynamic}")
 foreach(line ${needed})

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "src/base/text.h"
+#include "libinfer/text.h"
 
 namespace infer {
 namespace {

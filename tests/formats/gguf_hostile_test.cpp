@@ -10,7 +10,7 @@
 #include <limits>
 
 #include "formats/formats.h"
-#include "src/base/text.h"
+#include "libinfer/text.h"
 #include "tests/testing/allocations.h"
 #include "tests/testing/gguf_writer.h"
 

@@ -185,6 +185,23 @@ TEST(Generation, ReportsLogProbabilitiesOfTheLikeliest) {
   EXPECT_GE(e.top[1].logprob, e.top[2].logprob);
 }
 
+TEST(Generation, TheSequenceHoldsAllThatWasReported) {
+  const auto s = session_of();
+  const std::vector<Token> prompt = tokens_of(s->model(), "Pierre");
+  const Outcome run = generate(*s, 0, "Pierre", greedy(7));
+  ASSERT_EQ(s->length(0), static_cast<std::int64_t>(prompt.size() + 7));
+
+  // Another prompt continues exactly that text.
+  std::vector<Token> all = prompt;
+  all.insert(all.end(), run.tokens.begin(), run.tokens.end());
+  all.push_back(300);
+  const auto fresh = session_of();
+  ASSERT_TRUE(fresh->feed(0, all, WantLogits::last, nullptr).ok());
+  ASSERT_TRUE(s->feed(0, std::span(all).last(1), WantLogits::last, nullptr).ok());
+  const std::span<const float> a = s->logits(0).value(), b = fresh->logits(0).value();
+  EXPECT_TRUE(std::equal(a.begin(), a.end(), b.begin(), b.end()));
+}
+
 TEST(Generation, RefusesWhatCannotBeMeant) {
   const auto s = session_of();
   const std::vector<Token> prompt = tokens_of(s->model(), "Pierre");

@@ -96,6 +96,33 @@ TEST(ModelLoad, AnUnknownTokenizerStopsOnlyTheCallsThatNeedIt) {
   EXPECT_TRUE(s.value()->feed(0, tokens, WantLogits::last, nullptr).ok());
 }
 
+TEST(ModelLoad, ATensorThatNobodyKnowsIsRefusedInALayerAndToldOutsideOne) {
+  const std::vector<std::byte> norm(64 * sizeof(float));
+  testing::GgufWriter inside = testing::tiny_model_writer({});
+  inside.tensor("blk.0.attn_q_norm.weight", DType::f32, {64}, norm);
+  const std::vector<std::byte> refused = inside.build();
+  const auto m = load(refused);
+  ASSERT_FALSE(m.ok());
+  EXPECT_EQ(m.status().code(), Code::tensor);
+  EXPECT_EQ(m.status().subject(), "blk.0.attn_q_norm.weight");
+
+  testing::GgufWriter beyond = testing::tiny_model_writer({});
+  beyond.tensor("blk.7.attn_norm.weight", DType::f32, {64}, norm);
+  const std::vector<std::byte> told = beyond.build();
+  const auto n = load(told);
+  ASSERT_TRUE(n.ok()) << n.status().message();
+  ASSERT_EQ(n.value()->descriptor().warnings.size(), 1u);
+  EXPECT_EQ(n.value()->descriptor().warnings[0], "tensor 'blk.7.attn_norm.weight' is not used");
+}
+
+TEST(ModelLoad, TextOfTheFileIsQuotedInMessages) {
+  const std::vector<std::byte> file =
+      testing::tiny_model_writer({}).set("llama.rope.scaling.type", "x\n[ERROR] forged").build();
+  const auto m = load(file);
+  ASSERT_FALSE(m.ok());
+  EXPECT_EQ(m.status().message().find('\n'), std::string_view::npos) << m.status().message();
+}
+
 TEST(ModelLoad, CountsItsMemory) {
   const auto m = testing::bundled_model();
   ASSERT_NE(m, nullptr);
@@ -113,6 +140,9 @@ TEST(LibraryValue, ACopyCanBeExtendedWithoutTouchingTheOriginal) {
   EXPECT_EQ(mine.architectures.add(kToy).code(), Code::argument);
   EXPECT_NE(mine.architectures.find("toy"), nullptr);
   EXPECT_EQ(builtin->architectures.find("toy"), nullptr);
+  static constexpr std::string_view kSecondIsTaken[] = {"fresh", "llama"};
+  static constexpr Architecture kClash{.names = kSecondIsTaken, .recognises = nullptr, .configure = nullptr, .bind = nullptr, .layer = nullptr};
+  EXPECT_EQ(mine.architectures.add(kClash).code(), Code::argument);
 }
 
 }  // namespace
