@@ -14,8 +14,22 @@ namespace {
 std::atomic<std::size_t> g_n_allocations{0};
 std::atomic<std::size_t> g_live{0};
 std::atomic<std::size_t> g_peak{0};
+constexpr long kNever = -1;
+std::atomic<long> g_until_failure{kNever};
+std::atomic<bool> g_failed{false};
+
+bool fails_now() noexcept {
+  long left = g_until_failure.load();
+  while (left != kNever) {
+    if (g_until_failure.compare_exchange_weak(left, left - 1)) break;
+  }
+  if (left != 0) return false;
+  g_failed = true;
+  return true;
+}
 
 void* take(std::size_t size) noexcept {
+  if (fails_now()) return nullptr;
   void* memory = std::malloc(size == 0 ? 1 : size);
   if (memory == nullptr) return nullptr;
   ++g_n_allocations;
@@ -57,5 +71,14 @@ std::size_t n_allocations() noexcept { return g_n_allocations; }
 std::size_t live_bytes() noexcept { return g_live; }
 std::size_t peak_bytes() noexcept { return g_peak; }
 void reset_peak() noexcept { g_peak = g_live.load(); }
+
+void fail_allocation(long n) noexcept {
+  g_failed = false;
+  g_until_failure = n;
+}
+bool stop_failing() noexcept {
+  g_until_failure = kNever;
+  return g_failed;
+}
 
 }  // namespace infer::testing
