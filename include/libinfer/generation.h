@@ -21,7 +21,7 @@ namespace infer {
 struct GenerationOptions {
   SamplerParams sampler{};
   std::int64_t max_tokens = 0;        ///< 0: until the end of the context
-  std::vector<std::string> stop{};      ///< stop strings; none is empty
+  std::vector<std::string> stop{};    ///< stop strings; none is empty
   bool ignore_eog = false;            ///< go on after an end-of-generation token
   std::int64_t logprobs = 0;          ///< likeliest tokens reported with each token
 };

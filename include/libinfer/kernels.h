@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The kernel table: every computation that a model makes, as plain function pointers over plain structs. ops/scalar.cpp
-// is the specification of each entry; a table for an instruction set replaces entries of it (ops/tables.cpp). Will be included by
-// files compiled for one instruction set (ops/isa), so: no containers, nothing that the linker could share.
+// is the specification of each entry; a table for an instruction set replaces entries of it (ops/tables.cpp). Files
+// that are compiled for one instruction set will include it, so: no containers, nothing that the linker could share.
 //
 // A kernel is a pure function of its arguments, splits nothing, allocates nothing, cannot fail. Work is split by the
 // blocks (models/blocks). One output element is always accumulated in the same order, whether one row or many are

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "formats/formats.h"
+#include "libinfer/text.h"
 #include "models/binder.h"
 
 namespace infer {
@@ -82,7 +83,7 @@ Status Model::open_files(const Source& source, const ModelOptions& options, std:
     Result<MappedFile> part = MappedFile::open(Source::from_path(path), open);
     if (!part.ok()) {
       if (part.status().code() != Code::nofile) return std::move(part).status();
-      return Status::error(Code::shard, fmt::format("part {} of {}, '{}', is missing", i + 1, parts.value().size(), path))
+      return Status::error(Code::shard, fmt::format("part {} of {}, {}, is missing", i + 1, parts.value().size(), quoted(path)))
           .about(path)
           .with_context(name);
     }
