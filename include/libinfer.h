@@ -115,6 +115,10 @@ typedef void (*infer_destroy_fn)(void *user);
 INFER_API uint32_t infer_abi_version(void);                            /* S  major << 16 | minor */
 INFER_API const char *infer_version_string(void);                      /* S  "0.1.0"; static */
 INFER_API const char *infer_build_info(void);                          /* S  version and compiler; static */
+/* T  What computes what, as JSON: {"chosen": "avx2", "tables": [{"name", "runs_here"}], "kernels": [{"op", "type",
+   "tables": [those with a kernel of their own]}]}. The chosen table is the best that this machine runs, or the one that the
+   environment variable INFER_FORCE_ISA names; all give the same results. Errors: UNSUPPORTED (INFER_FORCE_ISA), BUFFER. */
+INFER_API infer_status infer_kernels_json(char *buffer, size_t capacity, size_t *need, infer_error **err);
 INFER_API const char *infer_status_name(infer_status code);            /* S  "INFER_E_NOFILE"; static */
 INFER_API const char *infer_status_text(infer_status code);            /* S  one sentence; static */
 

@@ -344,6 +344,11 @@ struct Load {
   std::function<bool(std::uint64_t, std::uint64_t)> progress = nullptr;
 };
 
+/// What computes what, as JSON: see infer_kernels_json.
+inline Expected<std::string> kernels_json() {
+  return detail::fill<std::string>(4096, [](auto... out) { return infer_kernels_json(out...); });
+}
+
 /// Immutable once loaded; copies are the same model.
 class Model : public detail::Shared<infer_model, infer_model_retain, infer_model_release> {
  public:

@@ -2,6 +2,8 @@
 // The layout of a forward pass's buffers. Tested by tests/runtime/session_test.cpp (plan equals use).
 #include "libinfer/activations.h"
 
+#include <algorithm>
+
 #include "libinfer/architecture.h"
 
 namespace infer {
@@ -28,7 +30,12 @@ Activations layout_activations(Workspace& w, const DecoderConfig& c, const Activ
   a.up = matrix(w, s.batch, c.n_ff);
   a.rope_cos = matrix(w, s.batch, n_pairs);
   a.rope_sin = matrix(w, s.batch, n_pairs);
-  a.scores = matrix(w, s.threads, s.context);
+  const std::int64_t widest = std::max({c.n_embd, c.n_heads * c.value_dim, c.n_ff});
+  for (const InputForm form : {InputForm::f32, InputForm::q8}) {
+    const std::int64_t bytes = input_bytes(form, (widest + kBlockCols - 1) / kBlockCols * kBlockCols);
+    a.input[static_cast<int>(form)] =
+        w.take<std::byte>(MemoryClass::scratch, static_cast<std::uint64_t>(s.batch) * static_cast<std::uint64_t>(bytes)).data();
+  }
   a.logits = matrix(w, s.n_logits, c.n_vocab);
   a.rope_frequencies = w.take<double>(MemoryClass::scratch, static_cast<std::uint64_t>(n_pairs));
   return a;

@@ -38,7 +38,8 @@ const QuantFormat* Binder::runnable(const TensorMeta& tensor) {
   return nullptr;
 }
 
-bool Binder::optional_linear(Linear& out, std::string_view name, std::int64_t rows, std::int64_t cols) {
+/// False: absent.
+bool Binder::matrix(Linear& out, std::string_view name, std::int64_t rows, std::int64_t cols) {
   const std::string tensor_name = fmt::format("{}.weight", name);
   const TensorMeta* tensor = take(tensor_name);
   if (tensor == nullptr) return false;
@@ -50,16 +51,33 @@ bool Binder::optional_linear(Linear& out, std::string_view name, std::int64_t ro
   const QuantFormat* format = runnable(*tensor);
   if (format == nullptr) return true;
   out.weight = weights_.view(*tensor);
-  out.decode = format->decode;
+  out.format = format;
   out.matmul = kernels_.matmul[static_cast<std::size_t>(tensor->dtype)];
+  out.matmul_rows = kernels_.matmul_rows;
   if (const TensorMeta* bias = take(fmt::format("{}.bias", name))) out.bias = vector(*bias, rows).data();
   return true;
 }
 
+bool Binder::optional_linear(Linear& out, std::string_view name, std::int64_t rows, std::int64_t cols) {
+  if (!matrix(out, name, rows, cols)) return false;
+  products_.push_back(&out);
+  return true;
+}
+
 void Binder::linear(Linear& out, std::string_view name, std::int64_t rows, std::int64_t cols) {
-  if (!optional_linear(out, name, rows, cols)) {
+  table(out, name, rows, cols);
+  products_.push_back(&out);
+}
+
+void Binder::table(Linear& out, std::string_view name, std::int64_t rows, std::int64_t cols) {
+  if (!matrix(out, name, rows, cols)) {
     complain(Code::tensor, fmt::format("{}.weight", name), fmt::format("is missing (expected {})", matrix_shape(rows, cols)));
   }
+}
+
+void Binder::tie(Linear& out, const Linear& table) {
+  out = table;
+  products_.push_back(&out);
 }
 
 std::span<const float> Binder::vector(const TensorMeta& tensor, std::int64_t n) {

@@ -21,10 +21,15 @@ class Binder {
   Binder(WeightStore& weights, const KernelTable& kernels, std::span<const QuantFormat* const> quants)
       : weights_(weights), kernels_(kernels), quants_(quants) {}
 
-  /// NAME.weight as a (rows, cols) matrix, with NAME.bias (rows) where the file has it.
+  /// NAME.weight as a (rows, cols) matrix for products, with NAME.bias (rows) where the file has it. `out` must stay where
+  /// it is: it is listed in products().
   void linear(Linear& out, std::string_view name, std::int64_t rows, std::int64_t cols);
   /// The same where the file has it. False: absent, and `out` is untouched.
   bool optional_linear(Linear& out, std::string_view name, std::int64_t rows, std::int64_t cols);
+  /// NAME.weight as a (rows, cols) table whose rows are looked up.
+  void table(Linear& out, std::string_view name, std::int64_t rows, std::int64_t cols);
+  /// The table's matrix for products, too.
+  void tie(Linear& out, const Linear& table);
   /// NAME.weight as a vector (n).
   void norm(Norm& out, std::string_view name, std::int64_t n, float eps);
   /// TENSOR (full name) as a vector (n) where the file has it, else an empty span. Every element must be finite, and
@@ -35,12 +40,16 @@ class Binder {
   /// without it gives wrong answers; any other is a warning.
   void judge_unbound(const ModelDescriptor& model, std::int64_t n_layers, std::vector<std::string>& warnings);
 
+  /// Every matrix that is multiplied, in order of binding.
+  std::span<Linear* const> products() const noexcept { return products_; }
+
   /// Code::tensor or quant_type with every complaint (the first ten in words), or success.
   Status finish() const;
 
  private:
   const TensorMeta* take(std::string_view tensor);
   const QuantFormat* runnable(const TensorMeta& tensor);
+  bool matrix(Linear& out, std::string_view name, std::int64_t rows, std::int64_t cols);
   std::span<const float> vector(const TensorMeta& tensor, std::int64_t n);
   void complain(Code code, std::string_view tensor, std::string what);
 
@@ -53,6 +62,7 @@ class Binder {
     std::string what;
   };
   std::vector<Complaint> complaints_;
+  std::vector<Linear*> products_;
   std::unordered_set<const TensorMeta*> bound_;
 };
 

@@ -30,7 +30,7 @@ bool decoder_forward(const Decoder& decoder, Step& step) noexcept {
     if (r.logits_row >= 0 && r.logits_row < first_row) first_row = r.logits_row;
   }
   const MatF32 logits = {step.act.logits.row(first_row), n_wanted, step.act.logits.cols, step.act.logits.stride};
-  linear(step, decoder.output, step.act.h.first_rows(n_wanted), logits);
+  linear(step, {{decoder.output, logits}}, step.act.h.first_rows(n_wanted));
   return !step.cancelled;
 }
 

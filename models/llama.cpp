@@ -35,7 +35,7 @@ Result<DecoderConfig> configure(const ModelDescriptor& model) {
 
 void bind(Binder& b, Decoder& d) {
   const DecoderConfig& c = d.config;
-  b.linear(d.embedding, "token_embd", c.n_vocab, c.n_embd);
+  b.table(d.embedding, "token_embd", c.n_vocab, c.n_embd);
   for (std::size_t i = 0; i < d.layers.size(); ++i) {
     Layer& l = d.layers[i];
     const auto name = [i](std::string_view part) { return fmt::format("blk.{}.{}", i, part); };
@@ -50,7 +50,7 @@ void bind(Binder& b, Decoder& d) {
     b.linear(l.ffn.down, name("ffn_down"), c.n_embd, c.n_ff);
   }
   b.norm(d.output_norm, "output_norm", c.n_embd, c.norm_eps);
-  if (!b.optional_linear(d.output, "output", c.n_vocab, c.n_embd)) d.output = d.embedding;
+  if (!b.optional_linear(d.output, "output", c.n_vocab, c.n_embd)) b.tie(d.output, d.embedding);
   b.optional_divisors(d.rope_factors, "rope_freqs.weight", c.rope.n_rot / 2);
 }
 

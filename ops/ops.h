@@ -11,6 +11,11 @@ namespace infer {
 /// The specification of every kernel (ops/scalar.cpp).
 extern constinit const KernelTable kernels_scalar;
 
+#if defined(__x86_64__)
+extern constinit const KernelTable kernels_avx2, kernels_avx512vnni;   // ops/isa
+#endif
+
+/// Every table that is built in, best first, each complete. Whether it can run here: KernelTable::runs_here.
 std::span<const KernelTable* const> builtin_kernels() noexcept;
 
 }  // namespace infer

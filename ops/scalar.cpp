@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: MIT
-// THE SPECIFICATION: every entry of KernelTable as the shortest loop that is right. Faster tables are tested against it.
-//
-// Sums over a row are taken in one stated order, `lanes`: element i goes to partial sum i mod 16, and the 16 partial sums
-// are added as a tree. It rounds less than one long sum, a compiler can keep it in vector registers without changing a
-// bit, and it does not depend on how many rows or tokens are computed together. docs/numerics.md has the reasons.
-// Tested by tests/ops/kernels_test.cpp.
+// THE SPECIFICATION: every entry of KernelTable as the shortest loop that is right. Each says which IEEE operations make
+// a result and in which order, fused multiply-adds written out; faster tables do the same operations on many results at
+// once, so that every table gives the same bits. docs/numerics.md has the reasons. Tested by tests/ops/kernels_test.cpp.
 #include <algorithm>
-#include <array>
+#include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "ops/ops.h"
 #include "ops/quant/half.h"
@@ -16,66 +14,166 @@
 namespace infer {
 namespace {
 
-constexpr int kLanes = 16;
+// ---- input of products
 
-struct Lanes {
-  float sum[kLanes] = {};
-
-  /// Adds a[i] * b[i]; i continues a multiple of kLanes.
-  void add_products(const float* a, const float* b, std::int64_t n) noexcept {
-    std::int64_t i = 0;
-    for (; i + kLanes <= n; i += kLanes) {
-      for (int l = 0; l < kLanes; ++l) sum[l] += a[i + l] * b[i + l];
-    }
-    for (int l = 0; i + l < n; ++l) sum[l] += a[i + l] * b[i + l];
+/// Tiles of one token: floats as they are.
+void input_f32(const InputArgs& a) noexcept {
+  for (std::int64_t t = 0; t < a.tokens; ++t) {
+    std::memcpy(a.out + t * input_bytes(InputForm::f32, a.cols), a.x + t * a.stride,
+                static_cast<std::size_t>(a.cols) * sizeof(float));
   }
+}
 
-  float total() const noexcept {
-    float s[kLanes];
-    std::copy(sum, sum + kLanes, s);
-    for (int half = kLanes / 2; half > 0; half /= 2) {
-      for (int l = 0; l < half; ++l) s[l] += s[l + half];
-    }
-    return s[0];
+/// One block of 32 to codes, scale and minus the sum of the codes. Whether all is finite is seen in the bits of the
+/// magnitudes, which as integers are ordered like the floats, with infinity and NaNs above.
+void block_q8(const float* x, std::byte* out) noexcept {
+  std::uint32_t largest = 0;
+  for (int i = 0; i < kBlockCols; ++i) largest = std::max(largest, std::bit_cast<std::uint32_t>(x[i]) & 0x7fffffffu);
+  float scale = 0.0f, inverse = 0.0f;
+  if (largest >= 0x7f800000u) {
+    scale = std::numeric_limits<float>::quiet_NaN();
+  } else if (std::bit_cast<float>(largest) >= kLeastQ8) {
+    scale = std::bit_cast<float>(largest) / 127.0f;
+    inverse = 127.0f / std::bit_cast<float>(largest);
   }
+  std::int8_t codes[kBlockCols] = {};
+  std::int32_t minus_sum = 0;
+  for (int i = 0; i < kBlockCols && inverse > 0.0f; ++i) {
+    codes[i] = static_cast<std::int8_t>(std::nearbyint(x[i] * inverse));   // ties to even; at most 127 as 127 / m * m is
+    minus_sum -= codes[i];
+  }
+  std::memcpy(out, codes, sizeof codes);
+  std::memcpy(out + kBlockCols, &scale, sizeof scale);
+  std::memcpy(out + kBlockCols + 4, &minus_sum, sizeof minus_sum);
+}
+
+void input_q8(const InputArgs& a) noexcept {
+  for (std::int64_t t = 0; t < a.tokens; ++t) {
+    for (std::int64_t c = 0; c < a.cols; c += kBlockCols) {
+      block_q8(a.x + t * a.stride + c, a.out + t * input_bytes(InputForm::q8, a.cols) + input_bytes(InputForm::q8, c));
+    }
+  }
+}
+
+// ---- products
+
+/// Whole blocks from block `c / 32` of a row on.
+const std::byte* at_col(const MatmulArgs& m, std::int64_t row, std::int64_t c) noexcept {
+  return m.weights + static_cast<std::size_t>(row) * m.stride +
+         static_cast<std::size_t>(c) / info(m.format->dtype).block_elems * info(m.format->dtype).block_bytes;
+}
+
+/// A stretch of weights is decoded at a time, and never more: a multiple of every block.
+constexpr std::int64_t kStretch = 256;
+
+void store(const MatmulArgs& m, std::int64_t t, std::int64_t r, float sum) noexcept {
+  m.y[t * m.y_stride + r] = m.bias == nullptr ? sum : sum + m.bias[r];
+}
+
+/// The tile that a token stands in: n tokens side by side, this one in column t.
+struct InTile {
+  const std::byte* data;
+  std::int64_t n;
+  std::int64_t t;
 };
 
-float dot(const float* a, const float* b, std::int64_t n) noexcept {
-  Lanes lanes;
-  lanes.add_products(a, b, n);
-  return lanes.total();
+InTile find(const MatmulArgs& m, std::int64_t token) noexcept {
+  const std::int64_t first = token / m.tile_tokens * m.tile_tokens;
+  return {m.input + first * input_bytes(m.format->input, m.cols), std::min(m.tile_tokens, m.tokens - first), token - first};
 }
 
-/// The matmul of every weight type: decodes a stretch of a row, multiplies it with a few tokens, goes on. Weights are
-/// never expanded further than one stretch.
-void matmul(const MatmulArgs& m) noexcept {
-  constexpr std::int64_t kStretch = 256;   // a multiple of every block and of kLanes
-  constexpr std::int64_t kTokens = 8;
+/// Weights as floats: within a block of 32 columns one chain of fused multiply-adds, then the blocks' sums in order.
+/// The tokens of a row are done together for the sake of the decoding alone.
+void matmul_f32(const MatmulArgs& m) noexcept {
   for (std::int64_t r = 0; r < m.rows; ++r) {
-    const std::byte* row = m.weights + static_cast<std::size_t>(r) * m.row_bytes;
-    for (std::int64_t t0 = 0; t0 < m.tokens; t0 += kTokens) {
-      const std::int64_t n_tokens = std::min(kTokens, m.tokens - t0);
-      std::array<Lanes, kTokens> lanes{};
-      for (std::int64_t c = 0; c < m.cols; c += kStretch) {
-        const std::int64_t n = std::min(kStretch, m.cols - c);
-        float weights[kStretch];
-        m.decode(row + static_cast<std::size_t>(c) * m.row_bytes / static_cast<std::size_t>(m.cols), weights, n);
-        for (std::int64_t t = 0; t < n_tokens; ++t) {
-          lanes[static_cast<std::size_t>(t)].add_products(weights, m.x + (t0 + t) * m.x_stride + c, n);
+    for (std::int64_t t = 0; t < m.tokens; ++t) m.y[t * m.y_stride + r] = 0.0f;
+    for (std::int64_t c = 0; c < m.cols; c += kStretch) {
+      const std::int64_t n = std::min(kStretch, m.cols - c);
+      float w[kStretch];
+      m.format->decode(at_col(m, r, c), w, n);
+      for (std::int64_t t = 0; t < m.tokens; ++t) {
+        const InTile tile = find(m, t);
+        const float* x = reinterpret_cast<const float*>(tile.data) + c * tile.n + tile.t;
+        float& y = m.y[t * m.y_stride + r];
+        for (std::int64_t b = 0; b < n; b += kBlockCols) {
+          float sum = 0.0f;
+          for (std::int64_t i = b; i < std::min(n, b + kBlockCols); ++i) sum = std::fma(w[i], x[i * tile.n], sum);
+          y += sum;
         }
       }
-      for (std::int64_t t = 0; t < n_tokens; ++t) {
-        const float sum = lanes[static_cast<std::size_t>(t)].total();
-        m.y[(t0 + t) * m.y_stride + r] = m.bias == nullptr ? sum : sum + m.bias[r];
-      }
     }
+    for (std::int64_t t = 0; t < m.tokens; ++t) store(m, t, r, m.y[t * m.y_stride + r]);
   }
 }
 
+/// Weights and activations as codes: the products of a block are summed exactly, in integers; one fused multiply-add
+/// takes the block's sum, times the product of the scales, to the row's.
+void matmul_q8(const MatmulArgs& m) noexcept {
+  for (std::int64_t r = 0; r < m.rows; ++r) {
+    for (std::int64_t t = 0; t < m.tokens; ++t) m.y[t * m.y_stride + r] = 0.0f;
+    for (std::int64_t c = 0; c < m.cols; c += kStretch) {
+      const std::int64_t n = std::min(kStretch, m.cols - c);
+      std::int8_t w[kStretch];
+      float w_scale[kStretch / kBlockCols];
+      m.format->codes(at_col(m, r, c), w, w_scale, n);
+      for (std::int64_t t = 0; t < m.tokens; ++t) {
+        const InTile tile = find(m, t);
+        const std::byte* x = tile.data + tile.n * input_bytes(InputForm::q8, c) + tile.t * 4;
+        float& y = m.y[t * m.y_stride + r];
+        for (std::int64_t b = 0; b < n; b += kBlockCols, x += tile.n * (kBlockCols + 8)) {
+          std::int32_t sum = 0;
+          for (std::int64_t i = 0; i < kBlockCols; ++i) {
+            sum += w[b + i] * static_cast<std::int8_t>(x[i / 4 * 4 * tile.n + i % 4]);
+          }
+          float x_scale;
+          std::memcpy(&x_scale, x + kBlockCols * tile.n, sizeof x_scale);
+          y = std::fma(static_cast<float>(sum), w_scale[b / kBlockCols] * x_scale, y);
+        }
+      }
+    }
+    for (std::int64_t t = 0; t < m.tokens; ++t) store(m, t, r, m.y[t * m.y_stride + r]);
+  }
+}
+
+void matmul(const MatmulArgs& m) noexcept { m.format->input == InputForm::f32 ? matmul_f32(m) : matmul_q8(m); }
+
+// ---- sums over a vector
+
+constexpr int kLanes = 16;
+
+/// Sixteen partial sums, added as a tree.
+float total(const float* lanes) noexcept {
+  float s[kLanes];
+  std::copy(lanes, lanes + kLanes, s);
+  for (int half = kLanes / 2; half > 0; half /= 2) {
+    for (int l = 0; l < half; ++l) s[l] += s[l + half];
+  }
+  return s[0];
+}
+
+/// Element i goes to partial sum i mod 16.
 void rms_norm(const RmsNormArgs& a) noexcept {
-  const float mean = dot(a.x, a.x, a.n) / static_cast<float>(a.n);
+  float lanes[kLanes] = {};
+  for (std::int64_t i = 0; i < a.n; ++i) lanes[i % kLanes] = std::fma(a.x[i], a.x[i], lanes[i % kLanes]);
+  const float mean = total(lanes) / static_cast<float>(a.n);
   const float scale = 1.0f / std::sqrt(mean + a.eps);
   for (std::int64_t i = 0; i < a.n; ++i) a.out[i] = a.x[i] * scale * a.weight[i];
+}
+
+// ---- element by element
+
+/// e^x: x = n ln 2 + r, the Taylor series of e^r to its seventh power (|r| <= ln 2 / 2: below a tenth of an ulp off), times 2^n
+/// through the exponent. 0 below -87.33 and infinity above 88.72, where the result would not be a normal number.
+float exp_of(float x) noexcept {
+  if (std::isnan(x)) return x;
+  if (x < -87.33f) return 0.0f;
+  if (x > 88.72f) return std::numeric_limits<float>::infinity();
+  const float n = std::nearbyint(x * 0x1.715476p+0f);        // log2 e
+  float r = std::fma(n, -0x1.62e4p-1f, x);                   // ln 2 in two parts; the first has few digits: n times it is exact
+  r = std::fma(n, -0x1.7f7d1cp-20f, r);
+  float p = 1.0f / 5040.0f;
+  for (const float c : {1.0f / 720.0f, 1.0f / 120.0f, 1.0f / 24.0f, 1.0f / 6.0f, 0.5f, 1.0f, 1.0f}) p = std::fma(p, r, c);
+  return std::bit_cast<float>(std::bit_cast<std::int32_t>(p) + static_cast<std::int32_t>(n) * (1 << 23));
 }
 
 /// Pair p of a head is (x[first(p)], x[second(p)]).
@@ -94,88 +192,103 @@ void rope(const RopeArgs& a) noexcept {
 }
 
 void silu_mul(const float* gate, const float* up, float* out, std::int64_t n) noexcept {
-  for (std::int64_t i = 0; i < n; ++i) out[i] = gate[i] / (1.0f + std::exp(-gate[i])) * up[i];
+  for (std::int64_t i = 0; i < n; ++i) out[i] = gate[i] / (1.0f + exp_of(-gate[i])) * up[i];
 }
 
 void add(float* x, const float* y, std::int64_t n) noexcept {
   for (std::int64_t i = 0; i < n; ++i) x[i] += y[i];
 }
 
-/// Reads cached keys or values back, a stretch at a time.
+// ---- keys and values
+
 template <KvType type>
-void kv_load(const std::byte* src, float* dst, std::int64_t n) noexcept {
+float kv_load(const std::byte* src, std::int64_t i) noexcept {
   if constexpr (type == KvType::f32) {
-    std::memcpy(dst, src, static_cast<std::size_t>(n) * sizeof(float));
+    float f;
+    std::memcpy(&f, src + 4 * i, 4);
+    return f;
   } else {
-    for (std::int64_t i = 0; i < n; ++i) {
-      std::uint16_t h;
-      std::memcpy(&h, src + 2 * i, 2);
-      dst[i] = half_to_float(h);
-    }
+    std::uint16_t h;
+    std::memcpy(&h, src + 2 * i, 2);
+    return half_to_float(h);
   }
 }
 
 template <KvType type>
-void kv_store(const float* src, std::byte* dst, std::int64_t n) noexcept {
+void kv_put(float f, std::byte* dst, std::int64_t i) noexcept {
   if constexpr (type == KvType::f32) {
-    std::memcpy(dst, src, static_cast<std::size_t>(n) * sizeof(float));
+    std::memcpy(dst + 4 * i, &f, 4);
   } else {
-    for (std::int64_t i = 0; i < n; ++i) {
-      const std::uint16_t h = float_to_half(src[i]);
-      std::memcpy(dst + 2 * i, &h, 2);
-    }
+    const std::uint16_t h = float_to_half(f);
+    std::memcpy(dst + 2 * i, &h, 2);
   }
 }
 
-constexpr std::size_t kv_bytes(KvType type) noexcept { return type == KvType::f32 ? 4 : 2; }
+/// Where entry i of the key of a slot lies.
+std::int64_t key_place(std::int64_t slot, std::int64_t i, std::int64_t key_dim) noexcept {
+  return (slot / kLanes * key_dim + i) * kLanes + slot % kLanes;
+}
 
-/// Scores, softmax with the largest score subtracted, weighted sum; positions in ascending order throughout.
+template <KvType type>
+void kv_store(const KvStoreArgs& a) noexcept {
+  for (std::int64_t i = 0; i < a.key_dim; ++i) kv_put<type>(a.key[i], a.keys, key_place(a.slot, i, a.key_dim));
+  for (std::int64_t i = 0; i < a.value_dim; ++i) kv_put<type>(a.value[i], a.values, a.slot * a.value_dim + i);
+}
+
+/// One head. For each page: scores, their maximum with the maximum so far; what was summed so far is brought to the new
+/// maximum; then the page's weights and weighted values are added, positions ascending. The sum of weights is kept in 16
+/// partial sums, by slot modulo 16. Positions outside first..last take no part.
+template <KvType type>
+void attend(const AttentionArgs& a, const float* q, float* out) noexcept {
+  float largest = -std::numeric_limits<float>::infinity();
+  float sums[kLanes] = {};
+  std::fill_n(out, a.value_dim, 0.0f);
+  for (std::int64_t page = a.first / kKvPageTokens; page <= a.last / kKvPageTokens; ++page) {
+    const auto place = static_cast<std::size_t>(a.pages[page]);
+    const std::byte* keys = a.keys + place * a.key_page_bytes;
+    const std::byte* values = a.values + place * a.value_page_bytes;
+    const std::int64_t begin = std::max<std::int64_t>(a.first - page * kKvPageTokens, 0);
+    const std::int64_t end = std::min(a.last - page * kKvPageTokens + 1, kKvPageTokens);
+
+    float weights[kKvPageTokens] = {};
+    float page_largest = largest;
+    for (std::int64_t slot = begin; slot < end; ++slot) {
+      float score = 0.0f;
+      for (std::int64_t i = 0; i < a.key_dim; ++i) {
+        score = std::fma(q[i], kv_load<type>(keys, key_place(slot, i, a.key_dim)), score);
+      }
+      weights[slot] = score * a.scale;
+      page_largest = std::max(page_largest, weights[slot]);
+    }
+    const float shrink = exp_of(largest - page_largest);
+    largest = page_largest;
+    for (std::int64_t slot = begin; slot < end; ++slot) weights[slot] = exp_of(weights[slot] - largest);
+    for (int l = 0; l < kLanes; ++l) sums[l] = sums[l] * shrink + weights[l] + weights[l + kLanes];
+    for (std::int64_t i = 0; i < a.value_dim; ++i) {
+      out[i] *= shrink;
+      for (std::int64_t slot = begin; slot < end; ++slot) {
+        out[i] = std::fma(weights[slot], kv_load<type>(values, slot * a.value_dim + i), out[i]);
+      }
+    }
+  }
+  const float sum = total(sums);
+  for (std::int64_t i = 0; i < a.value_dim; ++i) out[i] /= sum;
+}
+
 template <KvType type>
 void attention(const AttentionArgs& a) noexcept {
-  constexpr std::int64_t kStretch = 256;
-  float part[kStretch];
-  const auto place = [&](const std::byte* base, std::size_t page_bytes, std::int64_t dim, std::int64_t pos) noexcept {
-    return base + static_cast<std::size_t>(a.pages[pos / kKvPageTokens]) * page_bytes +
-           static_cast<std::size_t>(pos % kKvPageTokens * dim) * kv_bytes(type);
-  };
-
-  float largest = -HUGE_VALF;
-  for (std::int64_t pos = a.first; pos <= a.last; ++pos) {
-    const std::byte* key = place(a.keys, a.key_page_bytes, a.key_dim, pos);
-    Lanes lanes;
-    for (std::int64_t i = 0; i < a.key_dim; i += kStretch) {
-      const std::int64_t n = std::min(kStretch, a.key_dim - i);
-      kv_load<type>(key + static_cast<std::size_t>(i) * kv_bytes(type), part, n);
-      lanes.add_products(a.q + i, part, n);
-    }
-    const float score = lanes.total() * a.scale;
-    a.scores[pos - a.first] = score;
-    largest = std::max(largest, score);
-  }
-
-  float sum = 0.0f;
-  for (std::int64_t i = 0; i <= a.last - a.first; ++i) {
-    a.scores[i] = std::exp(a.scores[i] - largest);
-    sum += a.scores[i];
-  }
-
-  std::fill_n(a.out, a.value_dim, 0.0f);
-  for (std::int64_t pos = a.first; pos <= a.last; ++pos) {
-    const std::byte* value = place(a.values, a.value_page_bytes, a.value_dim, pos);
-    const float weight = a.scores[pos - a.first];
-    for (std::int64_t i = 0; i < a.value_dim; i += kStretch) {
-      const std::int64_t n = std::min(kStretch, a.value_dim - i);
-      kv_load<type>(value + static_cast<std::size_t>(i) * kv_bytes(type), part, n);
-      for (std::int64_t j = 0; j < n; ++j) a.out[i + j] += weight * part[j];
-    }
-  }
-  for (std::int64_t i = 0; i < a.value_dim; ++i) a.out[i] /= sum;
+  for (std::int64_t h = 0; h < a.heads; ++h) attend<type>(a, a.q + h * a.key_dim, a.out + h * a.value_dim);
 }
 
 constexpr KernelTable make_table() noexcept {
   KernelTable t{};
   t.name = "scalar";
-  for (MatmulFn& f : t.matmul) f = matmul;
+  t.runs_here = []() noexcept { return true; };
+  t.tile_tokens = 1;
+  t.input[static_cast<int>(InputForm::f32)] = input_f32;
+  t.input[static_cast<int>(InputForm::q8)] = input_q8;
+  for (Matmul& m : t.matmul) m = {.run = matmul, .packed = false};
+  t.matmul_rows = matmul;
   t.attention[static_cast<int>(KvType::f32)] = attention<KvType::f32>;
   t.attention[static_cast<int>(KvType::f16)] = attention<KvType::f16>;
   t.kv_store[static_cast<int>(KvType::f32)] = kv_store<KvType::f32>;

@@ -20,5 +20,6 @@ Action setup_tokenize(CLI::App& app);
 Action setup_detokenize(CLI::App& app);
 Action setup_logits(CLI::App& app);
 Action setup_bench(CLI::App& app);
+Action setup_kernels(CLI::App& app);
 
 }  // namespace tool

@@ -31,6 +31,7 @@ constexpr Command kCommands[] = {
     {"detokenize", "token ids to text", tool::setup_detokenize},
     {"logits", "write the logits of a token sequence", tool::setup_logits},
     {"bench", "measure the speed of prompt and decode", tool::setup_bench},
+    {"kernels", "show what computes what on this machine", tool::setup_kernels},
 };
 
 std::string version() {

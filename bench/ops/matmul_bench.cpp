@@ -9,26 +9,42 @@
 
 #include "ops/ops.h"
 #include "ops/quant/quants.h"
+#include "tests/testing/kernel_tester.h"
 
 namespace {
 
 using namespace infer;
 
+/// The product alone: the input is made and the weights are packed before.
 void matmul(benchmark::State& state, const KernelTable& table, const QuantFormat& format, std::int64_t n, std::int64_t tokens) {
-  const DTypeInfo& type = info(format.dtype);
-  const std::size_t row_bytes = static_cast<std::size_t>(n) / type.block_elems * type.block_bytes;
-  std::vector<float> row(static_cast<std::size_t>(n)), x(static_cast<std::size_t>(n * tokens)), y(x.size());
-  for (std::size_t i = 0; i < row.size(); ++i) row[i] = static_cast<float>(static_cast<int>(i * 7919 % 201) - 100) / 100.0f;
-  for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(static_cast<int>(i * 104729 % 201) - 100) / 100.0f;
-  std::vector<std::byte> weights(row_bytes * static_cast<std::size_t>(n));
-  for (std::size_t r = 0; r < static_cast<std::size_t>(n); ++r) format.encode(row.data(), weights.data() + r * row_bytes, n);
-  const MatmulArgs args{.weights = weights.data(), .row_bytes = row_bytes, .decode = format.decode, .bias = nullptr,
-                        .rows = n, .cols = n, .tokens = tokens, .x = x.data(), .x_stride = n, .y = y.data(), .y_stride = n};
-  for (auto _ : state) {
-    table.matmul[static_cast<std::size_t>(format.dtype)](args);
-    benchmark::DoNotOptimize(y.data());
+  testing::Random random(1);
+  testing::Weights weights(format, n, n, random);
+  testing::Matrix x(tokens, n, 0), y(tokens, n, 0);
+  x.randomise(random);
+  const auto input = testing::make_input(table, format.input, x, 0, tokens);
+  const Matmul& kernel = table.matmul[static_cast<std::size_t>(format.dtype)];
+  const std::size_t panel_bytes = format.panel_bytes(n);
+  testing::AlignedBytes panels(static_cast<std::size_t>(n / kPanelRows) * panel_bytes);
+  for (std::int64_t p = 0; p < n / kPanelRows; ++p) {
+    format.pack(weights.bytes.data() + static_cast<std::size_t>(p * kPanelRows) * weights.row_bytes, weights.row_bytes, n,
+                panels.data + static_cast<std::size_t>(p) * panel_bytes);
   }
-  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * static_cast<std::int64_t>(weights.size()));
+  const MatmulArgs args{.weights = kernel.packed ? panels.data : weights.bytes.data(),
+                        .stride = kernel.packed ? panel_bytes : weights.row_bytes,
+                        .format = &format,
+                        .bias = nullptr,
+                        .rows = n,
+                        .cols = n,
+                        .tokens = tokens,
+                        .input = input->data,
+                        .tile_tokens = table.tile_tokens,
+                        .y = y.row(0),
+                        .y_stride = n};
+  for (auto _ : state) {
+    kernel.run(args);
+    benchmark::DoNotOptimize(y.values.data());
+  }
+  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * static_cast<std::int64_t>(weights.bytes.size()));
   state.counters["mul_adds"] = benchmark::Counter(static_cast<double>(n * n * tokens), benchmark::Counter::kIsIterationInvariantRate);
 }
 
@@ -37,9 +53,10 @@ void matmul(benchmark::State& state, const KernelTable& table, const QuantFormat
 int main(int argc, char** argv) {
   constexpr std::int64_t n = 2048;
   for (const KernelTable* table : builtin_kernels()) {
+    if (!table->runs_here()) continue;
     for (const QuantFormat* format : builtin_quants()) {
       if (format->encode == nullptr) continue;
-      for (const std::int64_t tokens : {1, 16}) {
+      for (const std::int64_t tokens : {1, 6, 48}) {
         const std::string name = fmt::format("matmul/{}/{}/{}x{}/t{}", info(format->dtype).name, table->name, n, n, tokens);
         benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& s) { matmul(s, *table, *format, n, tokens); });
       }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 
+#include "libinfer/kernels.h"
 #include "libinfer/tensor.h"
 #include "libinfer/workspace.h"
 
@@ -24,7 +25,7 @@ struct Activations {
   MatF32 up;            ///< (batch, n_ff)
   MatF32 rope_cos;      ///< (batch, n_pairs) of each row's position
   MatF32 rope_sin;      ///< (batch, n_pairs)
-  MatF32 scores;        ///< (threads, context) attention scores of one head
+  std::byte* input[kInputFormCount] = {};   ///< what products take, of x in one of its forms: (batch, widest input)
   MatF32 logits;        ///< (n_logits, n_vocab)
   std::span<double> rope_frequencies;   ///< (n_pairs) radians per position; filled at creation, for this context size
   double rope_magnitude = 1.0;          ///< factor on cosine and sine
@@ -33,8 +34,6 @@ struct Activations {
 struct ActivationSizes {
   std::int64_t batch = 0;
   std::int64_t n_logits = 0;
-  std::int64_t threads = 0;
-  std::int64_t context = 0;
 };
 
 /// Takes all buffers from `workspace` (counts only, when it is a planning one). Implemented in models/activations.cpp.

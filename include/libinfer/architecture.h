@@ -52,12 +52,17 @@ struct DecoderConfig {
   RopeConfig rope;
 };
 
-/// y = x W^T (+ bias). The weights stay in the file's block format.
+/// y = x W^T (+ bias). The weights stay quantised: as rows of the file, and where the kernel wants it the same rows again
+/// as panels (src/runtime/packing.h).
 struct Linear {
-  TensorView weight;
+  TensorView weight;                       ///< rows of the file
+  const QuantFormat* format = nullptr;
   const float* bias = nullptr;             ///< (weight.rows), or null
-  MatmulFn matmul = nullptr;
-  DecodeFn decode = nullptr;
+  Matmul matmul{};                         ///< of the panels, or of the rows where it is not packed
+  MatmulFn matmul_rows = nullptr;          ///< of rows that fill no panel
+  const std::byte* panels = nullptr;       ///< (n_panels, panel_bytes), owned by the WeightStore
+  std::size_t panel_bytes = 0;
+  std::int64_t n_panels = 0;               ///< whole ones: rows / kPanelRows
 };
 
 struct Norm {

@@ -19,25 +19,70 @@ namespace infer {
 using DecodeFn = void (*)(const std::byte* src, float* dst, std::int64_t n) noexcept;
 /// Rounds `n` floats (whole blocks) to the type: the plain rounding, for tests and tools.
 using EncodeFn = void (*)(const float* src, std::byte* dst, std::int64_t n) noexcept;
+/// Splits `n` weights (whole blocks of 32) into integer codes and one scale per 32: weight = scale * code.
+using CodesFn = void (*)(const std::byte* src, std::int8_t* codes, float* scales, std::int64_t n) noexcept;
+
+/// Columns of a block: sums over a row are taken block by block (docs/numerics.md).
+inline constexpr std::int64_t kBlockCols = 32;
+/// Rows of a panel: weights of 16 rows side by side, so that a vector register holds one column of them (ops/panels.h).
+inline constexpr std::int64_t kPanelRows = 16;
+
+/// Bytes of one panel of `cols` columns, a multiple of 64.
+using PanelBytesFn = std::size_t (*)(std::int64_t cols) noexcept;
+/// Rearranges kPanelRows rows of the file, `row_bytes` apart, to a panel.
+using PackFn = void (*)(const std::byte* rows, std::size_t row_bytes, std::int64_t cols, std::byte* panel) noexcept;
+
+/// What a product takes for activations.
+enum class InputForm : std::uint8_t {
+  f32,   ///< as they are
+  q8,    ///< rounded to 8 bits in blocks of 32: x = scale * code, scale = max |x| / 127 (docs/numerics.md)
+};
+inline constexpr int kInputFormCount = 2;
+
+/// Bytes that one token takes in the form.
+constexpr std::int64_t input_bytes(InputForm form, std::int64_t cols) noexcept {
+  // q8: 32 codes, the scale and minus the sum of the codes, for each block.
+  return form == InputForm::f32 ? cols * 4 : cols / kBlockCols * (kBlockCols + 8);
+}
 
 /// What the library can do with an element type. One per file in ops/quant; the table is ops/quant/quants.cpp.
 struct QuantFormat {
   DType dtype;
+  InputForm input;              ///< of products with weights of this type
   DecodeFn decode;
-  EncodeFn encode;   ///< null: cannot be produced
+  EncodeFn encode;              ///< null: cannot be produced
+  CodesFn codes;                ///< null where input is f32
+  PanelBytesFn panel_bytes;     ///< null, with pack: has no panel layout
+  PackFn pack;
 };
 
-/// y[t][r] = sum over c of weights[r][c] * x[t][c] (+ bias[r]), for `rows` rows and `tokens` tokens.
-struct MatmulArgs {
-  const std::byte* weights;   ///< (rows, cols) in the file's own block format
-  std::size_t row_bytes;
-  DecodeFn decode;            ///< of the weights' type
-  const float* bias;          ///< (rows), or null
-  std::int64_t rows;
-  std::int64_t cols;
-  std::int64_t tokens;
+inline constexpr float kLeastQ8 = 0x1p-100f;   ///< see InputArgs
+
+/// Brings rows of activations into a form. Tokens are taken in tiles of KernelTable::tile_tokens (the last may be
+/// smaller); within a tile of n tokens, dwords of the same place stand side by side:
+///   f32  (cols, n) floats
+///   q8   per block: (8, n) groups of four codes, n scales (float), n times minus the sum of the codes (int32)
+/// A block of a token with an infinite or NaN entry gets the scale NaN and codes of 0; one whose entries are all below
+/// kLeastQ8 counts as zeros.
+struct InputArgs {
   const float* x;             ///< (tokens, cols)
-  std::int64_t x_stride;
+  std::int64_t stride;
+  std::int64_t tokens;        ///< starting with a tile
+  std::int64_t cols;          ///< q8: a multiple of kBlockCols
+  std::byte* out;             ///< tokens * input_bytes(form, cols), 64-byte aligned at its first tile
+};
+
+/// y[t][r] = sum over c of weights[r][c] * input[t][c] (+ bias[r]), for `rows` rows and `tokens` tokens.
+struct MatmulArgs {
+  const std::byte* weights;   ///< rows in the file's format, or panels, as Matmul::packed says
+  std::size_t stride;         ///< bytes from row to row, or from panel to panel
+  const QuantFormat* format;
+  const float* bias;          ///< (rows), or null
+  std::int64_t rows;          ///< packed: a multiple of kPanelRows
+  std::int64_t cols;
+  std::int64_t tokens;        ///< starting with a tile
+  const std::byte* input;     ///< in the form of the format
+  std::int64_t tile_tokens;   ///< of the table that made the input
   float* y;                   ///< (tokens, rows)
   std::int64_t y_stride;
 };
@@ -75,11 +120,12 @@ inline constexpr int kKvTypeCount = 2;
 /// Positions in one page of the KV cache. Pages start at absolute positions that are multiples of it.
 inline constexpr std::int64_t kKvPageTokens = 32;
 
-/// One query head of one token over the cached keys and values of its sequence, positions first..last:
-/// out = sum over p of softmax_p(scale * q.k[p]) * v[p].
-/// A page holds (kKvPageTokens, head_dim) of one head contiguously; `pages` says which page holds which positions.
+/// The query heads of one token that share a KV head, over the cached keys and values of its sequence, positions
+/// first..last: out = sum over p of softmax_p(scale * q.k[p]) * v[p], page by page with a running maximum.
+/// Online softmax: arXiv:1805.02867, as used in arXiv:2205.14135.
 struct AttentionArgs {
-  const float* q;                 ///< (key_dim), rotated
+  const float* q;                 ///< (heads, key_dim), rotated
+  std::int64_t heads;
   const std::byte* keys;          ///< this layer's and KV head's part of page 0
   const std::byte* values;
   std::size_t key_page_bytes;     ///< from page to page
@@ -90,18 +136,40 @@ struct AttentionArgs {
   std::int64_t key_dim;
   std::int64_t value_dim;
   float scale;
-  float* scores;                  ///< scratch (last - first + 1)
-  float* out;                     ///< (value_dim)
+  float* out;                     ///< (heads, value_dim)
 };
 
+/// Stores one position of one head in its page. Keys lie (2, key_dim, 16): sixteen positions side by side, so that a
+/// vector register holds one entry of all their keys. Values lie (32, value_dim).
+struct KvStoreArgs {
+  const float* key;       ///< (key_dim)
+  const float* value;     ///< (value_dim)
+  std::byte* keys;        ///< the head's part of the page
+  std::byte* values;
+  std::int64_t slot;      ///< position modulo kKvPageTokens
+  std::int64_t key_dim;
+  std::int64_t value_dim;
+};
+
+using InputFn = void (*)(const InputArgs&) noexcept;
 using MatmulFn = void (*)(const MatmulArgs&) noexcept;
 using AttentionFn = void (*)(const AttentionArgs&) noexcept;
-/// Stores n floats as cached keys or values.
-using KvStoreFn = void (*)(const float* src, std::byte* dst, std::int64_t n) noexcept;
+using KvStoreFn = void (*)(const KvStoreArgs&) noexcept;
 
+/// A product with weights of one type.
+struct Matmul {
+  MatmulFn run;
+  bool packed;                            ///< takes panels, not rows of the file
+};
+
+/// Every table computes the same bits: an entry is a stated sequence of IEEE operations (docs/numerics.md).
 struct KernelTable {
   const char* name;                       ///< "scalar"
-  MatmulFn matmul[kDTypeCount];           ///< by weight type; the generic path where a type has none of its own
+  bool (*runs_here)() noexcept;           ///< whether this machine has the instructions
+  std::int64_t tile_tokens;               ///< tokens side by side in an input
+  InputFn input[kInputFormCount];
+  Matmul matmul[kDTypeCount];             ///< by weight type
+  MatmulFn matmul_rows;                   ///< any weight type, rows of the file: what is left over beside whole panels
   AttentionFn attention[kKvTypeCount];
   KvStoreFn kv_store[kKvTypeCount];
   void (*rms_norm)(const RmsNormArgs&) noexcept;

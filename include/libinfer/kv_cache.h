@@ -56,9 +56,8 @@ class KvCache {
   /// Forgets positions from `length` on and gives their pages back.
   void truncate(SequenceId seq, std::int64_t length) noexcept;
 
-  /// Where position `pos` of one head lives. (dim) elements.
-  std::byte* key(SequenceId seq, std::int64_t layer, std::int64_t head, std::int64_t pos) const noexcept;
-  std::byte* value(SequenceId seq, std::int64_t layer, std::int64_t head, std::int64_t pos) const noexcept;
+  /// Fills in where position `pos` of one head is stored: keys, values, slot and dimensions of KvStoreArgs.
+  void describe(SequenceId seq, std::int64_t layer, std::int64_t head, std::int64_t pos, KvStoreArgs& args) const noexcept;
 
   /// Fills in keys, values, page strides and the page list of AttentionArgs.
   void describe(SequenceId seq, std::int64_t layer, std::int64_t head, AttentionArgs& args) const noexcept;
@@ -74,8 +73,8 @@ class KvCache {
   std::int64_t pages_per_sequence_ = 0;
   std::size_t key_page_bytes_ = 0;     ///< of one layer
   std::size_t value_page_bytes_ = 0;
-  std::span<std::byte> keys_;          ///< (n_layers, n_pages, n_kv_heads, kKvPageTokens, key_dim)
-  std::span<std::byte> values_;        ///< (n_layers, n_pages, n_kv_heads, kKvPageTokens, value_dim)
+  std::span<std::byte> keys_;          ///< (n_layers, n_pages, n_kv_heads), each as KvStoreArgs says
+  std::span<std::byte> values_;        ///< (n_layers, n_pages, n_kv_heads)
   std::span<std::int32_t> pages_;      ///< (n_sequences, pages_per_sequence)
   std::span<std::int64_t> length_;     ///< (n_sequences), or -1 when not open
   std::span<std::int32_t> free_;       ///< stack of free pages

@@ -31,4 +31,8 @@ struct Library {
   static std::shared_ptr<const Library> builtin();
 };
 
+/// The best kernels that run on this machine, or those that the environment variable INFER_FORCE_ISA names (for tests and
+/// for comparing: every table gives the same bits). Errors: unsupported (an unknown name, or not for this machine).
+Result<const KernelTable*> choose_kernels(const Library& library);
+
 }  // namespace infer

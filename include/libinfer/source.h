@@ -54,6 +54,8 @@ class MappedFile {
   std::span<const std::byte> bytes() const noexcept { return bytes_; }
   /// True when the pages belong to the page cache or to the host, false when the bytes were read into owned memory.
   bool mapped() const noexcept { return !owned_; }
+  /// True when the bytes are a mapping of our own of a file: pages that are dropped come back from it.
+  bool backed_by_file() const noexcept { return mapping_ != nullptr; }
 
  private:
   MappedFile() noexcept = default;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// WeightStore: the bytes of a model and an index of its tensors. Big matrices stay quantised in the mapped file for ever
-// and are decoded inside the kernels; only small vectors (norms, biases, RoPE factors) are widened to float, once, while
-// binding. After binding the store never changes, so a Model needs no lock. Tested by tests/base/weights_test.cpp.
+// WeightStore: the bytes of a model and an index of its tensors. Big matrices stay quantised for ever, in the mapped file or
+// rearranged to panels (src/runtime/packing.h), and are decoded inside the kernels; only small vectors (norms, biases,
+// RoPE factors) are widened to float, once, while binding. After loading the store never changes: a Model needs no lock. Tested by tests/base/weights_test.cpp.
 #pragma once
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <unordered_map>
@@ -30,6 +31,12 @@ class WeightStore {
   /// All elements as floats, expanded now and kept. For small tensors.
   std::span<const float> widen(const TensorMeta& tensor, DecodeFn decode);
 
+  /// Memory for panels, 64-byte aligned, in large pages where the system has them; null when there is none. Called once.
+  std::byte* allocate_panels(std::uint64_t bytes);
+  /// The rows of a tensor are not needed soon: the system may take back its pages of a mapped file, to be read again when
+  /// touched. Memory of the host's is left alone.
+  void let_go(const TensorView& tensor) const noexcept;
+
   std::uint64_t mapped_bytes() const noexcept;
   std::uint64_t owned_bytes() const noexcept;
 
@@ -37,6 +44,11 @@ class WeightStore {
   std::vector<MappedFile> files_;
   std::unordered_map<std::string_view, const TensorMeta*> index_;
   std::deque<std::vector<float>> widened_;   ///< a deque: earlier spans stay valid
+  struct Free {
+    void operator()(std::byte* p) const noexcept;
+  };
+  std::unique_ptr<std::byte, Free> panels_;
+  std::uint64_t panel_bytes_ = 0;
 };
 
 }  // namespace infer

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Grouped-query attention (arXiv:2305.13245) over the KV cache. Keys and values of all rows are stored first and read
 // back from the cache, also those of the same batch: a token sees the same bits however the prompt was split. Work is
-// split by (token, head). Tested by tests/models/llama_test.cpp.
+// split by (token, KV head): the query heads of a KV head share what is read. Tested by tests/models/llama_test.cpp.
 #include <algorithm>
 
 #include "models/blocks/blocks.h"
@@ -9,17 +9,34 @@
 namespace infer {
 namespace {
 
-void store(Step& step, std::int64_t layer, const MatF32& k, const MatF32& v) noexcept {
-  const DecoderConfig& c = step.config;
-  const KvStoreFn store_row = step.kernels.kv_store[static_cast<std::size_t>(step.kv.type())];
-  for (std::size_t i = 0; i < step.rows.size(); ++i) {
-    const StepRow& row = step.rows[i];
-    for (std::int64_t head = 0; head < c.n_kv_heads; ++head) {
-      const std::int64_t r = static_cast<std::int64_t>(i);
-      store_row(k.row(r) + head * c.key_dim, step.kv.key(row.seq, layer, head, row.position), c.key_dim);
-      store_row(v.row(r) + head * c.value_dim, step.kv.value(row.seq, layer, head, row.position), c.value_dim);
-    }
+/// Stores keys and values of row i.
+void store(const Step& step, std::int64_t layer, const MatF32& k, const MatF32& v, std::int64_t i) noexcept {
+  const StepRow& row = step.rows[static_cast<std::size_t>(i)];
+  for (std::int64_t head = 0; head < step.config.n_kv_heads; ++head) {
+    KvStoreArgs args{};
+    step.kv.describe(row.seq, layer, head, row.position, args);
+    args.key = k.row(i) + head * args.key_dim;
+    args.value = v.row(i) + head * args.value_dim;
+    step.kernels.kv_store[static_cast<std::size_t>(step.kv.type())](args);
   }
+}
+
+/// The query heads of one KV head of row i.
+void attend(const Step& step, std::int64_t layer, const MatF32& q, const MatF32& out, std::int64_t i, std::int64_t kv_head) noexcept {
+  const DecoderConfig& c = step.config;
+  const StepRow& row = step.rows[static_cast<std::size_t>(i)];
+  const std::int64_t heads = c.n_heads / c.n_kv_heads;
+  AttentionArgs args{};
+  step.kv.describe(row.seq, layer, kv_head, args);
+  args.q = q.row(i) + kv_head * heads * c.key_dim;
+  args.heads = heads;
+  args.last = row.position;
+  args.first = c.sliding_window > 0 ? std::max<std::int64_t>(0, row.position - c.sliding_window + 1) : 0;
+  args.key_dim = c.key_dim;
+  args.value_dim = c.value_dim;
+  args.scale = c.attention_scale;
+  args.out = out.row(i) + kv_head * heads * c.value_dim;
+  step.kernels.attention[static_cast<std::size_t>(step.kv.type())](args);
 }
 
 }  // namespace
@@ -28,33 +45,18 @@ void attention(Step& step, const AttentionWeights& w, std::int64_t layer, const 
   const DecoderConfig& c = step.config;
   const MatF32 q = step.act.q.first_rows(h.rows), k = step.act.k.first_rows(h.rows), v = step.act.v.first_rows(h.rows);
   const MatF32 context = step.act.attn.first_rows(h.rows);
-  linear(step, w.q, h, q);
-  linear(step, w.k, h, k);
-  linear(step, w.v, h, v);
-  rope(step, q, c.n_heads);
-  rope(step, k, c.n_kv_heads);
-  store(step, layer, k, v);
-
-  const AttentionFn attend = step.kernels.attention[static_cast<std::size_t>(step.kv.type())];
-  const std::int64_t heads_per_kv = c.n_heads / c.n_kv_heads;
-  step.pool.parallel_for(h.rows * c.n_heads, [&](int worker, std::int64_t first, std::int64_t last) noexcept {
-    for (std::int64_t item = first; item < last; ++item) {
-      const std::int64_t i = item / c.n_heads, head = item % c.n_heads;
-      const StepRow& row = step.rows[static_cast<std::size_t>(i)];
-      AttentionArgs args{};
-      step.kv.describe(row.seq, layer, head / heads_per_kv, args);
-      args.q = q.row(i) + head * c.key_dim;
-      args.last = row.position;
-      args.first = c.sliding_window > 0 ? std::max<std::int64_t>(0, row.position - c.sliding_window + 1) : 0;
-      args.key_dim = c.key_dim;
-      args.value_dim = c.value_dim;
-      args.scale = c.attention_scale;
-      args.scores = step.act.scores.row(worker);
-      args.out = context.row(i) + head * c.value_dim;
-      attend(args);
+  linear(step, {{w.q, q}, {w.k, k}, {w.v, v}}, h);
+  step.pool.parallel_for(h.rows, [&](int, std::int64_t first, std::int64_t last) noexcept {
+    for (std::int64_t i = first; i < last; ++i) {
+      rope(step, q, c.n_heads, i);
+      rope(step, k, c.n_kv_heads, i);
+      store(step, layer, k, v, i);
     }
   });
-  linear(step, w.output, context, out);
+  step.pool.parallel_for(h.rows * c.n_kv_heads, [&](int, std::int64_t first, std::int64_t last) noexcept {
+    for (std::int64_t item = first; item < last; ++item) attend(step, layer, q, context, item / c.n_kv_heads, item % c.n_kv_heads);
+  });
+  linear(step, {{w.output, out}}, context);
 }
 
 }  // namespace infer

@@ -3,6 +3,8 @@
 // kernels; they know nothing of architectures. In and out may be the same matrix where it says so.
 #pragma once
 
+#include <initializer_list>
+
 #include "libinfer/architecture.h"
 
 namespace infer {
@@ -12,11 +14,18 @@ void embed(Step& step, const Linear& embedding, const MatF32& x) noexcept;
 
 /// Fills act.rope_cos and act.rope_sin with the angles of each row's position.
 void rope_angles(Step& step) noexcept;
-/// Rotates `heads` vectors of each row, in place.
-void rope(Step& step, const MatF32& x, std::int64_t heads) noexcept;
+/// Rotates `heads` vectors of row i, in place.
+void rope(const Step& step, const MatF32& x, std::int64_t heads, std::int64_t i) noexcept;
 
-/// y = x W^T (+ bias). x: (n, cols), y: (n, rows); not the same matrix.
-void linear(Step& step, const Linear& w, const MatF32& x, const MatF32& y) noexcept;
+/// A product with some weights, and where it goes: (n, rows).
+struct Product {
+  const Linear& weights;
+  MatF32 out;
+};
+
+/// out = x W^T (+ bias) for each product. x: (n, cols), none of the outs. Products of one x belong in one call: x is
+/// brought into the form that kernels take once, and threads meet once.
+void linear(Step& step, std::initializer_list<Product> products, const MatF32& x) noexcept;
 
 /// out = norm(x), row by row. May be in place.
 void rms_norm(Step& step, const Norm& norm, const MatF32& x, const MatF32& out) noexcept;

@@ -58,16 +58,13 @@ void rope_angles(Step& step) noexcept {
   }
 }
 
-void rope(Step& step, const MatF32& x, std::int64_t heads) noexcept {
-  const auto rotate = step.kernels.rope[static_cast<std::size_t>(step.config.rope.style)];
-  for (std::int64_t i = 0; i < x.rows; ++i) {
-    rotate({.x = x.row(i),
-            .heads = heads,
-            .head_dim = x.cols / heads,
-            .n_pairs = step.act.rope_cos.cols,
-            .cos = step.act.rope_cos.row(i),
-            .sin = step.act.rope_sin.row(i)});
-  }
+void rope(const Step& step, const MatF32& x, std::int64_t heads, std::int64_t i) noexcept {
+  step.kernels.rope[static_cast<std::size_t>(step.config.rope.style)]({.x = x.row(i),
+                                                                       .heads = heads,
+                                                                       .head_dim = x.cols / heads,
+                                                                       .n_pairs = step.act.rope_cos.cols,
+                                                                       .cos = step.act.rope_cos.row(i),
+                                                                       .sin = step.act.rope_sin.row(i)});
 }
 
 }  // namespace infer

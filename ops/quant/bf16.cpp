@@ -2,6 +2,7 @@
 // BF16: the upper half of a float, little-endian. Tested by tests/ops/quant_test.cpp.
 #include <cstring>
 
+#include "ops/panels.h"
 #include "ops/quant/half.h"
 #include "ops/quant/quants.h"
 
@@ -25,6 +26,12 @@ void encode(const float* src, std::byte* dst, std::int64_t n) noexcept {
 
 }  // namespace
 
-constinit const QuantFormat quant_bf16{.dtype = DType::bf16, .decode = decode, .encode = encode};
+constinit const QuantFormat quant_bf16{.dtype = DType::bf16,
+                                    .input = InputForm::f32,
+                                    .decode = decode,
+                                    .encode = encode,
+                                    .codes = nullptr,
+                                    .panel_bytes = plain_panel_bytes<2>,
+                                    .pack = pack_plain<2>};
 
 }  // namespace infer

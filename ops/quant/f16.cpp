@@ -2,6 +2,7 @@
 // F16: IEEE 754 binary16, little-endian. Tested by tests/ops/quant_test.cpp.
 #include <cstring>
 
+#include "ops/panels.h"
 #include "ops/quant/half.h"
 #include "ops/quant/quants.h"
 
@@ -25,6 +26,12 @@ void encode(const float* src, std::byte* dst, std::int64_t n) noexcept {
 
 }  // namespace
 
-constinit const QuantFormat quant_f16{.dtype = DType::f16, .decode = decode, .encode = encode};
+constinit const QuantFormat quant_f16{.dtype = DType::f16,
+                                    .input = InputForm::f32,
+                                    .decode = decode,
+                                    .encode = encode,
+                                    .codes = nullptr,
+                                    .panel_bytes = plain_panel_bytes<2>,
+                                    .pack = pack_plain<2>};
 
 }  // namespace infer

@@ -2,6 +2,7 @@
 // F32: weights as they are. Tested by tests/ops/quant_test.cpp.
 #include <cstring>
 
+#include "ops/panels.h"
 #include "ops/quant/quants.h"
 
 namespace infer {
@@ -17,6 +18,12 @@ void encode(const float* src, std::byte* dst, std::int64_t n) noexcept {
 
 }  // namespace
 
-constinit const QuantFormat quant_f32{.dtype = DType::f32, .decode = decode, .encode = encode};
+constinit const QuantFormat quant_f32{.dtype = DType::f32,
+                                    .input = InputForm::f32,
+                                    .decode = decode,
+                                    .encode = encode,
+                                    .codes = nullptr,
+                                    .panel_bytes = plain_panel_bytes<4>,
+                                    .pack = pack_plain<4>};
 
 }  // namespace infer

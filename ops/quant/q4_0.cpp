@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "ops/panels.h"
 #include "ops/quant/blocks.h"
 #include "ops/quant/half.h"
 #include "ops/quant/quants.h"
@@ -49,8 +50,38 @@ void encode(const float* src, std::byte* dst, std::int64_t n) noexcept {
   }
 }
 
+void codes(const std::byte* src, std::int8_t* dst, float* scales, std::int64_t n) noexcept {
+  for (std::int64_t first = 0; first < n; first += 32, src += sizeof(BlockQ4_0), dst += 32, ++scales) {
+    BlockQ4_0 b;
+    std::memcpy(&b, src, sizeof b);
+    for (int i = 0; i < 16; ++i) {
+      dst[i] = static_cast<std::int8_t>((b.q[i] & 15) - 8);
+      dst[i + 16] = static_cast<std::int8_t>((b.q[i] >> 4) - 8);
+    }
+    *scales = half_to_float(b.d);
+  }
+}
+
+void pack(const std::byte* rows, std::size_t row_bytes, std::int64_t cols, std::byte* panel) noexcept {
+  for (std::int64_t block = 0; block < cols / 32; ++block) {
+    std::byte* lines = panel + PanelQ4_0::lines(block);
+    std::byte* scales = panel + PanelQ4_0::scales(block);
+    for (std::size_t r = 0; r < kPanelRows; ++r) {
+      const std::byte* src = rows + r * row_bytes + static_cast<std::size_t>(block) * sizeof(BlockQ4_0);
+      std::memcpy(scales + 2 * r, src, 2);
+      for (std::size_t g = 0; g < 4; ++g) std::memcpy(lines + 64 * g + 4 * r, src + 2 + 4 * g, 4);
+    }
+  }
+}
+
 }  // namespace
 
-constinit const QuantFormat quant_q4_0{.dtype = DType::q4_0, .decode = decode, .encode = encode};
+constinit const QuantFormat quant_q4_0{.dtype = DType::q4_0,
+                                     .input = InputForm::q8,
+                                     .decode = decode,
+                                     .encode = encode,
+                                     .codes = codes,
+                                     .panel_bytes = PanelQ4_0::panel_bytes,
+                                     .pack = pack};
 
 }  // namespace infer

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "ops/panels.h"
 #include "ops/quant/blocks.h"
 #include "ops/quant/half.h"
 #include "ops/quant/quants.h"
@@ -38,8 +39,40 @@ void encode(const float* src, std::byte* dst, std::int64_t n) noexcept {
   }
 }
 
+void codes(const std::byte* src, std::int8_t* dst, float* scales, std::int64_t n) noexcept {
+  for (std::int64_t first = 0; first < n; first += 32, src += sizeof(BlockQ8_0), dst += 32, ++scales) {
+    BlockQ8_0 b;
+    std::memcpy(&b, src, sizeof b);
+    std::memcpy(dst, b.q, sizeof b.q);
+    *scales = half_to_float(b.d);
+  }
+}
+
+void pack(const std::byte* rows, std::size_t row_bytes, std::int64_t cols, std::byte* panel) noexcept {
+  for (std::int64_t block = 0; block < cols / 32; ++block) {
+    std::byte* lines = panel + PanelQ8_0::lines(block);
+    std::byte* scales = panel + PanelQ8_0::scales(block);
+    for (std::size_t r = 0; r < kPanelRows; ++r) {
+      const std::byte* src = rows + r * row_bytes + static_cast<std::size_t>(block) * sizeof(BlockQ8_0);
+      std::memcpy(scales + 2 * r, src, 2);
+      for (std::size_t g = 0; g < 8; ++g) {
+        std::uint32_t four;
+        std::memcpy(&four, src + 2 + 4 * g, 4);
+        four ^= 0x80808080u;   // + 128
+        std::memcpy(lines + 64 * g + 4 * r, &four, 4);
+      }
+    }
+  }
+}
+
 }  // namespace
 
-constinit const QuantFormat quant_q8_0{.dtype = DType::q8_0, .decode = decode, .encode = encode};
+constinit const QuantFormat quant_q8_0{.dtype = DType::q8_0,
+                                     .input = InputForm::q8,
+                                     .decode = decode,
+                                     .encode = encode,
+                                     .codes = codes,
+                                     .panel_bytes = PanelQ8_0::panel_bytes,
+                                     .pack = pack};
 
 }  // namespace infer

@@ -2,6 +2,13 @@
 // Views into the mapped files, and the few small vectors that are widened. Tested by tests/base/weights_test.cpp.
 #include "libinfer/weights.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <new>
+
+#include "src/base/checked.h"
+
 namespace infer {
 
 WeightStore::WeightStore(std::vector<MappedFile> files, const std::vector<TensorMeta>& tensors)
@@ -30,6 +37,30 @@ std::span<const float> WeightStore::widen(const TensorMeta& tensor, DecodeFn dec
   return floats;
 }
 
+namespace {
+constexpr std::uint64_t kHugePage = std::uint64_t{2} << 20;
+}
+
+void WeightStore::Free::operator()(std::byte* p) const noexcept { ::operator delete(p, std::align_val_t{kHugePage}); }
+
+std::byte* WeightStore::allocate_panels(std::uint64_t bytes) {
+  panels_.reset(static_cast<std::byte*>(::operator new(static_cast<std::size_t>(bytes), std::align_val_t{kHugePage}, std::nothrow)));
+  if (panels_ == nullptr) return nullptr;
+  panel_bytes_ = bytes;
+  madvise(panels_.get(), static_cast<std::size_t>(bytes), MADV_HUGEPAGE);   // a wish: no harm where it is not granted
+  return panels_.get();
+}
+
+void WeightStore::let_go(const TensorView& tensor) const noexcept {
+  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  for (const MappedFile& f : files_) {
+    if (!f.backed_by_file() || tensor.data < f.bytes().data() || tensor.data >= f.bytes().data() + f.bytes().size()) continue;
+    const auto begin = (reinterpret_cast<std::uintptr_t>(tensor.data) + page - 1) / page * page;
+    const auto end = (reinterpret_cast<std::uintptr_t>(tensor.data) + static_cast<std::size_t>(tensor.rows) * tensor.row_bytes) / page * page;
+    if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  }
+}
+
 std::uint64_t WeightStore::mapped_bytes() const noexcept {
   std::uint64_t sum = 0;
   for (const MappedFile& f : files_) sum += f.mapped() ? f.bytes().size() : 0;
@@ -40,7 +71,7 @@ std::uint64_t WeightStore::owned_bytes() const noexcept {
   std::uint64_t sum = 0;
   for (const MappedFile& f : files_) sum += f.mapped() ? 0 : f.bytes().size();
   for (const std::vector<float>& w : widened_) sum += w.size() * sizeof(float);
-  return sum;
+  return sum + panel_bytes_;
 }
 
 }  // namespace infer

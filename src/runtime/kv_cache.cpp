@@ -84,16 +84,15 @@ void KvCache::truncate(SequenceId seq, std::int64_t length) noexcept {
   length_[at(seq)] = length;
 }
 
-std::byte* KvCache::key(SequenceId seq, std::int64_t layer, std::int64_t head, std::int64_t pos) const noexcept {
-  const std::int64_t page = pages(seq)[at(pos / kKvPageTokens)];
-  const std::int64_t row = head * kKvPageTokens + pos % kKvPageTokens;
-  return keys_.data() + at(layer * n_pages_ + page) * key_page_bytes_ + at(row * shape_.key_dim) * kind_->element_bytes;
-}
-
-std::byte* KvCache::value(SequenceId seq, std::int64_t layer, std::int64_t head, std::int64_t pos) const noexcept {
-  const std::int64_t page = pages(seq)[at(pos / kKvPageTokens)];
-  const std::int64_t row = head * kKvPageTokens + pos % kKvPageTokens;
-  return values_.data() + at(layer * n_pages_ + page) * value_page_bytes_ + at(row * shape_.value_dim) * kind_->element_bytes;
+void KvCache::describe(SequenceId seq, std::int64_t layer, std::int64_t head, std::int64_t pos,
+                       KvStoreArgs& args) const noexcept {
+  const std::int64_t page = layer * n_pages_ + pages(seq)[at(pos / kKvPageTokens)];
+  const std::int64_t element = static_cast<std::int64_t>(kind_->element_bytes);
+  args.keys = keys_.data() + at(page) * key_page_bytes_ + at(head * kKvPageTokens * shape_.key_dim * element);
+  args.values = values_.data() + at(page) * value_page_bytes_ + at(head * kKvPageTokens * shape_.value_dim * element);
+  args.slot = pos % kKvPageTokens;
+  args.key_dim = shape_.key_dim;
+  args.value_dim = shape_.value_dim;
 }
 
 void KvCache::describe(SequenceId seq, std::int64_t layer, std::int64_t head, AttentionArgs& args) const noexcept {

@@ -3,6 +3,9 @@
 #include "libinfer/library.h"
 
 #include <algorithm>
+#include <cstdlib>
+
+#include <fmt/format.h>
 
 #include "formats/formats.h"
 #include "models/architectures.h"
@@ -20,6 +23,18 @@ bool answers_to(const Architecture& architecture, std::string_view name) {
 
 std::vector<std::string_view> names_of(const Architecture& architecture) {
   return {architecture.names.begin(), architecture.names.end()};
+}
+
+Result<const KernelTable*> choose_kernels(const Library& library) {
+  if (const char* forced = std::getenv("INFER_FORCE_ISA"); forced != nullptr && *forced != '\0') {
+    INFER_ASSIGN(const KernelTable* const table, library.kernels.require(forced, Code::unsupported));
+    if (table->runs_here()) return table;
+    return Status::error(Code::unsupported, fmt::format("INFER_FORCE_ISA = {}: this machine does not run them", quoted(forced)));
+  }
+  for (const KernelTable* table : library.kernels.all()) {
+    if (table->runs_here()) return table;
+  }
+  return Status::error(Code::unsupported, "no kernel table runs on this machine");
 }
 
 std::shared_ptr<const Library> Library::builtin() {

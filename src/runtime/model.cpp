@@ -8,6 +8,7 @@
 #include "formats/formats.h"
 #include "libinfer/text.h"
 #include "models/binder.h"
+#include "src/runtime/packing.h"
 
 namespace infer {
 namespace {
@@ -40,10 +41,12 @@ Result<std::shared_ptr<const Model>> Model::load(std::shared_ptr<const Library> 
     options.log.log(LogLevel::error, "model", s.message());
     return s;
   };
+  Result<const KernelTable*> kernels = choose_kernels(*model->library_);
+  if (!kernels.ok()) return failed(std::move(kernels).status());
+  model->kernels_ = kernels.value();
   std::vector<MappedFile> files;
   if (Status s = model->open_files(source, options, files); !s.ok()) return failed(std::move(s));
   model->weights_.emplace(std::move(files), model->descriptor_.tensors);
-  model->kernels_ = model->library_->kernels.all().front();
   model->make_tokenizer();
   if (!options.vocab_only) {
     if (Status s = model->bind(options); !s.ok()) return failed(std::move(s).with_context(source.describe()));
@@ -117,8 +120,8 @@ Status Model::bind(const ModelOptions& options) {
   Binder binder(*weights_, *kernels_, library_->quants);
   architecture->bind(binder, *decoder_);
   binder.judge_unbound(descriptor_, config.n_layers, descriptor_.warnings);
-  if (is_cancelled(options.cancel)) return Status::error(Code::cancelled, "the load was cancelled");
-  return binder.finish();
+  INFER_TRY(binder.finish());
+  return pack_weights(binder.products(), *weights_, options.cancel);
 }
 
 void Model::make_tokenizer() {

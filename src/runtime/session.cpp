@@ -62,11 +62,7 @@ void Session::lay_out(Workspace& workspace) noexcept {
                          .n_sequences = options_.n_seq,
                          .context = options_.n_ctx},
                         *kv_kind_);
-  act_ = layout_activations(workspace, c,
-                            {.batch = options_.n_batch,
-                             .n_logits = options_.n_logits,
-                             .threads = options_.n_threads,
-                             .context = options_.n_ctx});
+  act_ = layout_activations(workspace, c, {.batch = options_.n_batch, .n_logits = options_.n_logits});
   rows_ = workspace.take<StepRow>(MemoryClass::scratch, static_cast<std::uint64_t>(options_.n_batch));
 }
 

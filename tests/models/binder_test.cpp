@@ -108,8 +108,10 @@ TEST_F(BinderTest, BindsAMatrixWhereItLies) {
   EXPECT_EQ(linear_.weight.data, bytes_.data() + meta.offset);
   EXPECT_EQ(linear_.weight.rows, 3);
   EXPECT_EQ(linear_.weight.cols, 32);
-  EXPECT_EQ(linear_.decode, quant_q8_0.decode);
-  EXPECT_EQ(linear_.matmul, kernels_scalar.matmul[static_cast<std::size_t>(DType::q8_0)]);
+  EXPECT_EQ(linear_.format, &quant_q8_0);
+  EXPECT_EQ(linear_.matmul.run, kernels_scalar.matmul[static_cast<std::size_t>(DType::q8_0)].run);
+  ASSERT_EQ(binder().products().size(), 1u);
+  EXPECT_EQ(binder().products()[0], &linear_);
   EXPECT_EQ(linear_.bias, nullptr);
 }
 

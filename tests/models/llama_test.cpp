@@ -96,7 +96,8 @@ std::vector<Token> random_tokens(std::uint64_t seed, std::int64_t n, std::int64_
   return ids;
 }
 
-/// Loads the tiny model and holds its logits against the oracle's.
+/// Loads the tiny model and holds its logits against the oracle's. Where products take activations as codes, which the
+/// oracle does not round, they are off by about the half percent that eight bits cost (docs/numerics.md).
 void expect_oracle_agrees(const TinyModel& tiny, std::int64_t n_tokens) {
   const Loaded l(testing::make_tiny_model(tiny));
   ASSERT_NE(l.model, nullptr) << l.status.message();
@@ -105,7 +106,12 @@ void expect_oracle_agrees(const TinyModel& tiny, std::int64_t n_tokens) {
   const std::vector<float> found = session_logits(l.model, ids, tiny.context);
 
   const std::vector<double> expected = testing::oracle_logits(l.model->descriptor(), l.file, ids);
-  EXPECT_LT(difference(found, expected).max, 1e-4 * deviation(expected)) << "seed " << tiny.seed;
+  const Difference d = difference(found, expected);
+  if (info(tiny.dtype).block_elems == 1) {
+    EXPECT_LT(d.max, 1e-4 * deviation(expected)) << "seed " << tiny.seed;
+  } else {
+    EXPECT_LT(d.rms, 0.04 * deviation(expected)) << "seed " << tiny.seed;
+  }
 }
 
 // ---- the oracle, shape by shape
@@ -338,6 +344,9 @@ TEST_P(LlamaGolden, LogitsAreReached) {
   const Loaded l(testing::read_bytes(root + "/models/" + name));
   ASSERT_NE(l.model, nullptr) << l.status.message();
 
+  const std::vector<TensorMeta>& tensors = l.model->descriptor().tensors;
+  const bool takes_codes = std::any_of(tensors.begin(), tensors.end(), [](const TensorMeta& t) { return info(t.dtype).block_elems > 1; });
+
   const std::vector<GoldenCase> cases = golden_cases(facts);
   ASSERT_FALSE(cases.empty());
   for (const GoldenCase& c : cases) {
@@ -346,8 +355,8 @@ TEST_P(LlamaGolden, LogitsAreReached) {
 
     const double max_limit = std::max(1e-4 * deviation(expected), 5.0 * c.noise);
     const Difference d = difference(found, expected);
-    // The specification rounds no activations, so it reaches quantised files as nearly as the others.
-    if (is_f32 || l.model->kernels().name == std::string_view("scalar")) {
+    // Weights that are codes take activations as codes; the others are as near as F32.
+    if (!takes_codes) {
       EXPECT_LT(d.max, max_limit) << c.file;
     } else {
       EXPECT_LT(d.rms, c.rms_limit) << c.file;

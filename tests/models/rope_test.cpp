@@ -156,7 +156,7 @@ class Rotation : public ::testing::Test {
               .cancel = nullptr};
 
     rope_angles(step);
-    rope(step, {x.data(), n, kHeads * kHeadDim, kHeads * kHeadDim}, kHeads);
+    for (std::int64_t i = 0; i < n; ++i) rope(step, {x.data(), n, kHeads * kHeadDim, kHeads * kHeadDim}, kHeads, i);
     return x;
   }
 

@@ -48,20 +48,13 @@ class Kernels : public ::testing::TestWithParam<const KernelTable*> {
  protected:
   const KernelTable& table_ = *GetParam();
 
+  void SetUp() override {
+    if (!table_.runs_here()) GTEST_SKIP() << "this machine does not run " << table_.name;
+  }
+
   void matmul(const QuantFormat& q, Weights& w, std::int64_t first_row, std::int64_t rows, const Matrix& x,
               std::int64_t first_token, std::int64_t tokens, const float* bias, Matrix& y) const {
-    table_.matmul[static_cast<std::size_t>(q.dtype)](
-        {.weights = w.bytes.data() + static_cast<std::size_t>(first_row) * w.row_bytes,
-         .row_bytes = w.row_bytes,
-         .decode = q.decode,
-         .bias = bias == nullptr ? nullptr : bias + first_row,
-         .rows = rows,
-         .cols = x.cols,
-         .tokens = tokens,
-         .x = x.row(first_token),
-         .x_stride = x.stride,
-         .y = y.row(first_token) + first_row,
-         .y_stride = y.stride});
+    testing::multiply(table_, q, w, first_row, rows, x, first_token, tokens, bias, y);
   }
 };
 
@@ -76,13 +69,83 @@ TEST(KernelTables, EndWithTheSpecification) {
 }
 
 TEST_P(Kernels, HaveNoEmptyEntry) {
-  for (const MatmulFn f : table_.matmul) EXPECT_NE(f, nullptr);
+  for (const Matmul& m : table_.matmul) EXPECT_NE(m.run, nullptr);
+  for (const InputFn f : table_.input) EXPECT_NE(f, nullptr);
+  EXPECT_NE(table_.matmul_rows, nullptr);
+  EXPECT_GE(table_.tile_tokens, 1);
   for (const AttentionFn f : table_.attention) EXPECT_NE(f, nullptr);
   for (const KvStoreFn f : table_.kv_store) EXPECT_NE(f, nullptr);
   for (const auto f : table_.rope) EXPECT_NE(f, nullptr);
   EXPECT_NE(table_.rms_norm, nullptr);
   EXPECT_NE(table_.silu_mul, nullptr);
   EXPECT_NE(table_.add, nullptr);
+}
+
+// ---- inputs
+
+/// The dword at (place, token) of a tiled input.
+std::uint32_t dword(const testing::AlignedBytes& input, const KernelTable& table, std::int64_t token_bytes, std::int64_t tokens,
+                    std::int64_t place, std::int64_t token) {
+  const std::int64_t first = token / table.tile_tokens * table.tile_tokens, n = std::min(table.tile_tokens, tokens - first);
+  std::uint32_t value;
+  std::memcpy(&value, input.data + first * token_bytes + (place * n + token - first) * 4, 4);
+  return value;
+}
+
+TEST_P(Kernels, MakeTheInputsOfTheSpecification) {
+  Random random(20);
+  for (const InputForm form : {InputForm::f32, InputForm::q8}) {
+    for (const std::int64_t cols : {32, 64, 96, 512}) {
+      for (std::int64_t tokens = 1; tokens <= 14; ++tokens) {
+        Matrix x(tokens, cols, 3);
+        x.randomise(random);
+        for (int i = 0; i < 3; ++i) x.row(random.below(tokens))[random.below(cols)] = kSpecials[random.below(std::size(kSpecials))];
+        if (tokens == 5) std::fill_n(x.row(4), cols, 1e-35f);
+        const auto found = testing::make_input(table_, form, x, 0, tokens), expected = testing::make_input(kernels_scalar, form, x, 0, tokens);
+        const std::int64_t bytes = input_bytes(form, cols);
+        for (std::int64_t t = 0; t < tokens; ++t) {
+          for (std::int64_t place = 0; place < bytes / 4; ++place) {
+            const std::uint32_t a = dword(*found, table_, bytes, tokens, place, t), b = dword(*expected, kernels_scalar, bytes, tokens, place, t);
+            ASSERT_TRUE(a == b || same_bits(std::bit_cast<float>(a), std::bit_cast<float>(b))) << cols << ", " << place << ", " << t;
+          }
+        }
+      }
+    }
+  }
+}
+
+/// What the specification's codes and scales of x stand for.
+Matrix as_q8(const Matrix& x) {
+  Matrix rounded = x;
+  const auto input = testing::make_input(kernels_scalar, InputForm::q8, x, 0, x.rows);
+  const std::int64_t bytes = input_bytes(InputForm::q8, x.cols);
+  for (std::int64_t t = 0; t < x.rows; ++t) {
+    for (std::int64_t c = 0; c < x.cols; ++c) {
+      const std::int64_t block = c / 32 * 10;
+      const auto code = static_cast<std::int8_t>(dword(*input, kernels_scalar, bytes, x.rows, block + c % 32 / 4, t) >> (c % 4 * 8));
+      rounded.row(t)[c] = static_cast<float>(code) * std::bit_cast<float>(dword(*input, kernels_scalar, bytes, x.rows, block + 8, t));
+    }
+  }
+  return rounded;
+}
+
+TEST(KernelTables, RoundInputsByHalfAStepAtMost) {
+  Random random(21);
+  Matrix x(7, 256, 0);
+  x.randomise(random);
+  const Matrix rounded = as_q8(x);
+  for (std::int64_t t = 0; t < 7; ++t) {
+    for (std::int64_t c = 0; c < 256; c += 32) {
+      float largest = 0.0f;
+      for (std::int64_t i = c; i < c + 32; ++i) largest = std::max(largest, std::fabs(x.row(t)[i]));
+      for (std::int64_t i = c; i < c + 32; ++i) {
+        ASSERT_NEAR(rounded.row(t)[i], x.row(t)[i], largest / 127.0f * 0.50001f);
+        if (std::fabs(x.row(t)[i]) == largest) {
+          ASSERT_FLOAT_EQ(rounded.row(t)[i], x.row(t)[i]);
+        }
+      }
+    }
+  }
 }
 
 // ---- matmul
@@ -92,7 +155,7 @@ TEST_P(Kernels, MultiplyMatrices) {
   for (const QuantFormat* q : builtin_quants()) {
     for (const std::int64_t cols : row_lengths(q->dtype)) {
       for (std::int64_t tokens = 1; tokens <= 17; ++tokens) {
-        const std::int64_t rows = 1 + (tokens + cols) % 5;
+        const std::int64_t rows = 1 + (tokens * 7 + cols) % 50;
         Weights w(*q, rows, cols, random);
         Matrix x(tokens, cols, tokens % 3), y(tokens, rows, tokens % 4, kNaN);
         x.randomise(random);
@@ -100,7 +163,11 @@ TEST_P(Kernels, MultiplyMatrices) {
         const bool biased = tokens % 2 == 0;
 
         matmul(*q, w, 0, rows, x, 0, tokens, biased ? bias.data() : nullptr, y);
+        Matrix specified(tokens, rows, tokens % 4, kNaN);
+        testing::multiply(kernels_scalar, *q, w, 0, rows, x, 0, tokens, biased ? bias.data() : nullptr, specified);
+        for (std::size_t i = 0; i < y.values.size(); ++i) ASSERT_TRUE(same_bits(y.values[i], specified.values[i]));
 
+        if (q->input == InputForm::q8) x = as_q8(x);
         for (std::int64_t t = 0; t < tokens; ++t) {
           for (std::int64_t r = 0; r < rows; ++r) {
             Sum sum;
@@ -124,7 +191,7 @@ TEST_P(Kernels, MultiplyATokenAloneAndAmongOthersToTheSameBits) {
   Random random(2);
   for (const QuantFormat* q : builtin_quants()) {
     for (const std::int64_t cols : row_lengths(q->dtype)) {
-      constexpr std::int64_t kRows = 5, kTokens = 17;
+      constexpr std::int64_t kRows = 37, kTokens = 17;
       Weights w(*q, kRows, cols, random);
       Matrix x(kTokens, cols, 1), together(kTokens, kRows, 0), apart(kTokens, kRows, 0);
       x.randomise(random);
@@ -146,14 +213,14 @@ TEST_P(Kernels, MultiplyARowAloneAndAmongOthersToTheSameBits) {
   Random random(3);
   for (const QuantFormat* q : builtin_quants()) {
     const std::int64_t cols = row_lengths(q->dtype).back();
-    constexpr std::int64_t kRows = 19, kTokens = 3;
+    constexpr std::int64_t kRows = 75, kTokens = 7;
     Weights w(*q, kRows, cols, random);
     Matrix x(kTokens, cols, 0), together(kTokens, kRows, 0), apart(kTokens, kRows, 0);
     x.randomise(random);
     const std::vector<float> bias = random.normals(kRows);
     matmul(*q, w, 0, kRows, x, 0, kTokens, bias.data(), together);
 
-    for (const std::int64_t piece : {1, 2, 3, 4, 5, 8}) {
+    for (const std::int64_t piece : {1, 5, 16, 17, 32, 48}) {
       for (std::int64_t r = 0; r < kRows; r += piece) {
         matmul(*q, w, r, std::min(piece, kRows - r), x, 0, kTokens, bias.data(), apart);
       }
@@ -176,15 +243,15 @@ TEST_P(Kernels, MultiplyNothingForNoTokensOrNoRows) {
 TEST_P(Kernels, KeepANaNToItsOwnToken) {
   Random random(5);
   for (const QuantFormat* q : builtin_quants()) {
-    Weights w(*q, 3, 256, random);
-    Matrix x(4, 256, 0), y(4, 3, 0);
+    Weights w(*q, 19, 256, random);
+    Matrix x(4, 256, 0), y(4, 19, 0);
     x.randomise(random);
     x.row(2)[100] = kNaN;
 
-    matmul(*q, w, 0, 3, x, 0, 4, nullptr, y);
+    matmul(*q, w, 0, 19, x, 0, 4, nullptr, y);
 
     for (std::int64_t t = 0; t < 4; ++t) {
-      for (std::int64_t r = 0; r < 3; ++r) EXPECT_EQ(std::isnan(y.row(t)[r]), t == 2) << info(q->dtype).name;
+      for (std::int64_t r = 0; r < 19; ++r) EXPECT_EQ(std::isnan(y.row(t)[r]), t == 2) << info(q->dtype).name;
     }
   }
 }
@@ -193,27 +260,16 @@ TEST_P(Kernels, SurviveAnyWeightBytesAndAgreeWithScalarOnThem) {
   Random random(6);
   for (const QuantFormat* q : builtin_quants()) {
     for (const int fill : {0x00, 0x7f, 0x80, 0xff}) {
-      Weights w(*q, 2, 512, random);
+      Weights w(*q, 35, 512, random);
       std::memset(w.bytes.data(), fill, w.bytes.size());
-      Matrix x(3, 512, 0), found(3, 2, 0), expected(3, 2, 0);
+      Matrix x(9, 512, 0), found(9, 35, 0), expected(9, 35, 0);
       x.randomise(random);
 
-      matmul(*q, w, 0, 2, x, 0, 3, nullptr, found);
-      kernels_scalar.matmul[static_cast<std::size_t>(q->dtype)]({.weights = w.bytes.data(),
-                                                                 .row_bytes = w.row_bytes,
-                                                                 .decode = q->decode,
-                                                                 .bias = nullptr,
-                                                                 .rows = 2,
-                                                                 .cols = 512,
-                                                                 .tokens = 3,
-                                                                 .x = x.row(0),
-                                                                 .x_stride = x.stride,
-                                                                 .y = expected.row(0),
-                                                                 .y_stride = expected.stride});
+      matmul(*q, w, 0, 35, x, 0, 9, nullptr, found);
+      testing::multiply(kernels_scalar, *q, w, 0, 35, x, 0, 9, nullptr, expected);
 
       for (std::size_t i = 0; i < found.values.size(); ++i) {
-        EXPECT_EQ(std::isfinite(found.values[i]), std::isfinite(expected.values[i]))
-            << info(q->dtype).name << ", " << fill;
+        EXPECT_TRUE(same_bits(found.values[i], expected.values[i])) << info(q->dtype).name << ", " << fill;
       }
     }
   }
@@ -223,24 +279,75 @@ TEST_P(Kernels, SurviveAnyFloats) {
   Random random(7);
   for (const QuantFormat* q : builtin_quants()) {
     for (const float special : kSpecials) {
-      Weights w(*q, 2, 512, random);
-      Matrix x(9, 512, 0, special), y(9, 2, 0);
-      matmul(*q, w, 0, 2, x, 0, 9, nullptr, y);
+      Weights w(*q, 17, 512, random);
+      Matrix x(9, 512, 0, special), y(9, 17, 0), expected(9, 17, 0);
+      matmul(*q, w, 0, 17, x, 0, 9, nullptr, y);
+      testing::multiply(kernels_scalar, *q, w, 0, 17, x, 0, 9, nullptr, expected);
+      for (std::size_t i = 0; i < y.values.size(); ++i) EXPECT_TRUE(same_bits(y.values[i], expected.values[i]));
     }
   }
   for (const float special : kSpecials) {
     const std::vector<float> values(33, special);
-    std::vector<float> out(33);
-    table_.rms_norm({.x = values.data(), .weight = values.data(), .out = out.data(), .n = 33, .eps = 1e-5f});
-    table_.silu_mul(values.data(), values.data(), out.data(), 33);
-    table_.add(out.data(), values.data(), 33);
-    for (int style = 0; style < kRopeStyleCount; ++style) {
-      table_.rope[style](
-          {.x = out.data(), .heads = 1, .head_dim = 33, .n_pairs = 16, .cos = values.data(), .sin = values.data()});
-    }
-    std::array<std::byte, 33 * sizeof(float)> stored;
-    for (int type = 0; type < kKvTypeCount; ++type) table_.kv_store[type](values.data(), stored.data(), 33);
+    const auto results = [&](const KernelTable& table) {
+      std::vector<float> out(33), all;
+      const auto keep = [&] { all.insert(all.end(), out.begin(), out.end()); };
+      table.rms_norm({.x = values.data(), .weight = values.data(), .out = out.data(), .n = 33, .eps = 1e-5f});
+      keep();
+      table.silu_mul(values.data(), values.data(), out.data(), 33);
+      keep();
+      table.add(out.data(), values.data(), 33);
+      keep();
+      for (int style = 0; style < kRopeStyleCount; ++style) {
+        out = values;
+        table.rope[style](
+            {.x = out.data(), .heads = 1, .head_dim = 33, .n_pairs = 16, .cos = values.data(), .sin = values.data()});
+        keep();
+      }
+      return all;
+    };
+    const std::vector<float> found = results(table_), expected = results(kernels_scalar);
+    for (std::size_t i = 0; i < found.size(); ++i) EXPECT_TRUE(same_bits(found[i], expected[i])) << special << ", " << i;
   }
+}
+
+/// Each entry on random numbers, with the specification's bits.
+TEST_P(Kernels, AgreeWithTheSpecificationToTheBit) {
+  Random random(22);
+  for (const std::int64_t n : row_lengths(DType::f32)) {
+    const std::vector<float> x = random.normals(n, 5.0), y = random.normals(n);
+    const auto results = [&](const KernelTable& table) {
+      std::vector<float> out(x.size()), all;
+      const auto keep = [&] { all.insert(all.end(), out.begin(), out.end()); };
+      table.rms_norm({.x = x.data(), .weight = y.data(), .out = out.data(), .n = n, .eps = 1e-5f});
+      keep();
+      table.silu_mul(x.data(), y.data(), out.data(), n);
+      keep();
+      out = x;
+      table.add(out.data(), y.data(), n);
+      keep();
+      for (int style = 0; style < kRopeStyleCount; ++style) {
+        out = x;
+        table.rope[style]({.x = out.data(), .heads = 1, .head_dim = n, .n_pairs = n / 2, .cos = y.data(), .sin = x.data()});
+        keep();
+      }
+      return all;
+    };
+    ASSERT_EQ(results(table_), results(kernels_scalar)) << n;
+  }
+}
+
+/// Every exponent and sign, and both ends of the range of exp.
+TEST_P(Kernels, GateToTheBitsOfTheSpecificationOverAllMagnitudes) {
+  std::vector<float> gate;
+  for (std::uint32_t bits = 0; bits < 0x7f800000u; bits += 0x7ffffu) gate.push_back(std::bit_cast<float>(bits));
+  for (float x = 85.0f; x < 90.0f; x += 0.001f) gate.push_back(x);
+  const std::size_t n = gate.size();
+  for (std::size_t i = 0; i < n; ++i) gate.push_back(-gate[i]);
+  const std::vector<float> up(gate.size(), 1.0f);
+  std::vector<float> found(gate.size()), expected(gate.size());
+  table_.silu_mul(gate.data(), up.data(), found.data(), static_cast<std::int64_t>(gate.size()));
+  kernels_scalar.silu_mul(gate.data(), up.data(), expected.data(), static_cast<std::int64_t>(gate.size()));
+  for (std::size_t i = 0; i < gate.size(); ++i) ASSERT_TRUE(same_bits(found[i], expected[i])) << gate[i];
 }
 
 // ---- norm, activation, sum
@@ -369,23 +476,39 @@ TEST_P(Kernels, RotatePairs) {
 
 // ---- keys and values
 
+float stored_float(KvType type, const std::byte* page, std::int64_t place) {
+  if (type == KvType::f32) {
+    float f;
+    std::memcpy(&f, page + 4 * place, 4);
+    return f;
+  }
+  std::uint16_t h;
+  std::memcpy(&h, page + 2 * place, 2);
+  return half_to_float(h);
+}
+
 TEST_P(Kernels, StoreKeysAndValues) {
   Random random(13);
   for (const std::int64_t n : row_lengths(DType::f32)) {
     std::vector<float> values = random.normals(n, 100.0);
     values[0] = 1e6f;   // infinity as a half
-    OddBytes f32(values.size() * 4), f16(values.size() * 2);
-
-    table_.kv_store[static_cast<int>(KvType::f32)](values.data(), f32.data(), n);
-    table_.kv_store[static_cast<int>(KvType::f16)](values.data(), f16.data(), n);
-
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      float whole;
-      std::uint16_t half;
-      std::memcpy(&whole, f32.data() + 4 * i, 4);
-      std::memcpy(&half, f16.data() + 2 * i, 2);
-      ASSERT_EQ(whole, values[i]);
-      ASSERT_EQ(half, float_to_half(values[i]));
+    for (const KvType type : {KvType::f32, KvType::f16}) {
+      for (const std::int64_t slot : {0, 5, 15, 16, 31}) {
+        OddBytes keys(values.size() * 4 * kKvPageTokens), plain(values.size() * 4 * kKvPageTokens);
+        table_.kv_store[static_cast<int>(type)]({.key = values.data(),
+                                                 .value = values.data(),
+                                                 .keys = keys.data(),
+                                                 .values = plain.data(),
+                                                 .slot = slot,
+                                                 .key_dim = n,
+                                                 .value_dim = n});
+        for (std::int64_t i = 0; i < n; ++i) {
+          const float v = values[static_cast<std::size_t>(i)];
+          const float expected = type == KvType::f32 ? v : half_to_float(float_to_half(v));
+          ASSERT_EQ(stored_float(type, keys.data(), (slot / 16 * n + i) * 16 + slot % 16), expected);
+          ASSERT_EQ(stored_float(type, plain.data(), slot * n + i), expected);
+        }
+      }
     }
   }
 }
@@ -407,13 +530,13 @@ class Cache {
     if (scrambled) random.shuffle(pages);
     for (std::int64_t pos = 0; pos < n_positions; ++pos) {
       const auto page = static_cast<std::size_t>(pages[static_cast<std::size_t>(pos / kKvPageTokens)]);
-      const auto row = static_cast<std::size_t>(pos % kKvPageTokens);
-      const KvStoreFn store = table.kv_store[static_cast<int>(type)];
-      store(&keys[static_cast<std::size_t>(pos * key_dim)],
-            key_bytes.data() + page * key_page_bytes + row * static_cast<std::size_t>(key_dim) * size(), key_dim);
-      store(&values[static_cast<std::size_t>(pos * value_dim)],
-            value_bytes.data() + page * value_page_bytes + row * static_cast<std::size_t>(value_dim) * size(),
-            value_dim);
+      table.kv_store[static_cast<int>(type)]({.key = &keys[static_cast<std::size_t>(pos * key_dim)],
+                                              .value = &values[static_cast<std::size_t>(pos * value_dim)],
+                                              .keys = key_bytes.data() + page * key_page_bytes,
+                                              .values = value_bytes.data() + page * value_page_bytes,
+                                              .slot = pos % kKvPageTokens,
+                                              .key_dim = key_dim,
+                                              .value_dim = value_dim});
     }
     for (std::vector<float>* floats : {&keys, &values}) {
       for (float& v : *floats) v = type == KvType::f16 ? half_to_float(float_to_half(v)) : v;
@@ -444,20 +567,42 @@ class Cache {
   std::vector<std::byte> key_bytes, value_bytes;
 };
 
+/// q: (heads, key_dim); the answer: (heads, value_dim).
 std::vector<float> attend(const KernelTable& table, KvType type, const Cache& cache, const std::vector<float>& q,
-                          std::int64_t value_dim, std::int64_t first, std::int64_t last, float scale) {
-  std::vector<float> scores(static_cast<std::size_t>(last - first + 1)), out(static_cast<std::size_t>(value_dim), kNaN);
+                          std::int64_t value_dim, std::int64_t first, std::int64_t last, float scale, std::int64_t heads = 1) {
+  std::vector<float> out(static_cast<std::size_t>(heads * value_dim), kNaN);
   AttentionArgs a = cache.args();
   a.q = q.data();
+  a.heads = heads;
   a.first = first;
   a.last = last;
-  a.key_dim = static_cast<std::int64_t>(q.size());
+  a.key_dim = static_cast<std::int64_t>(q.size()) / heads;
   a.value_dim = value_dim;
   a.scale = scale;
-  a.scores = scores.data();
   a.out = out.data();
   table.attention[static_cast<int>(type)](a);
   return out;
+}
+
+TEST_P(Kernels, AttendWithManyHeadsToTheBitsOfTheSpecification) {
+  Random random(23);
+  for (const KvType type : {KvType::f32, KvType::f16}) {
+    for (const std::int64_t dim : {8, 16, 33, 64, 80}) {
+      const Cache cache(table_, type, dim, dim, 130, true, random);
+      for (std::int64_t heads = 1; heads <= 17; ++heads) {
+        const std::vector<float> q = random.normals(heads * dim, 2.0);
+        for (const std::int64_t first : {0, 3, 40}) {
+          const std::vector<float> found = attend(table_, type, cache, q, dim, first, 129, 0.3f, heads);
+          ASSERT_EQ(found, attend(kernels_scalar, type, cache, q, dim, first, 129, 0.3f, heads)) << dim << ", " << heads;
+          for (std::int64_t h = 0; h < heads; ++h) {
+            const std::vector<float> alone(q.begin() + h * dim, q.begin() + (h + 1) * dim);
+            const std::vector<float> same = attend(table_, type, cache, alone, dim, first, 129, 0.3f);
+            ASSERT_TRUE(std::equal(same.begin(), same.end(), found.begin() + h * dim));
+          }
+        }
+      }
+    }
+  }
 }
 
 TEST_P(Kernels, AttendOverScrambledPagesAndWindows) {

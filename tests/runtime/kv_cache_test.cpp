@@ -23,6 +23,12 @@ struct Fixture {
     workspace = std::move(Workspace::carve(plan)).value();
     cache = KvCache::layout(workspace, shape, *builtin_kv_kinds()[0]);
   }
+
+  KvStoreArgs place(SequenceId seq, std::int64_t layer, std::int64_t head, std::int64_t pos) const {
+    KvStoreArgs args{};
+    cache.describe(seq, layer, head, pos, args);
+    return args;
+  }
 };
 
 TEST(KvCache, OpensAsManySequencesAsItHas) {
@@ -64,15 +70,19 @@ TEST(KvCache, GivesEveryPositionItsOwnPlace) {
     for (int layer = 0; layer < 2; ++layer) {
       for (int head = 0; head < 3; ++head) {
         for (int pos = 0; pos < 70; ++pos) {
-          EXPECT_TRUE(keys.insert(f.cache.key(s, layer, head, pos)).second);
-          EXPECT_TRUE(values.insert(f.cache.value(s, layer, head, pos)).second);
+          const KvStoreArgs place = f.place(s, layer, head, pos);
+          EXPECT_EQ(place.slot, pos % kKvPageTokens);
+          keys.insert(place.keys);
+          values.insert(place.values);
         }
       }
     }
   }
-  // Rows do not overlap: neighbours are at least a row (4 or 6 halves) apart.
-  for (auto it = std::next(keys.begin()); it != keys.end(); ++it) EXPECT_GE(*it - *std::prev(it), 8);
-  for (auto it = std::next(values.begin()); it != values.end(); ++it) EXPECT_GE(*it - *std::prev(it), 12);
+  // Two sequences of three pages, two layers, three heads: each its own part, a page of 4 or 6 halves from the next.
+  EXPECT_EQ(keys.size(), 36u);
+  EXPECT_EQ(values.size(), 36u);
+  for (auto it = std::next(keys.begin()); it != keys.end(); ++it) EXPECT_GE(*it - *std::prev(it), 8 * kKvPageTokens);
+  for (auto it = std::next(values.begin()); it != values.end(); ++it) EXPECT_GE(*it - *std::prev(it), 12 * kKvPageTokens);
 }
 
 TEST(KvCache, DescribesTheSamePlacesToKernels) {
@@ -83,10 +93,9 @@ TEST(KvCache, DescribesTheSamePlacesToKernels) {
   f.cache.describe(s, 1, 2, args);
   for (std::size_t pos : {0u, 31u, 32u, 69u}) {
     const std::size_t page = static_cast<std::size_t>(args.pages[pos / kKvPageTokens]);
-    EXPECT_EQ(args.keys + page * args.key_page_bytes + pos % kKvPageTokens * 4 * 2,
-              f.cache.key(s, 1, 2, static_cast<std::int64_t>(pos)));
-    EXPECT_EQ(args.values + page * args.value_page_bytes + pos % kKvPageTokens * 6 * 2,
-              f.cache.value(s, 1, 2, static_cast<std::int64_t>(pos)));
+    const KvStoreArgs place = f.place(s, 1, 2, static_cast<std::int64_t>(pos));
+    EXPECT_EQ(args.keys + page * args.key_page_bytes, place.keys);
+    EXPECT_EQ(args.values + page * args.value_page_bytes, place.values);
   }
 }
 
@@ -94,10 +103,10 @@ TEST(KvCache, TruncateGivesPagesBack) {
   Fixture f;
   const SequenceId a = f.cache.open().value();
   ASSERT_TRUE(f.cache.append(a, 70));
-  const std::byte* kept = f.cache.key(a, 0, 0, 10);
+  const std::byte* kept = f.place(a, 0, 0, 10).keys;
   f.cache.truncate(a, 33);
   EXPECT_EQ(f.cache.length(a), 33);
-  EXPECT_EQ(f.cache.key(a, 0, 0, 10), kept);
+  EXPECT_EQ(f.place(a, 0, 0, 10).keys, kept);
   ASSERT_TRUE(f.cache.append(a, 37));
   f.cache.truncate(a, 0);
   EXPECT_EQ(f.cache.length(a), 0);

@@ -127,7 +127,19 @@ TEST(ModelLoad, CountsItsMemory) {
   const auto m = testing::bundled_model();
   ASSERT_NE(m, nullptr);
   EXPECT_EQ(m->memory()[MemoryClass::mapped], std::filesystem::file_size(bundled_path()));
-  EXPECT_EQ(m->memory()[MemoryClass::weights], 9u * 256 * sizeof(float));   // the norms, and nothing else, are widened
+  // The norms are widened; of the matrices, those that are multiplied are there again as panels.
+  std::uint64_t panels = 0;
+  const auto count = [&](const Linear& w) {
+    if (!w.matmul.packed) return;
+    EXPECT_EQ(w.n_panels, w.weight.rows / kPanelRows);
+    panels += static_cast<std::uint64_t>(w.n_panels) * w.format->panel_bytes(w.weight.cols);
+  };
+  for (const Layer& l : m->decoder()->layers) {
+    for (const Linear* w : {&l.attn.q, &l.attn.k, &l.attn.v, &l.attn.output, &l.ffn.gate, &l.ffn.up, &l.ffn.down}) count(*w);
+  }
+  count(m->decoder()->output);
+  EXPECT_EQ(m->memory()[MemoryClass::weights], 9u * 256 * sizeof(float) + panels);
+  EXPECT_EQ(m->decoder()->embedding.n_panels, 0);
   EXPECT_GT(m->memory()[MemoryClass::vocab], 0u);
 }
 

@@ -8,7 +8,10 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <limits>
+#include <memory>
+#include <new>
 #include <vector>
 
 #include "libinfer/kernels.h"
@@ -26,7 +29,7 @@ struct Sum {
     magnitude += std::fabs(term);
   }
   /// How far a float sum of n terms, in any order that a kernel may choose, can be from the value: half a unit in the
-  /// last place per rounding. Kernels add in at least eight parallel sums, so n / 8 + 16 roundings are generous.
+    /// last place per rounding. Kernels add in stretches of 32 or in parallel sums, so n / 8 + 16 roundings are generous.
   double tolerance(std::int64_t n) const {
     return magnitude * 0x1p-24 * (static_cast<double>(n) / 8.0 + 16.0) +
            static_cast<double>(std::numeric_limits<float>::min());
@@ -87,5 +90,61 @@ struct Weights {
   OddBytes bytes;
   std::vector<float> floats;   ///< what they stand for
 };
+
+/// Memory as the library gives it to kernels: aligned to 64 bytes, and ending where it ends.
+struct AlignedBytes {
+  explicit AlignedBytes(std::size_t n) : size(n), data(static_cast<std::byte*>(::operator new(n, std::align_val_t{64}))) {}
+  ~AlignedBytes() { ::operator delete(data, std::align_val_t{64}); }
+  AlignedBytes(const AlignedBytes&) = delete;
+  AlignedBytes& operator=(const AlignedBytes&) = delete;
+
+  std::size_t size;
+  std::byte* data;
+};
+
+/// What the table's products take of rows of x, in tiles from first_token on.
+inline std::unique_ptr<AlignedBytes> make_input(const KernelTable& table, InputForm form, const Matrix& x,
+                                                std::int64_t first_token, std::int64_t tokens) {
+  auto input = std::make_unique<AlignedBytes>(static_cast<std::size_t>(tokens * input_bytes(form, x.cols)));
+  table.input[static_cast<std::size_t>(form)](
+      {.x = x.row(first_token), .stride = x.stride, .tokens = tokens, .cols = x.cols, .out = input->data});
+  return input;
+}
+
+/// y = rows of w times x, as models/blocks/linear.cpp does it: whole panels packed where the table wants them, the rest
+/// as rows of the file.
+inline void multiply(const KernelTable& table, const QuantFormat& q, Weights& w, std::int64_t first_row, std::int64_t rows,
+                     const Matrix& x, std::int64_t first_token, std::int64_t tokens, const float* bias, Matrix& y) {
+  const auto input = make_input(table, q.input, x, first_token, tokens);
+  const Matmul& kernel = table.matmul[static_cast<std::size_t>(q.dtype)];
+  const std::int64_t packed = kernel.packed ? rows / kPanelRows * kPanelRows : 0;
+  MatmulArgs args{.weights = nullptr,
+                  .stride = q.panel_bytes == nullptr ? 0 : q.panel_bytes(x.cols),
+                  .format = &q,
+                  .bias = bias == nullptr ? nullptr : bias + first_row,
+                  .rows = packed,
+                  .cols = x.cols,
+                  .tokens = tokens,
+                  .input = input->data,
+                  .tile_tokens = table.tile_tokens,
+                  .y = y.row(first_token) + first_row,
+                  .y_stride = y.stride};
+  if (packed > 0) {
+    AlignedBytes panels(static_cast<std::size_t>(packed / kPanelRows) * args.stride);
+    std::memset(panels.data, 0xff, panels.size);   // bytes that no weight fills belong to nobody
+    for (std::int64_t p = 0; p < packed / kPanelRows; ++p) {
+      q.pack(w.bytes.data() + static_cast<std::size_t>(first_row + p * kPanelRows) * w.row_bytes, w.row_bytes, x.cols,
+             panels.data + static_cast<std::size_t>(p) * args.stride);
+    }
+    args.weights = panels.data;
+    kernel.run(args);
+  }
+  args.weights = w.bytes.data() + static_cast<std::size_t>(first_row + packed) * w.row_bytes;
+  args.stride = w.row_bytes;
+  args.bias = bias == nullptr ? nullptr : bias + first_row + packed;
+  args.rows = rows - packed;
+  args.y += packed;
+  (kernel.packed ? table.matmul_rows : kernel.run)(args);
+}
 
 }  // namespace infer::testing

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+// Sixteen floats, whatever the width of a register: the vector of every kernel in this folder. `Isa` is the struct of
+// primitives of an instruction set (ops/isa/*.cpp): an xsimd architecture, and what xsimd has not: fused multiply-adds
+// on all of them, halves, dot products of bytes.
+//
+// Headers of this folder are compiled once for each instruction set. Everything is a template over Isa, which lives in an
+// unnamed namespace of its file, so that the linker can never take one file's code for another's; no function of the
+// standard library is called.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <xsimd/xsimd.hpp>
+
+#include "libinfer/kernels.h"
+
+#define INFER_INLINE [[gnu::always_inline]] inline
+
+namespace infer::simd {
+
+inline constexpr int kLanes = 16;
+
+template <class Isa>
+struct Lanes {
+  using Reg = xsimd::batch<float, typename Isa::Arch>;
+  static constexpr int kRegs = kLanes / static_cast<int>(Reg::size);
+  static constexpr int kRegFloats = static_cast<int>(Reg::size);
+  Reg reg[kRegs];
+
+  INFER_INLINE static Lanes of(float f) noexcept {
+    Lanes v;
+    for (int i = 0; i < kRegs; ++i) v.reg[i] = Reg(f);
+    return v;
+  }
+  INFER_INLINE static Lanes load(const float* p) noexcept {
+    Lanes v;
+    for (int i = 0; i < kRegs; ++i) v.reg[i] = Reg::load_unaligned(p + i * kRegFloats);
+    return v;
+  }
+  INFER_INLINE void store(float* p) const noexcept {
+    for (int i = 0; i < kRegs; ++i) reg[i].store_unaligned(p + i * kRegFloats);
+  }
+
+  /// op on each register of a and b.
+  template <class Op>
+  INFER_INLINE static Lanes each(const Lanes& a, const Lanes& b, Op op) noexcept {
+    Lanes v;
+    for (int i = 0; i < kRegs; ++i) v.reg[i] = op(a.reg[i], b.reg[i]);
+    return v;
+  }
+  INFER_INLINE friend Lanes operator+(const Lanes& a, const Lanes& b) noexcept {
+    return each(a, b, [](Reg x, Reg y) noexcept { return x + y; });
+  }
+  INFER_INLINE friend Lanes operator-(const Lanes& a, const Lanes& b) noexcept {
+    return each(a, b, [](Reg x, Reg y) noexcept { return x - y; });
+  }
+  INFER_INLINE friend Lanes operator*(const Lanes& a, const Lanes& b) noexcept {
+    return each(a, b, [](Reg x, Reg y) noexcept { return x * y; });
+  }
+  INFER_INLINE friend Lanes operator/(const Lanes& a, const Lanes& b) noexcept {
+    return each(a, b, [](Reg x, Reg y) noexcept { return x / y; });
+  }
+  /// The second where one is no number.
+  INFER_INLINE friend Lanes max(const Lanes& a, const Lanes& b) noexcept {
+    return each(a, b, [](Reg x, Reg y) noexcept { return xsimd::max(x, y); });
+  }
+  /// a * b + c, rounded once.
+  INFER_INLINE friend Lanes fma(const Lanes& a, const Lanes& b, const Lanes& c) noexcept {
+    Lanes v;
+    for (int i = 0; i < kRegs; ++i) v.reg[i] = Isa::fma(a.reg[i], b.reg[i], c.reg[i]);
+    return v;
+  }
+};
+
+/// The sum as a tree: 8 + 8, 4 + 4, 2 + 2, 1 + 1.
+template <class Isa>
+INFER_INLINE float total(const Lanes<Isa>& lanes) noexcept {
+  float s[kLanes];
+  lanes.store(s);
+  for (int half = kLanes / 2; half > 0; half /= 2) {
+    for (int l = 0; l < half; ++l) s[l] += s[l + half];
+  }
+  return s[0];
+}
+
+/// The largest, of numbers.
+template <class Isa>
+INFER_INLINE float largest(const Lanes<Isa>& lanes) noexcept {
+  float s[kLanes];
+  lanes.store(s);
+  for (int half = kLanes / 2; half > 0; half /= 2) {
+    for (int l = 0; l < half; ++l) s[l] = s[l] < s[l + half] ? s[l + half] : s[l];
+  }
+  return s[0];
+}
+
+/// e^x as the specification has it (ops/scalar.cpp, exp_of), operation by operation.
+template <class Isa>
+INFER_INLINE Lanes<Isa> exp(const Lanes<Isa>& lanes) noexcept {
+  using Reg = typename Lanes<Isa>::Reg;
+  using Int = xsimd::batch<std::int32_t, typename Isa::Arch>;
+  Lanes<Isa> result;
+  for (int i = 0; i < Lanes<Isa>::kRegs; ++i) {
+    const Reg x = lanes.reg[i];
+    const Reg n = xsimd::nearbyint(x * Reg(0x1.715476p+0f));
+    Reg r = Isa::fma(n, Reg(-0x1.62e4p-1f), x);
+    r = Isa::fma(n, Reg(-0x1.7f7d1cp-20f), r);
+    Reg p(1.0f / 5040.0f);
+    for (const float c : {1.0f / 720.0f, 1.0f / 120.0f, 1.0f / 24.0f, 1.0f / 6.0f, 0.5f, 1.0f, 1.0f}) p = Isa::fma(p, r, Reg(c));
+    const Int bits = xsimd::bitwise_cast<Int>(p) + (xsimd::to_int(n) << 23);
+    const Reg in_range = xsimd::bitwise_cast<Reg>(bits);
+    const Reg above = xsimd::select(x > Reg(88.72f), Reg(__builtin_inff()), in_range);
+    const Reg below = xsimd::select(x < Reg(-87.33f), Reg(0.0f), above);
+    result.reg[i] = xsimd::select(x != x, x, below);
+  }
+  return result;
+}
+
+}  // namespace infer::simd

@@ -1,0 +1,28 @@
+# Holds the promise of one binary for every machine: only objects of ops/isa contain instructions that not every machine
+# has, and they share no function with other objects (a weak symbol of theirs could be the copy that the linker keeps).
+# cmake -DOBJECTS=<a|b|c> -DOBJDUMP=<objdump> -DNM=<nm> -P isa_objects.cmake
+string(REPLACE "|" ";" objects "${OBJECTS}")
+set(n_isa 0)
+foreach(object ${objects})
+  execute_process(COMMAND ${OBJDUMP} -d --no-show-raw-insn ${object} COMMAND grep -m 1 -E "%[yz]mm|[[:space:]]v[a-z0-9]+ .*%xmm"
+                  OUTPUT_VARIABLE avx)
+  if(NOT object MATCHES "/ops/isa/")
+    if(avx)
+      message(SEND_ERROR "${object} has AVX code: ${avx}")
+    endif()
+    continue()
+  endif()
+  math(EXPR n_isa "${n_isa} + 1")
+  if(NOT avx)
+    message(SEND_ERROR "${object} has no AVX code")
+  endif()
+  execute_process(COMMAND ${NM} -C ${object} OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
+  string(REPLACE " V DW.ref.__gxx_personality_v0" "" symbols "${symbols}")   # the address of a function of libstdc++
+  string(REGEX MATCHALL "[^\n]* [WVu] [^\n]*" weak "${symbols}")
+  if(weak)
+    message(SEND_ERROR "${object} has weak symbols:\n${weak}")
+  endif()
+endforeach()
+if(n_isa LESS 2)
+  message(SEND_ERROR "expected the objects of ops/isa among ${OBJECTS}")
+endif()

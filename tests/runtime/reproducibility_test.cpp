@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+// The same bits: every weight type on every kernel table that this machine runs, for any number of threads and any split
+// into batches, gives the logits of the specification on one thread, compared with ==.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "libinfer/library.h"
+#include "libinfer/session.h"
+#include "ops/quant/quants.h"
+#include "tests/testing/random.h"
+#include "tests/testing/tiny_model.h"
+
+namespace infer {
+namespace {
+
+using File = std::vector<std::byte>;
+
+/// The model on the kernels of one table.
+std::shared_ptr<const Model> load(const File& file, const KernelTable& table) {
+  Library library = *Library::builtin();
+  const KernelTable* const only[] = {&table};
+  library.kernels = {"kernel table", only};
+  auto model = Model::load(std::make_shared<const Library>(std::move(library)), Source::from_memory(file), {});
+  EXPECT_TRUE(model.ok()) << (model.ok() ? "" : model.status().message());
+  return model.ok() ? std::move(model).value() : nullptr;
+}
+
+/// Logits of all positions.
+std::vector<float> logits(const std::shared_ptr<const Model>& model, std::span<const Token> tokens, std::int64_t threads,
+                          std::int64_t batch, const std::string& kv) {
+  auto session = Session::create(model, {.n_ctx = 256, .n_batch = batch, .n_logits = batch, .n_threads = threads, .kv_type = kv});
+  EXPECT_TRUE(session.ok());
+  std::vector<float> all;
+  for (std::size_t i = 0; i < tokens.size(); i += static_cast<std::size_t>(batch)) {
+    const std::size_t n = std::min(static_cast<std::size_t>(batch), tokens.size() - i);
+    EXPECT_TRUE(session.value()->feed(0, tokens.subspan(i, n), WantLogits::all, nullptr).ok());
+    for (std::size_t r = 0; r < n; ++r) {
+      const std::span<const float> row = session.value()->logits(r).value();
+      all.insert(all.end(), row.begin(), row.end());
+    }
+  }
+  return all;
+}
+
+class SameBits : public ::testing::TestWithParam<std::tuple<const QuantFormat*, const KernelTable*>> {};
+
+TEST_P(SameBits, ForAnyThreadsAndBatches) {
+  const auto [quant, table] = GetParam();
+  if (!table->runs_here()) GTEST_SKIP() << "this machine does not run " << table->name;
+  if (quant->encode == nullptr) GTEST_SKIP() << info(quant->dtype).name << " cannot be produced";
+  testing::TinyModel tiny;
+  tiny.dtype = quant->dtype;
+  tiny.n_embd = 256;   // whole blocks of every type
+  tiny.n_ff = 256;
+  tiny.context = 256;
+  const File file = testing::make_tiny_model(tiny);
+  testing::Random random(7);
+  std::vector<Token> tokens(150);   // more than four pages, more than two batches
+  for (Token& t : tokens) t = static_cast<Token>(random.below(tiny.n_vocab));
+
+  for (const char* kv : {"f16", "f32"}) {
+    const auto specification = load(file, *Library::builtin()->kernels.all().back());
+    const std::vector<float> expected = logits(specification, tokens, 1, 64, kv);
+    const auto model = load(file, *table);
+    ASSERT_NE(model, nullptr);
+    for (const std::int64_t threads : {1, 2, 3, 5}) {
+      for (const std::int64_t batch : {1, 7, 64}) {
+        ASSERT_EQ(logits(model, tokens, threads, batch, kv), expected) << threads << " threads, batches of " << batch;
+      }
+    }
+  }
+}
+
+/// Built once: the registries of the library are values, the tables they point to are not.
+std::span<const KernelTable* const> tables() {
+  static const auto library = Library::builtin();
+  return library->kernels.all();
+}
+
+INSTANTIATE_TEST_SUITE_P(Everywhere, SameBits,
+                         ::testing::Combine(::testing::ValuesIn(builtin_quants().begin(), builtin_quants().end()),
+                                            ::testing::ValuesIn(tables().begin(), tables().end())),
+                         [](const auto& test) {
+                           return std::string(infer::info(std::get<0>(test.param)->dtype).name) + "_" + std::get<1>(test.param)->name;
+                         });
+
+}  // namespace
+}  // namespace infer
