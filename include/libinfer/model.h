@@ -8,12 +8,12 @@
 
 #include "libinfer/architecture.h"
 #include "libinfer/library.h"
+#include "libinfer/memory.h"
 #include "libinfer/model_descriptor.h"
 #include "libinfer/source.h"
 #include "libinfer/status.h"
 #include "libinfer/tokenizer.h"
 #include "libinfer/weights.h"
-#include "libinfer/workspace.h"
 
 namespace infer {
 
@@ -21,6 +21,7 @@ struct ModelOptions {
   bool use_mmap = true;
   bool vocab_only = false;        ///< no weights are bound; tokenising works, sessions do not
   std::string architecture{};     ///< instead of what the file says; empty: the file's
+  std::shared_ptr<MemoryAccount> memory{};   ///< of this model and its sessions; null: one of their own, without limit
   Logger log{};
   Progress progress{};
   const CancelFlag* cancel = nullptr;
@@ -42,6 +43,7 @@ class Model {
   /// Ids a token may have: rows of the embedding, or entries of the vocabulary when that is all there is.
   std::int64_t n_vocab() const noexcept;
   MemoryUse memory() const noexcept;
+  const std::shared_ptr<MemoryAccount>& account() const noexcept { return account_; }
 
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
@@ -53,6 +55,7 @@ class Model {
   void make_tokenizer();
 
   std::shared_ptr<const Library> library_;
+  std::shared_ptr<MemoryAccount> account_;
   ModelDescriptor descriptor_;
   std::optional<WeightStore> weights_;
   std::optional<Decoder> decoder_;

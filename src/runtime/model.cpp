@@ -37,6 +37,7 @@ Result<const Architecture*> choose(const Library& library, const ModelDescriptor
 Result<std::shared_ptr<const Model>> Model::load(std::shared_ptr<const Library> library, const Source& source,
                                                  const ModelOptions& options) {
   std::shared_ptr<Model> model(new Model(std::move(library)));
+  model->account_ = options.memory ? options.memory : MemoryAccount::create();
   const auto failed = [&](Status s) {
     options.log.log(LogLevel::error, "model", s.message());
     return s;

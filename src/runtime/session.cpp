@@ -9,6 +9,8 @@
 namespace infer {
 namespace {
 
+constexpr MemoryPurpose kPurpose{"the session", "use a smaller n_ctx, n_seq or n_batch"};
+
 Status in_range(const char* key, std::int64_t value, std::int64_t min, std::int64_t max) {
   if (value >= min && value <= max) return {};
   return Status::error(Code::range, fmt::format("{} = {} is outside {}..{}", key, value, min, max)).about(key);
@@ -44,7 +46,7 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
 
   Workspace plan;
   s->lay_out(plan);
-  INFER_ASSIGN(s->workspace_, Workspace::carve(plan));
+  INFER_ASSIGN(s->workspace_, Workspace::carve(plan, *s->model_->account(), kPurpose));
   s->lay_out(s->workspace_);
   s->act_.rope_magnitude = rope_frequencies(*decoder, s->options_.n_ctx, s->act_.rope_frequencies);
   INFER_ASSIGN(s->pool_, ThreadPool::create(static_cast<int>(s->options_.n_threads)));

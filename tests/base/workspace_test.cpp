@@ -25,10 +25,14 @@ Buffers lay_out(Workspace& w) {
           w.take<std::byte>(MemoryClass::kv, 1)};
 }
 
+const MemoryPurpose kPurpose{"the session", "use a smaller n_ctx"};
+
+Result<Workspace> carve(const Workspace& plan) { return Workspace::carve(plan, *MemoryAccount::create(), kPurpose); }
+
 Workspace carved() {
   Workspace plan;
   lay_out(plan);
-  Result<Workspace> w = Workspace::carve(plan);
+  Result<Workspace> w = carve(plan);
   EXPECT_TRUE(w.ok());
   return std::move(w).value();
 }
@@ -106,7 +110,7 @@ TEST(Workspace, StaysWhereItIsWhenMoved) {
 }
 
 TEST(Workspace, CarvesAnEmptyPlan) {
-  Result<Workspace> w = Workspace::carve(Workspace());
+  Result<Workspace> w = carve(Workspace());
 
   ASSERT_TRUE(w.ok());
   EXPECT_FALSE(w.value().planning());
@@ -118,7 +122,7 @@ TEST(Workspace, RefusesAProductThatOverflows) {
   plan.take<float>(MemoryClass::kv, std::numeric_limits<std::uint64_t>::max() / 2);
 
   EXPECT_TRUE(plan.overflow());
-  EXPECT_EQ(Workspace::carve(plan).status().code(), Code::limit);
+  EXPECT_EQ(carve(plan).status().code(), Code::limit);
 }
 
 TEST(Workspace, RefusesASumThatOverflows) {
@@ -127,7 +131,7 @@ TEST(Workspace, RefusesASumThatOverflows) {
   for (int i = 0; i < 3; ++i) plan.take<std::byte>(MemoryClass::kv, std::uint64_t{1} << 63);
 
   EXPECT_TRUE(plan.overflow());
-  EXPECT_EQ(Workspace::carve(plan).status().code(), Code::limit);
+  EXPECT_EQ(carve(plan).status().code(), Code::limit);
 }
 
 TEST(Workspace, RefusesMoreThanTheAddressSpace) {
@@ -136,7 +140,30 @@ TEST(Workspace, RefusesMoreThanTheAddressSpace) {
   plan.take<std::byte>(MemoryClass::kv, std::uint64_t{1} << 63);
 
   EXPECT_FALSE(plan.overflow());
-  EXPECT_EQ(Workspace::carve(plan).status().code(), Code::limit);
+  EXPECT_EQ(carve(plan).status().code(), Code::limit);
+}
+
+TEST(Workspace, IsCountedInItsAccountByClass) {
+  const auto account = MemoryAccount::create();
+  Workspace plan;
+  lay_out(plan);
+  {
+    const Result<Workspace> w = Workspace::carve(plan, *account, kPurpose);
+    ASSERT_TRUE(w.ok());
+    EXPECT_EQ(account->now().bytes, plan.use().bytes);
+  }
+  EXPECT_EQ(account->owned(), 0U);
+}
+
+TEST(Workspace, IsRefusedByABudgetOneByteTooSmall) {
+  const auto account = MemoryAccount::create();
+  Workspace plan;
+  lay_out(plan);
+
+  ASSERT_TRUE(account->set_budget(plan.use().owned() - 1).ok());
+  EXPECT_EQ(Workspace::carve(plan, *account, kPurpose).status().code(), Code::budget);
+  ASSERT_TRUE(account->set_budget(plan.use().owned()).ok());
+  EXPECT_TRUE(Workspace::carve(plan, *account, kPurpose).ok());
 }
 
 /// The address sanitizer ends the program on impossible allocations, unless it is told not to.
@@ -158,7 +185,7 @@ TEST(Workspace, SaysHowManyBytesTheSystemDidNotHave) {
   Workspace plan;
   plan.take<std::byte>(MemoryClass::kv, std::uint64_t{1} << 62);
 
-  const Result<Workspace> w = Workspace::carve(plan);
+  const Result<Workspace> w = carve(plan);
 
   ASSERT_FALSE(w.ok());
   EXPECT_EQ(w.status().code(), Code::nomem);

@@ -20,7 +20,7 @@ struct Fixture {
   explicit Fixture(const KvShape& shape = kShape) {
     Workspace plan;
     static_cast<void>(KvCache::layout(plan, shape, *builtin_kv_kinds()[0]));
-    workspace = std::move(Workspace::carve(plan)).value();
+    workspace = std::move(Workspace::carve(plan, *MemoryAccount::create(), {})).value();
     cache = KvCache::layout(workspace, shape, *builtin_kv_kinds()[0]);
   }
 
@@ -119,7 +119,7 @@ TEST(KvCache, APlanThatOverflowsIsRefused) {
                      .context = std::int64_t{1} << 24};
   static_cast<void>(KvCache::layout(plan, huge, *builtin_kv_kinds()[0]));
   EXPECT_TRUE(plan.overflow());
-  EXPECT_EQ(Workspace::carve(plan).status().code(), Code::limit);
+  EXPECT_EQ(Workspace::carve(plan, *MemoryAccount::create(), {}).status().code(), Code::limit);
 }
 
 }  // namespace
