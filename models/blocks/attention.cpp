@@ -12,14 +12,22 @@ namespace {
 void store(Step& step, std::int64_t layer, const MatF32& k, const MatF32& v) noexcept {
   const DecoderConfig& c = step.config;
   const KvStoreFn store_row = step.kernels.kv_store[static_cast<std::size_t>(step.kv.type())];
-  for (std::size_t i = 0; i < step.rows.size(); ++i) {
-    const StepRow& row = step.rows[i];
-    for (std::int64_t head = 0; head < c.n_kv_heads; ++head) {
-      const std::int64_t r = static_cast<std::int64_t>(i);
-      store_row(k.row(r) + head * c.key_dim, step.kv.key(row.seq, layer, head, row.position), c.key_dim);
-      store_row(v.row(r) + head * c.value_dim, step.kv.value(row.seq, layer, head, row.position), c.value_dim);
+  step.parallel_for(k.rows, step.grain(k.rows, k.cols + v.cols), [&](int, std::int64_t first, std::int64_t last) noexcept {
+    for (std::int64_t i = first; i < last; ++i) {
+      const StepRow& row = step.rows[static_cast<std::size_t>(i)];
+      for (std::int64_t head = 0; head < c.n_kv_heads; ++head) {
+        store_row(k.row(i) + head * c.key_dim, step.kv.key(row.seq, layer, head, row.position), c.key_dim);
+        store_row(v.row(i) + head * c.value_dim, step.kv.value(row.seq, layer, head, row.position), c.value_dim);
+      }
     }
-  }
+  });
+}
+
+/// Positions that the furthest row sees.
+std::int64_t longest(std::span<const StepRow> rows) noexcept {
+  std::int64_t most = 1;
+  for (const StepRow& row : rows) most = std::max(most, row.position + 1);
+  return most;
 }
 
 }  // namespace
@@ -37,7 +45,9 @@ void attention(Step& step, const AttentionWeights& w, std::int64_t layer, const 
 
   const AttentionFn attend = step.kernels.attention[static_cast<std::size_t>(step.kv.type())];
   const std::int64_t heads_per_kv = c.n_heads / c.n_kv_heads;
-  step.pool.parallel_for(h.rows * c.n_heads, [&](int worker, std::int64_t first, std::int64_t last) noexcept {
+  const std::int64_t items = h.rows * c.n_heads, most_keys = longest(step.rows);
+  const std::int64_t grain = step.grain(items, most_keys * (c.key_dim + c.value_dim));
+  step.parallel_for(items, grain, [&](int worker, std::int64_t first, std::int64_t last) noexcept {
     for (std::int64_t item = first; item < last; ++item) {
       const std::int64_t i = item / c.n_heads, head = item % c.n_heads;
       const StepRow& row = step.rows[static_cast<std::size_t>(i)];

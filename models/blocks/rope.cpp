@@ -46,28 +46,34 @@ double rope_frequencies(const Decoder& decoder, std::int64_t /*context*/, std::s
 
 void rope_angles(Step& step) noexcept {
   const Activations& a = step.act;
-  for (std::size_t row = 0; row < step.rows.size(); ++row) {
-    const double position = static_cast<double>(step.rows[row].position);
-    float* cosines = a.rope_cos.row(static_cast<std::int64_t>(row));
-    float* sines = a.rope_sin.row(static_cast<std::int64_t>(row));
-    for (std::size_t p = 0; p < a.rope_frequencies.size(); ++p) {
-      const double angle = position * a.rope_frequencies[p];
-      cosines[p] = static_cast<float>(std::cos(angle) * a.rope_magnitude);
-      sines[p] = static_cast<float>(std::sin(angle) * a.rope_magnitude);
+  const std::int64_t n = static_cast<std::int64_t>(step.rows.size());
+  const std::int64_t grain = step.grain(n, 32 * a.rope_cos.cols);   // a cosine and a sine each
+  step.parallel_for(n, grain, [&](int, std::int64_t first, std::int64_t last) noexcept {
+    for (std::int64_t row = first; row < last; ++row) {
+      const double position = static_cast<double>(step.rows[static_cast<std::size_t>(row)].position);
+      float* cosines = a.rope_cos.row(row);
+      float* sines = a.rope_sin.row(row);
+      for (std::size_t p = 0; p < a.rope_frequencies.size(); ++p) {
+        const double angle = position * a.rope_frequencies[p];
+        cosines[p] = static_cast<float>(std::cos(angle) * a.rope_magnitude);
+        sines[p] = static_cast<float>(std::sin(angle) * a.rope_magnitude);
+      }
     }
-  }
+  });
 }
 
 void rope(Step& step, const MatF32& x, std::int64_t heads) noexcept {
   const auto rotate = step.kernels.rope[static_cast<std::size_t>(step.config.rope.style)];
-  for (std::int64_t i = 0; i < x.rows; ++i) {
-    rotate({.x = x.row(i),
-            .heads = heads,
-            .head_dim = x.cols / heads,
-            .n_pairs = step.act.rope_cos.cols,
-            .cos = step.act.rope_cos.row(i),
-            .sin = step.act.rope_sin.row(i)});
-  }
+  step.parallel_for(x.rows, step.grain(x.rows, x.cols), [&](int, std::int64_t first, std::int64_t last) noexcept {
+    for (std::int64_t i = first; i < last; ++i) {
+      rotate({.x = x.row(i),
+              .heads = heads,
+              .head_dim = x.cols / heads,
+              .n_pairs = step.act.rope_cos.cols,
+              .cos = step.act.rope_cos.row(i),
+              .sin = step.act.rope_sin.row(i)});
+    }
+  });
 }
 
 }  // namespace infer
