@@ -21,6 +21,22 @@ infer::Logger infer_env::logger() noexcept {
   return {.write = write, .user = this, .level = static_cast<infer::LogLevel>(log_level)};
 }
 
+namespace {
+
+/// What infer_env_get_i64 tells.
+struct EnvFact {
+  const char* key;
+  std::int64_t (*get)(const infer_env& env);
+};
+
+constexpr EnvFact kEnvFacts[] = {
+    {"cores", [](const infer_env&) -> std::int64_t { return infer::available_cores(); }},
+    {"threads_default",
+     [](const infer_env& env) -> std::int64_t { return infer::default_threads(env.executor); }},
+};
+
+}  // namespace
+
 extern "C" {
 
 // ---- options
@@ -178,6 +194,42 @@ infer_status infer_env_set_log(infer_env* env, int32_t level, infer_log_fn fn, v
     env->log_destroy = destroy;
     env->log_level = level;
     return {};
+  });
+}
+
+infer_status infer_env_set_executor(infer_env* env, int32_t n_threads, infer_parallel_for_fn fn, void* user,
+                                    infer_destroy_fn destroy, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(check(env, "env"));
+    INFER_ENTER(env, "environment");
+    if (fn != nullptr && (n_threads < 1 || n_threads > infer::ThreadPool::kMaxThreads)) {
+      return Status::error(Code::range, fmt::format("n_threads = {} is outside 1..{}", n_threads, +infer::ThreadPool::kMaxThreads))
+          .about("n_threads");
+    }
+    if (env->used.load()) {
+      return Status::error(Code::state, "a model was loaded with this environment; set the executor before the first load");
+    }
+    if (env->executor_destroy != nullptr) env->executor_destroy(env->executor.user);
+    env->executor = {.n_threads = n_threads, .parallel_for = fn, .user = user};
+    env->executor_destroy = destroy;
+    return {};
+  });
+}
+
+infer_status infer_env_get_i64(const infer_env* env, const char* key, int64_t* value, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(clear_out(value, "value"));
+    INFER_TRY(check(env, "env"));
+    INFER_TRY(check_key(key));
+    std::string known;
+    for (const EnvFact& f : kEnvFacts) {
+      if (std::string_view(key) == f.key) {
+        *value = f.get(*env);
+        return {};
+      }
+      known += fmt::format("{}{}", known.empty() ? "" : ", ", f.key);
+    }
+    return Status::error(Code::notfound, fmt::format("unknown fact '{}'; known: {}", key, known)).about(key);
   });
 }
 

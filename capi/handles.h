@@ -15,6 +15,7 @@
 
 #include "capi/options.h"
 #include "libinfer.h"
+#include "libinfer/executor.h"
 #include "libinfer/generation.h"
 #include "libinfer/model.h"
 #include "libinfer/sampler.h"
@@ -88,6 +89,7 @@ struct infer_env : infer::capi::Handle {
   infer_env() : Handle(kKind), library(infer::Library::builtin()) {}
   ~infer_env() {
     if (log_destroy != nullptr) log_destroy(log_user);
+    if (executor_destroy != nullptr) executor_destroy(executor.user);
   }
   infer::Logger logger() noexcept;
 
@@ -95,6 +97,8 @@ struct infer_env : infer::capi::Handle {
   infer_log_fn log_fn = nullptr;
   void* log_user = nullptr;
   infer_destroy_fn log_destroy = nullptr;
+  infer::Executor executor;
+  infer_destroy_fn executor_destroy = nullptr;
   std::int32_t log_level = INFER_LOG_OFF;
   std::atomic<bool> used{false};   ///< a load began: the sink is fixed
   std::atomic<bool> busy{false};
@@ -289,3 +293,8 @@ infer_status guard(infer_error** err, Body&& body) noexcept {
 #define INFER_ENTER(object, what)                              \
   const ::infer::capi::Busy infer_busy_guard((object)->busy);  \
   if (!infer_busy_guard.entered()) return ::infer::capi::busy(what)
+
+/// The same for a session. After a fork it may look busy for ever: the thread that was inside stayed with the parent.
+#define INFER_ENTER_SESSION(handle)               \
+  INFER_TRY((handle)->session->check_process());  \
+  INFER_ENTER(handle, "session")

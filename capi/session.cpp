@@ -15,7 +15,8 @@ infer_status infer_session_create(infer_model* model, const infer_options* optio
     INFER_TRY(clear_out(out, "out"));
     INFER_TRY(check(model, "model"));
     INFER_TRY(check_optional(options, "options"));
-    INFER_ASSIGN(const infer::SessionOptions o, to_session_options(options == nullptr ? nullptr : &options->values));
+    INFER_ASSIGN(infer::SessionOptions o, to_session_options(options == nullptr ? nullptr : &options->values));
+    o.executor = model->env->executor;
     auto session = std::make_unique<infer_session>();
     INFER_ASSIGN(session->session, infer::Session::create(model->model, o));
     session->model = Ref<infer_model>(model);
@@ -52,7 +53,7 @@ infer_status infer_seq_open(infer_session* session, int32_t* seq, infer_error** 
   return guard(err, [&]() -> Status {
     INFER_TRY(clear_out(seq, "seq"));
     INFER_TRY(check(session, "session"));
-    INFER_ENTER(session, "session");
+    INFER_ENTER_SESSION(session);
     INFER_ASSIGN(*seq, session->session->open());
     return {};
   });
@@ -61,7 +62,7 @@ infer_status infer_seq_open(infer_session* session, int32_t* seq, infer_error** 
 infer_status infer_seq_close(infer_session* session, int32_t seq, infer_error** err) {
   return guard(err, [&]() -> Status {
     INFER_TRY(check(session, "session"));
-    INFER_ENTER(session, "session");
+    INFER_ENTER_SESSION(session);
     return session->session->close(seq);
   });
 }
@@ -69,7 +70,7 @@ infer_status infer_seq_close(infer_session* session, int32_t seq, infer_error** 
 infer_status infer_seq_clear(infer_session* session, int32_t seq, infer_error** err) {
   return guard(err, [&]() -> Status {
     INFER_TRY(check(session, "session"));
-    INFER_ENTER(session, "session");
+    INFER_ENTER_SESSION(session);
     return session->session->clear(seq);
   });
 }
@@ -79,7 +80,7 @@ infer_status infer_seq_length(infer_session* session, int32_t seq, int64_t* leng
     INFER_TRY(clear_out(length, "length"));
     if (room != nullptr) *room = 0;
     INFER_TRY(check(session, "session"));
-    INFER_ENTER(session, "session");
+    INFER_ENTER_SESSION(session);
     INFER_TRY(session->session->check(seq));
     *length = session->session->length(seq);
     if (room != nullptr) *room = session->session->room(seq);
@@ -96,7 +97,7 @@ infer_status infer_feed(infer_session* session, int32_t seq, const int32_t* toke
     if (want < INFER_LOGITS_NONE || want > INFER_LOGITS_ALL) {
       return Status::error(Code::argument, fmt::format("want = {} is no INFER_LOGITS_ constant", want)).about("want");
     }
-    INFER_ENTER(session, "session");
+    INFER_ENTER_SESSION(session);
     return session->session->feed(seq, {tokens, n_tokens}, static_cast<infer::WantLogits>(want), flag_of(cancel));
   });
 }
@@ -108,7 +109,7 @@ infer_status infer_step(infer_session* session, const int32_t* seqs, const int32
     INFER_TRY(check_optional(cancel, "cancel"));
     if (seqs == nullptr && n > 0) return null_argument("seqs");
     if (tokens == nullptr && n > 0) return null_argument("tokens");
-    INFER_ENTER(session, "session");
+    INFER_ENTER_SESSION(session);
     return session->session->step({seqs, n}, {tokens, n}, flag_of(cancel));
   });
 }

@@ -48,7 +48,7 @@ Status check_start(infer_session* session, const infer_options* options, infer_c
 
 /// The next event, or null at the end.
 Result<const GenerationEvent*> next(infer_stream& stream) {
-  INFER_ENTER(stream.session.get(), "session");
+  INFER_ENTER_SESSION(stream.session.get());
   return stream.generation->next();
 }
 
@@ -64,7 +64,7 @@ infer_status infer_stream_start(infer_session* session, int32_t seq, const int32
     INFER_TRY(clear_out(out, "out"));
     INFER_TRY(check_start(session, options, cancel));
     if (tokens == nullptr && n_tokens > 0) return null_argument("tokens");
-    INFER_ENTER(session, "session");
+    INFER_ENTER_SESSION(session);
     return start(session, seq, {tokens, n_tokens}, options, cancel, out);
   });
 }
@@ -76,7 +76,7 @@ infer_status infer_stream_start_text(infer_session* session, int32_t seq, const 
     INFER_TRY(clear_out(out, "out"));
     INFER_TRY(check_start(session, options, cancel));
     INFER_ASSIGN(const std::string_view prompt, text_argument(text, length, "text"));
-    INFER_ENTER(session, "session");
+    INFER_ENTER_SESSION(session);
     return start_text(session, seq, prompt, options, cancel, out);
   });
 }
@@ -86,6 +86,7 @@ infer_status infer_stream_next(infer_stream* stream, const infer_event** event, 
   const infer_status status = guard(err, [&]() -> Status {
     INFER_TRY(clear_out(event, "event"));
     INFER_TRY(check(stream, "stream"));
+    INFER_TRY(stream->session->session->check_process());   // before the flag: a fork may have left it set
     INFER_ENTER(stream, "stream");
     INFER_ASSIGN(stream->event.event, next(*stream));
     done = stream->event.event == nullptr;
@@ -194,7 +195,7 @@ infer_status infer_generate(infer_session* session, int32_t seq, const char* pro
     INFER_TRY(check_start(session, options, cancel));
     if (fn == nullptr) return null_argument("fn");
     INFER_ASSIGN(const std::string_view text, text_argument(prompt, length, "prompt"));
-    INFER_ENTER(session, "session");
+    INFER_ENTER_SESSION(session);
     infer_stream* started = nullptr;
     INFER_TRY(start_text(session, seq, text, options, cancel, &started));
     const std::unique_ptr<infer_stream, void (*)(infer_stream*)> stream(started, infer_stream_release);

@@ -69,6 +69,7 @@ enum {
   INFER_E_UNSUPPORTED = -11,
   INFER_E_NOTFOUND = -12,
   INFER_E_HANDLE = -13,          /* a handle of another kind */
+  INFER_E_FORKED = -14,          /* made by the parent process: a session does not survive a fork, a model does */
   INFER_E_CALLBACK = -16,        /* a callback of the host's stopped the call */
   INFER_E_IO = -20,
   INFER_E_NOFILE = -21,
@@ -180,6 +181,22 @@ INFER_API void infer_env_release(infer_env *env);                               
  * `destroy` runs when the sink is replaced or the environment ends. */
 INFER_API infer_status infer_env_set_log(infer_env *env, int32_t level, infer_log_fn fn, void *user,
                                          infer_destroy_fn destroy, infer_error **err);                          /* W */
+
+/* The host's threads in the place of the library's. The function calls task(arg, i) once for each i below n_tasks, on any
+ * threads, one after another or at once, and returns when all have returned. It is called from within the W calls of
+ * sessions, for several sessions at once if they are used at once, and must not call into its session nor throw. */
+typedef void (*infer_task_fn)(void *arg, size_t i);
+typedef void (*infer_parallel_for_fn)(void *user, size_t n_tasks, infer_task_fn task, void *arg);
+
+/* Sessions of models that are loaded with this environment make no threads and use fn; n_threads is their default and
+ * thus the number of tasks at a time. NULL takes it back. Before the first load with this environment, else STATE.
+ * `destroy` runs when the executor is replaced or the environment ends. */
+INFER_API infer_status infer_env_set_executor(infer_env *env, int32_t n_threads, infer_parallel_for_fn fn, void *user,
+                                              infer_destroy_fn destroy, infer_error **err);                     /* W */
+
+/* Facts, read anew with each call: cores (that this process may use: its affinity mask and the CPU quota of its control
+ * groups), threads_default (of a session that is not told a number). INFER_E_NOTFOUND names the known keys. R */
+INFER_API infer_status infer_env_get_i64(const infer_env *env, const char *key, int64_t *value, infer_error **err);
 
 /* ---- Cancel: a flag that long calls look at. May outlive the calls that use it. ---------------------------------- */
 
@@ -312,7 +329,9 @@ INFER_API infer_status infer_decoder_push(infer_decoder *decoder, int32_t token,
 /* What is still held back, as U+FFFD; the decoder then starts anew. */
 INFER_API infer_status infer_decoder_flush(infer_decoder *decoder, const char **text, size_t *length, infer_error **err);
 
-/* ---- Session: everything that changes. One thread at a time. ------------------------------------------------------- */
+/* ---- Session: everything that changes. One thread at a time. ---------------------------------------------------------
+ * A session belongs to the process that made it. After a fork() W calls on it answer INFER_E_FORKED in the child; it can
+ * be released there, and new sessions can be made of its model. */
 
 /* All memory is taken here. options (kind SESSION) may be NULL. */
 INFER_API infer_status infer_session_create(infer_model *model, const infer_options *options, infer_session **out,

@@ -285,7 +285,7 @@ class Cancel : public detail::Shared<infer_cancel, infer_cancel_retain, infer_ca
   bool is_set() const noexcept { return infer_cancel_is_set(get()) != 0; }
 };
 
-/// What models share: the log.
+/// What models share: the log, the threads.
 class Env : public detail::Shared<infer_env, infer_env_retain, infer_env_release> {
  public:
   using Shared::Shared;
@@ -300,6 +300,26 @@ class Env : public detail::Shared<infer_env, infer_env_retain, infer_env_release
         detail::check([&](auto err) { return infer_env_set_log(get(), level, write, holder.get(), destroy, err); });
     if (set) static_cast<void>(holder.release());  // destroy() has it now
     return set;
+  }
+
+  /// Calls task(i) once for each i below n and returns when all have returned. Must not throw.
+  using Executor = std::function<void(std::size_t n, const std::function<void(std::size_t)>& task)>;
+  /// The host's threads instead of the library's; an empty one takes it back. Before the first load with this environment.
+  Expected<void> set_executor(std::int32_t n_threads, Executor executor) {
+    const bool given = static_cast<bool>(executor);
+    auto holder = std::make_unique<Executor>(std::move(executor));
+    const infer_parallel_for_fn run = [](void* user, std::size_t n, infer_task_fn task, void* arg) {
+      (*static_cast<Executor*>(user))(n, [task, arg](std::size_t i) { task(arg, i); });
+    };
+    const infer_destroy_fn gone = [](void* user) { delete static_cast<Executor*>(user); };
+    auto set = detail::check([&](auto err) {
+      return infer_env_set_executor(get(), n_threads, given ? run : nullptr, holder.get(), gone, err);
+    });
+    if (set) static_cast<void>(holder.release());  // gone() has it now
+    return set;
+  }
+  Expected<std::int64_t> get_i64(const char* key) const {
+    return detail::get<std::int64_t>([&](auto v, auto err) { return infer_env_get_i64(get(), key, v, err); });
   }
 
  private:

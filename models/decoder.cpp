@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The skeleton of every decoder: embed, layers, final norm, head. Prompt and decode are the same call with many rows or
-// one. Nothing is allocated and nothing can fail; a cancel is seen before every matrix product (models/blocks/linear.cpp).
+// one. Nothing is allocated and nothing can fail; a cancel is seen within the loops of the blocks (Step::parallel_for).
 // Tested by tests/models/llama_test.cpp.
 #include "libinfer/architecture.h"
 #include "models/blocks/blocks.h"
@@ -31,7 +31,7 @@ bool decoder_forward(const Decoder& decoder, Step& step) noexcept {
   }
   const MatF32 logits = {step.act.logits.row(first_row), n_wanted, step.act.logits.cols, step.act.logits.stride};
   linear(step, {{decoder.output, logits}}, step.act.h.first_rows(n_wanted));
-  return !step.cancelled;
+  return !step.cancelled.load();   // only what was seen: a flag set after the last range comes too late
 }
 
 }  // namespace infer

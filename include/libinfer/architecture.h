@@ -4,6 +4,8 @@
 // The table is models/architectures.cpp; to add one see docs/extending.md.
 #pragma once
 
+#include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -115,12 +117,34 @@ struct Step {
   const KernelTable& kernels;
   ThreadPool& pool;
   const CancelFlag* cancel;
-  bool cancelled = false;                  ///< the flag was seen set: nothing of this step counts any more
+  std::atomic<bool> cancelled{false};      ///< the flag was seen set: nothing of this step counts any more
 
-  /// Looks at the flag; once seen it stays seen, whatever becomes of the flag. On the step's own thread.
+  /// Looks at the flag; once seen it stays seen, whatever becomes of the flag. On any thread of the step.
   bool is_cancelled() noexcept {
-    cancelled = cancelled || infer::is_cancelled(cancel);
-    return cancelled;
+    if (cancelled.load(std::memory_order_relaxed)) return true;
+    if (!infer::is_cancelled(cancel)) return false;
+    cancelled.store(true, std::memory_order_relaxed);
+    return true;
+  }
+
+  /// Multiply-adds, or as long a time of other work, that a thread may do between two looks at the flag: about 10 ms of the
+  /// slowest kernels.
+  static constexpr std::int64_t kWorkPerLook = std::int64_t{1} << 23;
+  /// What is worth handing to another thread.
+  static constexpr std::int64_t kLeastWork = std::int64_t{1} << 14;
+
+  /// Items per range for n of this many multiply-adds each (at least 1): even over the threads, worth it, a look in time.
+  std::int64_t grain(std::int64_t n, std::int64_t work_per_item) const noexcept {
+    const std::int64_t least = std::max(pool.even_grain(n), kLeastWork / work_per_item);
+    return std::max<std::int64_t>(1, std::min(least, kWorkPerLook / work_per_item));
+  }
+
+  /// pool.parallel_for that looks at the flag before each range: once it was seen, the rest of the loop is not done.
+  template <class Fn>
+  void parallel_for(std::int64_t n, std::int64_t grain, const Fn& fn) noexcept {
+    pool.parallel_for(n, grain, [&](int worker, std::int64_t first, std::int64_t last) noexcept {
+      if (!is_cancelled()) fn(worker, first, last);
+    });
   }
 };
 
@@ -138,8 +162,8 @@ struct Architecture {
   void (*layer)(Step& step, const Layer& layer, std::int64_t index) noexcept;
 };
 
-/// Runs all rows through the model; logits rows are in step.act.logits. False: cancelled (seen before every matrix
-/// product), and what was stored in the KV cache for these rows is not to be used. Implemented in models/decoder.cpp.
+/// Runs all rows through the model; logits rows are in step.act.logits. False: cancelled (seen within Step::kWorkPerLook),
+/// and what was stored in the KV cache for these rows is not to be used. Implemented in models/decoder.cpp.
 bool decoder_forward(const Decoder& decoder, Step& step) noexcept;
 
 /// The frequencies of the rotary positions for a context of this size; answers the magnitude factor.

@@ -30,7 +30,7 @@ struct Progress {
   bool operator()(std::uint64_t done, std::uint64_t total) const { return report == nullptr || report(user, done, total); }
 };
 
-/// Set from any thread or a signal handler; read between layers and between blocks of a read.
+/// Set from any thread or a signal handler; read between ranges of a step's loops and between blocks of a read.
 struct CancelFlag {
   std::atomic<bool> set{false};
 };

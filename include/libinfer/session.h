@@ -11,6 +11,7 @@
 
 #include "libinfer/activations.h"
 #include "libinfer/architecture.h"
+#include "libinfer/executor.h"
 #include "libinfer/hooks.h"
 #include "libinfer/kv_cache.h"
 #include "libinfer/model.h"
@@ -25,8 +26,10 @@ struct SessionOptions {
   std::int64_t n_seq = 1;
   std::int64_t n_batch = 128;     ///< tokens in one forward pass
   std::int64_t n_logits = 0;      ///< rows of logits kept; 0: n_seq
-  std::int64_t n_threads = 0;     ///< 0: all cores that the process may use
+  std::int64_t n_threads = 0;     ///< 0: all cores that the process may use, or as many as the executor says
+  std::int64_t n_awake = 0;       ///< threads that run at once, with fewer cores too (for tests); 0: no more than cores
   std::string kv_type = "f16";
+  Executor executor{};            ///< instead of threads of the session's own
 };
 
 inline constexpr std::int64_t kDefaultContext = 4096;
@@ -55,7 +58,10 @@ class Session {
   Result<SequenceId> open();
   Status close(SequenceId seq);
   Status clear(SequenceId seq);
-  Status check(SequenceId seq) const;                        ///< Code::sequence when it is not open
+  Status check(SequenceId seq) const;                        ///< Code::sequence when it is not open; forked
+  /// Code::forked in a child of the process that made the session: its threads are not there, and what they were about to
+  /// write is not either. All that changes a session says so; it can still be asked, and destroyed.
+  Status check_process() const;
   std::int64_t length(SequenceId seq) const noexcept { return kv_.length(seq); }
   std::int64_t room(SequenceId seq) const noexcept { return kv_.context() - kv_.length(seq); }
 
@@ -70,13 +76,14 @@ class Session {
   Result<std::span<const float>> logits(std::size_t row) const;
 
  private:
-  explicit Session(std::shared_ptr<const Model> model) : model_(std::move(model)) {}
+  explicit Session(std::shared_ptr<const Model> model);
   void lay_out(Workspace& workspace) noexcept;
   Status check_tokens(std::span<const Token> tokens) const;
   bool forward(std::size_t n_rows, const CancelFlag* cancel) noexcept;
 
   std::shared_ptr<const Model> model_;
   SessionOptions options_;
+  std::int64_t process_;                 ///< that made it
   const KvKind* kv_kind_ = nullptr;
   std::unique_ptr<ThreadPool> pool_;
   Workspace workspace_;                  ///< owns what kv_, act_ and rows_ point into

@@ -29,6 +29,7 @@ enum class Code : std::int32_t {
   unsupported = -11,
   notfound = -12,
   handle = -13,
+  forked = -14,
   callback = -16,
   io = -20,
   nofile = -21,

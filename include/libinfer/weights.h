@@ -6,13 +6,13 @@
 
 #include <cstdint>
 #include <deque>
-#include <memory>
 #include <span>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
 #include "libinfer/kernels.h"
+#include "libinfer/memory.h"
 #include "libinfer/model_descriptor.h"
 #include "libinfer/source.h"
 #include "libinfer/tensor.h"
@@ -31,8 +31,8 @@ class WeightStore {
   /// All elements as floats, expanded now and kept. For small tensors.
   std::span<const float> widen(const TensorMeta& tensor, DecodeFn decode);
 
-  /// Memory for panels, 64-byte aligned, in large pages where the system has them; null when there is none. Called once.
-  std::byte* allocate_panels(std::uint64_t bytes);
+  /// Keeps memory that others fill: the panels of packed weights.
+  void keep(Block block) { kept_ = std::move(block); }
   /// The rows of a tensor are not needed soon: the system may take back its pages of a mapped file, to be read again when
   /// touched. Memory of the host's is left alone.
   void let_go(const TensorView& tensor) const noexcept;
@@ -44,11 +44,7 @@ class WeightStore {
   std::vector<MappedFile> files_;
   std::unordered_map<std::string_view, const TensorMeta*> index_;
   std::deque<std::vector<float>> widened_;   ///< a deque: earlier spans stay valid
-  struct Free {
-    void operator()(std::byte* p) const noexcept;
-  };
-  std::unique_ptr<std::byte, Free> panels_;
-  std::uint64_t panel_bytes_ = 0;
+  Block kept_;
 };
 
 }  // namespace infer

@@ -39,6 +39,13 @@ void attend(const Step& step, std::int64_t layer, const MatF32& q, const MatF32&
   step.kernels.attention[static_cast<std::size_t>(step.kv.type())](args);
 }
 
+/// Positions that the furthest row sees.
+std::int64_t longest(std::span<const StepRow> rows) noexcept {
+  std::int64_t most = 1;
+  for (const StepRow& row : rows) most = std::max(most, row.position + 1);
+  return most;
+}
+
 }  // namespace
 
 void attention(Step& step, const AttentionWeights& w, std::int64_t layer, const MatF32& h, const MatF32& out) noexcept {
@@ -46,14 +53,16 @@ void attention(Step& step, const AttentionWeights& w, std::int64_t layer, const 
   const MatF32 q = step.act.q.first_rows(h.rows), k = step.act.k.first_rows(h.rows), v = step.act.v.first_rows(h.rows);
   const MatF32 context = step.act.attn.first_rows(h.rows);
   linear(step, {{w.q, q}, {w.k, k}, {w.v, v}}, h);
-  step.pool.parallel_for(h.rows, [&](int, std::int64_t first, std::int64_t last) noexcept {
+  step.parallel_for(h.rows, step.grain(h.rows, q.cols + 2 * (k.cols + v.cols)), [&](int, std::int64_t first, std::int64_t last) noexcept {
     for (std::int64_t i = first; i < last; ++i) {
       rope(step, q, c.n_heads, i);
       rope(step, k, c.n_kv_heads, i);
       store(step, layer, k, v, i);
     }
   });
-  step.pool.parallel_for(h.rows * c.n_kv_heads, [&](int, std::int64_t first, std::int64_t last) noexcept {
+  const std::int64_t items = h.rows * c.n_kv_heads, heads = c.n_heads / c.n_kv_heads;
+  const std::int64_t grain = step.grain(items, longest(step.rows) * heads * (c.key_dim + c.value_dim));
+  step.parallel_for(items, grain, [&](int, std::int64_t first, std::int64_t last) noexcept {
     for (std::int64_t item = first; item < last; ++item) attend(step, layer, q, context, item / c.n_kv_heads, item % c.n_kv_heads);
   });
   linear(step, {{w.output, out}}, context);

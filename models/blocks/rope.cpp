@@ -46,16 +46,20 @@ double rope_frequencies(const Decoder& decoder, std::int64_t /*context*/, std::s
 
 void rope_angles(Step& step) noexcept {
   const Activations& a = step.act;
-  for (std::size_t row = 0; row < step.rows.size(); ++row) {
-    const double position = static_cast<double>(step.rows[row].position);
-    float* cosines = a.rope_cos.row(static_cast<std::int64_t>(row));
-    float* sines = a.rope_sin.row(static_cast<std::int64_t>(row));
-    for (std::size_t p = 0; p < a.rope_frequencies.size(); ++p) {
-      const double angle = position * a.rope_frequencies[p];
-      cosines[p] = static_cast<float>(std::cos(angle) * a.rope_magnitude);
-      sines[p] = static_cast<float>(std::sin(angle) * a.rope_magnitude);
+  const std::int64_t n = static_cast<std::int64_t>(step.rows.size());
+  const std::int64_t grain = step.grain(n, 32 * a.rope_cos.cols);   // a cosine and a sine each
+  step.parallel_for(n, grain, [&](int, std::int64_t first, std::int64_t last) noexcept {
+    for (std::int64_t row = first; row < last; ++row) {
+      const double position = static_cast<double>(step.rows[static_cast<std::size_t>(row)].position);
+      float* cosines = a.rope_cos.row(row);
+      float* sines = a.rope_sin.row(row);
+      for (std::size_t p = 0; p < a.rope_frequencies.size(); ++p) {
+        const double angle = position * a.rope_frequencies[p];
+        cosines[p] = static_cast<float>(std::cos(angle) * a.rope_magnitude);
+        sines[p] = static_cast<float>(std::sin(angle) * a.rope_magnitude);
+      }
     }
-  }
+  });
 }
 
 void rope(const Step& step, const MatF32& x, std::int64_t heads, std::int64_t i) noexcept {

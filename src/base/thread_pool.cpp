@@ -1,24 +1,34 @@
 // SPDX-License-Identifier: MIT
-// A small persistent pool: one job at a time, one contiguous range per worker. Whoever waits spins for a bounded time,
-// because the next job of a forward pass is microseconds away, and then sleeps. Tested by tests/base/thread_pool_test.cpp.
+// A small persistent pool: one job at a time, cut into chunks that are claimed from one counter. Whoever waits spins for a
+// bounded time, because the next job of a forward pass is microseconds away, and then sleeps. Tested by
+// tests/base/thread_pool_test.cpp.
+//
+// `unclaimed` counts the chunks of the current job that nobody has begun, downwards. To claim one is to exchange a number
+// above zero for the next lower one; only then does the claimant read the job, which cannot end, nor another one begin,
+// before the claimant reports its chunk in `unfinished`. So a worker that wakes late either finds zero, or a chunk of a job
+// that is under way: there is no older job that it could mistake for it, and no worker whose arrival is waited for.
+//
+// The claim reads from the release sequence that the caller's store of `unclaimed` heads, so it sees the job; the caller
+// reads zero from the release sequence of the decrements of `unfinished`, so it sees the results.
 #include "libinfer/thread_pool.h"
 
-#include <sched.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
-#include <mutex>
+#include <limits>
 #include <string>
-#include <system_error>
-#include <thread>
 #include <vector>
 
 namespace infer {
 namespace {
 
 constexpr std::chrono::microseconds kSpin{50};
+constexpr std::int64_t kMaxChunks = std::numeric_limits<std::int32_t>::max();
+constexpr std::size_t kCacheLine = 64;
 
 void pause() noexcept {
 #if defined(__x86_64__) || defined(__i386__)
@@ -41,116 +51,203 @@ bool spin(const Ready& ready) noexcept {
   return ready();
 }
 
+/// Blocks signals in the calling thread while it lives: threads inherit the mask of their creator. The four of a thread's
+/// own faults stay, because POSIX leaves undefined what a blocked one does; the host's crash reporter wants them.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() noexcept {
+    sigset_t all;
+    sigfillset(&all);
+    for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL}) sigdelset(&all, fault);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
+/// infer-1, infer-2 ... in debuggers and in top.
+void name_this_thread(int worker) noexcept {
+#if defined(__linux__)
+  char name[16] = "infer-";
+  char* end = name + 6;
+  for (int unit = worker >= 1000 ? 1000 : worker >= 100 ? 100 : worker >= 10 ? 10 : 1; unit > 0; unit /= 10) {
+    *end++ = static_cast<char>('0' + worker / unit % 10);
+  }
+  pthread_setname_np(pthread_self(), name);
+#else
+  static_cast<void>(worker);
+#endif
+}
+
+Status check_count(int n_threads) {
+  if (n_threads >= 1 && n_threads <= ThreadPool::kMaxThreads) return {};
+  return Status::error(Code::range, "n_threads = " + std::to_string(n_threads) + " is outside 1.." +
+                                        std::to_string(ThreadPool::kMaxThreads));
+}
+
 }  // namespace
 
+// Plain handles, and atomics that wait on their own address: nothing here minds that a fork has left the threads behind.
 struct ThreadPool::State {
-  std::vector<std::thread> threads;      ///< workers 1 .. size - 1
-  bool spins = false;                    ///< not with more threads than cores: a spinner would hold up a worker
+  struct Worker {
+    State* state;
+    int index;
+    pthread_t thread;
+  };
 
-  // The job. Written before `job` counts up, read after.
-  std::int64_t n = 0;
+  pid_t process = ::getpid();
+  std::vector<Worker> workers;            ///< their indices are 1, 2 ...; never grows after the first has started
+  Executor executor;                      ///< when set there are no workers
+
+  // The job: written while nothing of it is claimed, read by those who have claimed.
+  std::int64_t n = 0, grain = 1;
+  std::uint32_t n_chunks = 0;
+  std::size_t n_tasks = 0;                ///< that the executor was asked for
   RangeFn call = nullptr;
   const void* fn = nullptr;
 
-  std::atomic<std::uint64_t> job{0};     ///< number of the current job
-  std::atomic<int> running{0};           ///< workers that have not finished it
+  alignas(kCacheLine) std::atomic<std::uint32_t> unclaimed{0};
+  alignas(kCacheLine) std::atomic<std::uint32_t> unfinished{0};
+
+  // For those who gave up spinning. A sleeper counts itself before it looks again, a waker publishes before it looks at the
+  // count, all sequentially consistent: one of them sees the other.
+  alignas(kCacheLine) std::atomic<std::uint32_t> wakings{0};
+  std::atomic<std::uint32_t> asleep{0};
   std::atomic<bool> stop{false};
 
-  // For those who gave up spinning. A sleeper counts itself before it looks again, a waker changes the state before it
-  // looks at the count: both sequentially consistent, so one of them sees the other.
-  std::mutex mutex;
-  std::condition_variable changed;
-  std::atomic<int> sleepers{0};
-
-  int size() const noexcept { return static_cast<int>(threads.size()) + 1; }
-
-  template <class Ready>
-  void wait(const Ready& ready) noexcept {
-    if (spins && spin(ready)) return;
-    std::unique_lock lock(mutex);
-    sleepers.fetch_add(1);
-    changed.wait(lock, ready);
-    sleepers.fetch_sub(1);
+  /// Works on chunks while there are any.
+  void work(int worker) noexcept {
+    std::uint32_t done = 0;
+    for (std::uint32_t left = unclaimed.load(std::memory_order_relaxed); left > 0;) {
+      if (!unclaimed.compare_exchange_weak(left, left - 1, std::memory_order_acquire, std::memory_order_relaxed)) continue;
+      const std::int64_t first = std::int64_t{n_chunks - left} * grain;
+      call(fn, worker, first, first + std::min(grain, n - first));
+      ++done;
+      left = unclaimed.load(std::memory_order_relaxed);   // the same job: it waits for what is done here
+    }
+    if (done > 0 && unfinished.fetch_sub(done, std::memory_order_acq_rel) == done) unfinished.notify_one();
   }
 
-  void wake() noexcept {
-    if (sleepers.load() == 0) return;
-    { const std::lock_guard lock(mutex); }   // a sleeper is either not yet looking, or already waiting
-    changed.notify_all();
+  void publish(std::int64_t items, std::int64_t chunk, RangeFn range_fn, const void* f) noexcept {
+    n = items;
+    grain = chunk;
+    n_chunks = static_cast<std::uint32_t>((items - 1) / chunk + 1);
+    call = range_fn;
+    fn = f;
+    unfinished.store(n_chunks, std::memory_order_relaxed);
+    unclaimed.store(n_chunks);
   }
 
-  /// A contiguous share of [0, n), as even as can be.
-  void work(int worker) const noexcept {
-    const std::int64_t share = n / size(), rest = n % size();
-    const std::int64_t first = share * worker + std::min<std::int64_t>(worker, rest);
-    const std::int64_t last = first + share + (worker < rest ? 1 : 0);
-    if (first < last) call(fn, worker, first, last);
+  void wait_until_finished() noexcept {
+    if (spin([&] { return unfinished.load(std::memory_order_acquire) == 0; })) return;
+    while (const std::uint32_t left = unfinished.load(std::memory_order_acquire)) {
+      unfinished.wait(left, std::memory_order_acquire);
+    }
+  }
+
+  /// Wakes at most `most` sleepers.
+  void wake(std::uint32_t most) noexcept {
+    const std::uint32_t sleepers = asleep.load();
+    if (sleepers == 0) return;
+    wakings.fetch_add(1);
+    if (most >= sleepers) {
+      wakings.notify_all();
+    } else {
+      for (std::uint32_t i = 0; i < most; ++i) wakings.notify_one();
+    }
+  }
+
+  void sleep_unless_needed() noexcept {
+    const std::uint32_t before = wakings.load();
+    asleep.fetch_add(1);
+    if (unclaimed.load() == 0 && !stop.load()) wakings.wait(before);
+    asleep.fetch_sub(1);
   }
 
   void loop(int worker) noexcept {
-    for (std::uint64_t done = 0;;) {
-      wait([&] { return job.load() != done || stop.load(); });
+    name_this_thread(worker);
+    for (;;) {
+      if (!spin([&] { return unclaimed.load(std::memory_order_relaxed) != 0 || stop.load(std::memory_order_relaxed); })) {
+        sleep_unless_needed();
+      }
       if (stop.load()) return;
-      done = job.load();
       work(worker);
-      if (running.fetch_sub(1) == 1) wake();
     }
+  }
+
+  /// Workers 1 .. count. They find work only when the pool is complete.
+  Status start(int count) {
+    workers.reserve(static_cast<std::size_t>(count));
+    const SignalsBlocked for_workers;
+    for (int index = 1; index <= count; ++index) {
+      Worker& w = workers.emplace_back(Worker{this, index, {}});
+      const auto body = [](void* p) -> void* {
+        Worker& self = *static_cast<Worker*>(p);
+        self.state->loop(self.index);
+        return nullptr;
+      };
+      if (pthread_create(&w.thread, nullptr, body, &w) == 0) continue;
+      workers.pop_back();
+      return Status::error(Code::nomem, "the system gave " + std::to_string(index) + " of " + std::to_string(count + 1) +
+                                            " threads; use a smaller n_threads");
+    }
+    return {};
   }
 
   /// Also ends a pool that was never completed.
   ~State() {
+    if (process != ::getpid()) return;   // after a fork only the forking thread exists
     stop.store(true);
-    wake();
-    for (std::thread& t : threads) t.join();
+    wake(std::numeric_limits<std::uint32_t>::max());
+    for (const Worker& w : workers) pthread_join(w.thread, nullptr);
   }
 };
 
-ThreadPool::ThreadPool(std::unique_ptr<State> state) noexcept : state_(std::move(state)) {}
+ThreadPool::ThreadPool(int size, std::unique_ptr<State> state) noexcept : size_(size), state_(std::move(state)) {}
 
 ThreadPool::~ThreadPool() = default;
 
-Result<std::unique_ptr<ThreadPool>> ThreadPool::create(int n_threads) {
-  if (n_threads < 1 || n_threads > kMaxThreads) {
-    return Status::error(Code::range, "n_threads = " + std::to_string(n_threads) + " is outside 1.." +
-                                          std::to_string(kMaxThreads));
-  }
+Result<std::unique_ptr<ThreadPool>> ThreadPool::create(int n_threads, int most_awake) {
+  INFER_TRY(check_count(n_threads));
   auto state = std::make_unique<State>();
-  state->spins = n_threads <= available_cores();
-  state->threads.reserve(static_cast<std::size_t>(n_threads) - 1);
-  // Workers wait for the first job, so `threads` is complete before anyone asks for its size.
-  for (int worker = 1; worker < n_threads; ++worker) {
-    try {
-      state->threads.emplace_back([s = state.get(), worker] { s->loop(worker); });
-    } catch (const std::system_error&) {   // the one way std::thread has of saying it
-      return Status::error(Code::nomem, "the system gave " + std::to_string(worker) + " of " + std::to_string(n_threads) +
-                                            " threads; use a smaller n_threads");
-    }
-  }
-  return std::unique_ptr<ThreadPool>(new ThreadPool(std::move(state)));
+  INFER_TRY(state->start(std::min(n_threads, most_awake > 0 ? most_awake : available_cores()) - 1));
+  return std::unique_ptr<ThreadPool>(new ThreadPool(n_threads, std::move(state)));
 }
 
-int ThreadPool::size() const noexcept { return state_->size(); }
+Result<std::unique_ptr<ThreadPool>> ThreadPool::create(int n_threads, const Executor& executor) {
+  INFER_TRY(check_count(n_threads));
+  auto state = std::make_unique<State>();
+  state->executor = executor;
+  return std::unique_ptr<ThreadPool>(new ThreadPool(n_threads, std::move(state)));
+}
 
-void ThreadPool::run(std::int64_t n, RangeFn call, const void* fn) noexcept {
+void ThreadPool::run(std::int64_t n, std::int64_t grain, RangeFn call, const void* fn) noexcept {
   State& s = *state_;
-  if (s.threads.empty() || n <= 1) {
-    if (n > 0) call(fn, 0, 0, n);
+  grain = std::max({std::int64_t{1}, grain, n / kMaxChunks + 1});
+  if (n <= grain || size_ == 1 || (s.workers.empty() && !s.executor)) {
+    for (std::int64_t first = 0; first < n;) {
+      const std::int64_t last = first + std::min(grain, n - first);
+      call(fn, 0, first, last);
+      first = last;
+    }
     return;
   }
-  s.n = n;
-  s.call = call;
-  s.fn = fn;
-  s.running.store(static_cast<int>(s.threads.size()));
-  s.job.fetch_add(1);
-  s.wake();
-  s.work(0);
-  s.wait([&] { return s.running.load() == 0; });
-}
-
-int available_cores() noexcept {
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  s.publish(n, grain, call, fn);
+  if (s.executor) {
+    s.n_tasks = std::min<std::size_t>(static_cast<std::size_t>(size_), s.n_chunks);
+    s.executor.parallel_for(s.executor.user, s.n_tasks, [](void* arg, std::size_t i) {
+      State& state = *static_cast<State*>(arg);
+      if (i < state.n_tasks) state.work(static_cast<int>(i));   // any other index has no scratch
+    }, &s);
+  } else {
+    s.wake(s.n_chunks - 1);
+  }
+  s.work(0);   // the caller's share, or what an executor left undone
+  s.wait_until_finished();
 }
 
 }  // namespace infer

@@ -5,9 +5,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <new>
-
-#include "src/base/checked.h"
 
 namespace infer {
 
@@ -37,20 +34,6 @@ std::span<const float> WeightStore::widen(const TensorMeta& tensor, DecodeFn dec
   return floats;
 }
 
-namespace {
-constexpr std::uint64_t kHugePage = std::uint64_t{2} << 20;
-}
-
-void WeightStore::Free::operator()(std::byte* p) const noexcept { ::operator delete(p, std::align_val_t{kHugePage}); }
-
-std::byte* WeightStore::allocate_panels(std::uint64_t bytes) {
-  panels_.reset(static_cast<std::byte*>(::operator new(static_cast<std::size_t>(bytes), std::align_val_t{kHugePage}, std::nothrow)));
-  if (panels_ == nullptr) return nullptr;
-  panel_bytes_ = bytes;
-  madvise(panels_.get(), static_cast<std::size_t>(bytes), MADV_HUGEPAGE);   // a wish: no harm where it is not granted
-  return panels_.get();
-}
-
 void WeightStore::let_go(const TensorView& tensor) const noexcept {
   const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
   for (const MappedFile& f : files_) {
@@ -71,7 +54,7 @@ std::uint64_t WeightStore::owned_bytes() const noexcept {
   std::uint64_t sum = 0;
   for (const MappedFile& f : files_) sum += f.mapped() ? 0 : f.bytes().size();
   for (const std::vector<float>& w : widened_) sum += w.size() * sizeof(float);
-  return sum + panel_bytes_;
+  return sum + kept_.size();
 }
 
 }  // namespace infer

@@ -77,6 +77,7 @@ Result<std::unique_ptr<Generation>> Generation::start(Session& session, Sequence
 
 Result<const GenerationEvent*> Generation::next() {
   if (ended_) return static_cast<const GenerationEvent*>(nullptr);
+  INFER_TRY(session_.check_process());
   if (started_ < 0.0) started_ = now();
   event_ = {};
   const GenerationEvent* const event = &event_;

@@ -122,7 +122,8 @@ Status Model::bind(const ModelOptions& options) {
   architecture->bind(binder, *decoder_);
   binder.judge_unbound(descriptor_, config.n_layers, descriptor_.warnings);
   INFER_TRY(binder.finish());
-  return pack_weights(binder.products(), *weights_, options.cancel);
+  INFER_ASSIGN(const std::unique_ptr<ThreadPool> pool, ThreadPool::create(default_threads({})));
+  return pack_weights(binder.products(), *weights_, *account_, *pool, options.cancel);
 }
 
 void Model::make_tokenizer() {

@@ -3,12 +3,8 @@
 #include "src/runtime/packing.h"
 
 #include <algorithm>
-#include <atomic>
 #include <limits>
 
-#include <fmt/format.h>
-
-#include "libinfer/thread_pool.h"
 #include "src/base/checked.h"
 
 namespace infer {
@@ -34,20 +30,19 @@ Result<std::uint64_t> plan_panels(std::span<Linear* const> products) {
   return sum;
 }
 
-Status pack_weights(std::span<Linear* const> products, WeightStore& weights, const CancelFlag* cancel) {
+Status pack_weights(std::span<Linear* const> products, WeightStore& weights, MemoryAccount& account, ThreadPool& pool,
+                    const CancelFlag* cancel) {
   INFER_ASSIGN(const std::uint64_t bytes, plan_panels(products));
   if (is_cancelled(cancel)) return Status::error(Code::cancelled, "the load was cancelled");
   if (bytes == 0) return {};
-  std::byte* panels = weights.allocate_panels(bytes);
-  if (panels == nullptr) {
-    return Status::error(Code::nomem, fmt::format("no memory for {} bytes of packed weights", bytes));
-  }
-  INFER_ASSIGN(const std::unique_ptr<ThreadPool> pool, ThreadPool::create(std::min(available_cores(), ThreadPool::kMaxThreads)));
+  INFER_ASSIGN(Block block, account.allocate(MemoryClass::weights, bytes, {"the packed weights", "use a smaller model"}));
+  std::byte* panels = block.data();
+  weights.keep(std::move(block));
   for (Linear* w : products) {
     w->n_panels = whole_panels(*w);
     w->panel_bytes = w->format->panel_bytes(w->weight.cols);
     w->panels = panels;
-    pool->parallel_for(w->n_panels, [&](int, std::int64_t first, std::int64_t last) noexcept {
+    pool.parallel_for(w->n_panels, [&](int, std::int64_t first, std::int64_t last) noexcept {
       for (std::int64_t p = first; p < last && !is_cancelled(cancel); ++p) {
         const TensorView rows = w->weight.slice(p * kPanelRows, kPanelRows);
         w->format->pack(rows.data, rows.row_bytes, rows.cols, panels + static_cast<std::size_t>(p) * w->panel_bytes);

@@ -8,7 +8,9 @@
 
 #include "libinfer/architecture.h"
 #include "libinfer/hooks.h"
+#include "libinfer/memory.h"
 #include "libinfer/status.h"
+#include "libinfer/thread_pool.h"
 #include "libinfer/weights.h"
 
 namespace infer {
@@ -16,7 +18,8 @@ namespace infer {
 /// Bytes that the panels of these products take: of those whose kernel wants panels.
 Result<std::uint64_t> plan_panels(std::span<Linear* const> products);
 
-/// Packs them into memory of `weights`. Errors: limit, nomem, cancelled (seen within a few milliseconds).
-Status pack_weights(std::span<Linear* const> products, WeightStore& weights, const CancelFlag* cancel);
+/// Packs them into memory that `weights` keeps. Errors: limit, budget, nomem, cancelled (seen within a few milliseconds).
+Status pack_weights(std::span<Linear* const> products, WeightStore& weights, MemoryAccount& account, ThreadPool& pool,
+                    const CancelFlag* cancel);
 
 }  // namespace infer

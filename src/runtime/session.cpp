@@ -2,6 +2,8 @@
 // Planning a session's memory, and running tokens through the decoder. Tested by tests/runtime/session_test.cpp.
 #include "libinfer/session.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -24,14 +26,17 @@ Result<SessionOptions> effective(const SessionOptions& given, const DecoderConfi
   INFER_TRY(in_range("n_batch", o.n_batch, 1, kMaxBatch));
   INFER_TRY(in_range("n_logits", o.n_logits, 0, kMaxBatch));
   INFER_TRY(in_range("n_threads", o.n_threads, 0, ThreadPool::kMaxThreads));
+  INFER_TRY(in_range("n_awake", o.n_awake, 0, ThreadPool::kMaxThreads));
   if (o.n_ctx == 0) o.n_ctx = std::min(config.context_length, kDefaultContext);
   if (o.n_logits == 0) o.n_logits = o.n_seq;
-  if (o.n_threads == 0) o.n_threads = std::min(available_cores(), ThreadPool::kMaxThreads);
+  if (o.n_threads == 0) o.n_threads = default_threads(o.executor);
   o.n_batch = std::max(std::min(o.n_batch, o.n_ctx), std::min(o.n_batch, o.n_seq));   // more rows could never be used
   return o;
 }
 
 }  // namespace
+
+Session::Session(std::shared_ptr<const Model> model) : model_(std::move(model)), process_(::getpid()) {}
 
 Session::~Session() = default;
 
@@ -49,7 +54,9 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
   INFER_ASSIGN(s->workspace_, Workspace::carve(plan, *s->model_->account(), kPurpose));
   s->lay_out(s->workspace_);
   s->act_.rope_magnitude = rope_frequencies(*decoder, s->options_.n_ctx, s->act_.rope_frequencies);
-  INFER_ASSIGN(s->pool_, ThreadPool::create(static_cast<int>(s->options_.n_threads)));
+  const int n_threads = static_cast<int>(s->options_.n_threads), n_awake = static_cast<int>(s->options_.n_awake);
+  INFER_ASSIGN(s->pool_, options.executor ? ThreadPool::create(n_threads, options.executor)
+                                          : ThreadPool::create(n_threads, n_awake));
   INFER_ASSIGN([[maybe_unused]] const SequenceId first, s->open());
   return s;
 }
@@ -68,9 +75,21 @@ void Session::lay_out(Workspace& workspace) noexcept {
   rows_ = workspace.take<StepRow>(MemoryClass::scratch, static_cast<std::uint64_t>(options_.n_batch));
 }
 
-Result<SequenceId> Session::open() { return kv_.open(); }
+Status Session::check_process() const {
+  const std::int64_t process = ::getpid();
+  if (process == process_) return {};
+  return Status::error(Code::forked, fmt::format("the session was made by process {} and does not work in its child {}; create "
+                                                 "a new session of the same model here",
+                                                 process_, process));
+}
+
+Result<SequenceId> Session::open() {
+  INFER_TRY(check_process());
+  return kv_.open();
+}
 
 Status Session::check(SequenceId seq) const {
+  INFER_TRY(check_process());
   if (kv_.is_open(seq)) return {};
   return Status::error(Code::sequence, fmt::format("sequence {} is not open; the session has {} and opens them by open",
                                                    seq, kv_.n_sequences()));
@@ -119,7 +138,8 @@ Status Session::feed(SequenceId seq, std::span<const Token> tokens, WantLogits w
   const std::int64_t before = length(seq);
   n_logits_held_ = 0;
   bool cancelled = false;   // remembered: the flag may be reset at any time
-  for (std::int64_t done = 0; done < n;) {
+  std::int64_t done = 0;
+  while (done < n) {
     const std::int64_t batch = std::min(options_.n_batch, n - done);
     cancelled = is_cancelled(cancel);
     if (cancelled || !kv_.append(seq, batch)) break;
@@ -140,12 +160,15 @@ Status Session::feed(SequenceId seq, std::span<const Token> tokens, WantLogits w
   }
   kv_.truncate(seq, before);
   if (cancelled) {
-    return Status::error(Code::cancelled, fmt::format("cancelled; the sequence holds its {} tokens from before", before));
+    return Status::error(Code::cancelled, fmt::format("cancelled after {} of {} tokens; the sequence holds its {} tokens from "
+                                                      "before",
+                                                      done, n, before));
   }
   return Status::error(Code::context_full, "the page pool of the KV cache is exhausted; close a sequence");
 }
 
 Status Session::step(std::span<const SequenceId> seqs, std::span<const Token> tokens, const CancelFlag* cancel) {
+  INFER_TRY(check_process());
   const std::int64_t n = static_cast<std::int64_t>(seqs.size());
   if (seqs.empty() || seqs.size() != tokens.size()) {
     return Status::error(Code::argument, fmt::format("{} sequences and {} tokens; one token for each of at least one "

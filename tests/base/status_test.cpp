@@ -37,6 +37,7 @@ constexpr Pinned kPinned[] = {
     {Code::unsupported, -11, "INFER_E_UNSUPPORTED"},
     {Code::notfound, -12, "INFER_E_NOTFOUND"},
     {Code::handle, -13, "INFER_E_HANDLE"},
+    {Code::forked, -14, "INFER_E_FORKED"},
     {Code::callback, -16, "INFER_E_CALLBACK"},
     {Code::io, -20, "INFER_E_IO"},
     {Code::nofile, -21, "INFER_E_NOFILE"},

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * The C ABI from plain C11: the three tiers, argument checks, ownership in any order. Takes the bundled model's path. */
+#define _POSIX_C_SOURCE 200809L
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "libinfer.h"
 
@@ -98,6 +101,96 @@ static void on_destroy(void *user) { ++((struct log *)user)->destroyed; }
 static int32_t refuse(void *user, uint64_t done, uint64_t total) {
   (void)user, (void)done, (void)total;
   return 1;
+}
+
+/* Backwards, on the caller's thread. */
+static int tasks_run = 0;
+static void run_tasks(void *user, size_t n_tasks, infer_task_fn task, void *arg) {
+  (void)user;
+  while (n_tasks > 0) {
+    task(arg, --n_tasks);
+    ++tasks_run;
+  }
+}
+
+static void executor(const char *path) {
+  struct log ended = {0, 0}, replaced = {0, 0};
+  infer_env *env = NULL;
+  infer_source *source = NULL;
+  infer_model *model = NULL, *alone = NULL;
+  infer_session *sessions[2] = {NULL, NULL};
+  const float *logits[2] = {NULL, NULL};
+  const int32_t tokens[5] = {11, 12, 13, 14, 15};
+  int64_t value = 0;
+  size_t n_vocab = 0;
+  CHECK(infer_env_create(&env, NULL) == INFER_OK);
+  CHECK(infer_env_get_i64(env, "cores", &value, NULL) == INFER_OK && value >= 1);
+  EXPECT_ERROR(infer_env_get_i64(env, "core", &value, &err), INFER_E_NOTFOUND, "known: cores, threads_default");
+  EXPECT_ERROR(infer_env_set_executor(env, 0, run_tasks, NULL, NULL, &err), INFER_E_RANGE, "n_threads = 0 is outside 1..1024");
+  CHECK(infer_env_set_executor(env, 2, run_tasks, &replaced, on_destroy, NULL) == INFER_OK);
+  CHECK(infer_env_set_executor(env, 3, run_tasks, &ended, on_destroy, NULL) == INFER_OK);
+  CHECK(replaced.destroyed == 1);
+  CHECK(infer_env_get_i64(env, "threads_default", &value, NULL) == INFER_OK && value == 3);
+  CHECK(infer_source_path(path, INFER_STR_NUL, &source, NULL) == INFER_OK);
+  CHECK(infer_model_load(env, source, NULL, NULL, NULL, NULL, &model, NULL) == INFER_OK);
+  EXPECT_ERROR(infer_env_set_executor(env, 2, run_tasks, NULL, NULL, &err), INFER_E_STATE, "before the first load");
+  CHECK(infer_model_load_path(path, INFER_STR_NUL, &alone, NULL) == INFER_OK);
+  CHECK(infer_session_create(model, NULL, &sessions[0], NULL) == INFER_OK);
+  CHECK(infer_session_create(alone, NULL, &sessions[1], NULL) == INFER_OK);
+  CHECK(infer_session_get_i64(sessions[0], "n_threads", &value, NULL) == INFER_OK && value == 3);
+  for (int i = 0; i < 2; ++i) {
+    CHECK(infer_feed(sessions[i], 0, tokens, 5, INFER_LOGITS_LAST, NULL, NULL) == INFER_OK);
+    CHECK(infer_logits(sessions[i], 0, &logits[i], &n_vocab, NULL) == INFER_OK);
+  }
+  CHECK(tasks_run > 0);
+  CHECK(memcmp(logits[0], logits[1], n_vocab * sizeof(float)) == 0);
+  infer_env_release(env);
+  infer_source_release(source);
+  infer_model_release(model);
+  infer_model_release(alone);
+  infer_session_release(sessions[1]);
+  CHECK(ended.destroyed == 0); /* the session still has it */
+  infer_session_release(sessions[0]);
+  CHECK(ended.destroyed == 1);
+}
+
+/* In a child process the session says what to do, and the model serves a new one. */
+static void forked(const char *path) {
+  infer_model *model = NULL;
+  infer_session *session = NULL, *fresh = NULL;
+  infer_stream *stream = NULL;
+  const infer_event *event = NULL;
+  const int32_t token = 11;
+  int status = 0;
+  pid_t child;
+  CHECK(infer_model_load_path(path, INFER_STR_NUL, &model, NULL) == INFER_OK);
+  CHECK(infer_session_create(model, NULL, &session, NULL) == INFER_OK);
+  CHECK(infer_stream_start(session, 0, &token, 1, NULL, NULL, &stream, NULL) == INFER_OK);
+  fflush(stdout);
+  child = fork();
+  if (child == 0) {
+    int32_t seq = 0;
+    const int before = failures;
+    alarm(30);
+    EXPECT_ERROR(infer_feed(session, 0, &token, 1, INFER_LOGITS_LAST, NULL, &err), INFER_E_FORKED, "create a new session");
+    EXPECT_ERROR(infer_seq_open(session, &seq, &err), INFER_E_FORKED, "create a new session");
+    EXPECT_ERROR(infer_seq_clear(session, 0, &err), INFER_E_FORKED, "create a new session");
+    EXPECT_ERROR(infer_step(session, &seq, &token, 1, NULL, &err), INFER_E_FORKED, "create a new session");
+    EXPECT_ERROR(infer_stream_next(stream, &event, &err), INFER_E_FORKED, "create a new session");
+    infer_stream_release(stream);
+    infer_session_release(session);
+    CHECK(infer_session_create(model, NULL, &fresh, NULL) == INFER_OK);
+    CHECK(infer_feed(fresh, 0, &token, 1, INFER_LOGITS_LAST, NULL, NULL) == INFER_OK);
+    infer_session_release(fresh);
+    infer_model_release(model);
+    fflush(stdout);
+    _exit(failures == before ? 42 : 1);
+  }
+  CHECK(child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 42);
+  CHECK(infer_stream_next(stream, &event, NULL) == INFER_OK);
+  infer_stream_release(stream);
+  infer_session_release(session);
+  infer_model_release(model);
 }
 
 static void *read_file(const char *path, size_t *size) {
@@ -337,6 +430,8 @@ int main(int argc, char **argv) {
   library();
   options();
   loading(argv[1]);
+  executor(argv[1]);
+  forked(argv[1]);
   CHECK(infer_model_load_path(argv[1], INFER_STR_NUL, &model, NULL) == INFER_OK);
   if (model != NULL) {
     facts(model);

@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
 namespace {
 
 const std::string kPath = INFER_TEST_DATA_DIR "/war-and-peace-2.6m-q8_0.gguf";
@@ -39,6 +42,27 @@ TEST(Hpp, TokensGoAroundAndBack) {
   const std::string text = "He was thinking — of what?";
   const std::vector<std::int32_t> ids = model.tokenize(text, 0).value();
   EXPECT_EQ(model.detokenize(ids).value(), text);
+}
+
+TEST(Hpp, TheHostsThreadsDoTheWork) {
+  std::atomic<int> jobs{0};
+  auto env = libinfer::Env::create().value();
+  EXPECT_GE(env.get_i64("cores").value(), 1);
+  env.set_executor(2, [&](std::size_t n, const std::function<void(std::size_t)>& task) {
+    std::vector<std::thread> threads;
+    for (std::size_t i = 0; i < n; ++i) threads.emplace_back(task, i);
+    for (std::thread& t : threads) t.join();
+    ++jobs;
+  }).value();
+  libinfer::Load how;
+  how.env = &env;
+  const auto model = libinfer::Model::load(kPath, how).value();
+  auto session = libinfer::Session::create(model).value();
+  EXPECT_EQ(session.get_i64("n_threads").value(), 2);
+  const std::vector<std::int32_t> tokens = {11, 12, 13};
+  EXPECT_TRUE(session.feed(tokens, INFER_LOGITS_LAST).ok());
+  EXPECT_GT(jobs.load(), 0);
+  EXPECT_EQ(env.set_executor(1, nullptr).error().code(), INFER_E_STATE);
 }
 
 TEST(Hpp, TheLogGetsWholeRecords) {

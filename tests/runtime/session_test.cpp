@@ -53,7 +53,7 @@ TEST_P(SessionOf, GivesTheSameLogitsForAnySplitAndThreadCount) {
   for (const std::int64_t threads : {1, 2, 3, 5}) {
     for (const std::size_t piece : {std::size_t{1}, std::size_t{7}, std::size_t{16}, tokens.size()}) {
       const auto s = session_of(model, {.n_batch = static_cast<std::int64_t>(piece), .n_logits = 128, .n_threads = threads,
-                                        .kv_type = GetParam()});
+                                        .n_awake = threads, .kv_type = GetParam()});
       EXPECT_EQ(all_logits(*s, 0, tokens, piece), reference) << threads << " threads, pieces of " << piece;
     }
   }
@@ -101,7 +101,9 @@ TEST(Session, ACancelledFeedLeavesTheSequenceAsItWas) {
   ASSERT_TRUE(s->feed(0, std::span(tokens).first(5), WantLogits::last, nullptr).ok());
   CancelFlag cancel;
   cancel.set = true;
-  EXPECT_EQ(s->feed(0, std::span(tokens).subspan(5), WantLogits::last, &cancel).code(), Code::cancelled);
+  const Status status = s->feed(0, std::span(tokens).subspan(5), WantLogits::last, &cancel);
+  EXPECT_EQ(status.code(), Code::cancelled);
+  EXPECT_EQ(status.message(), "cancelled after 0 of " + std::to_string(tokens.size() - 5) + " tokens; the sequence holds its 5 tokens from before");
   EXPECT_EQ(s->length(0), 5);
   ASSERT_TRUE(s->feed(0, std::span(tokens).subspan(5), WantLogits::last, nullptr).ok());
   const auto fresh = session_of(model, {});

@@ -31,7 +31,7 @@ struct TinyModel {
   std::int64_t sliding_window = 0;
   std::int64_t n_rot = 0;              ///< 0: the file does not say
   double rope_base = 10000.0;
-  std::string rope_scaling;            ///< "linear" or "yarn"; empty: none
+  std::string rope_scaling{};          ///< "linear" or "yarn"; empty: none
   double rope_factor = 1.0;
   std::int64_t original_context = 0;   ///< 0: the file does not say
   bool rope_factors = false;           ///< a rope_freqs.weight tensor with divisors between 1 and 8
