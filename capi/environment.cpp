@@ -203,8 +203,8 @@ infer_status infer_env_set_executor(infer_env* env, int32_t n_threads, infer_par
     INFER_TRY(check(env, "env"));
     INFER_ENTER(env, "environment");
     if (fn != nullptr && (n_threads < 1 || n_threads > infer::ThreadPool::kMaxThreads)) {
-      return Status::error(Code::range, fmt::format("n_threads = {} is outside 1..{}", n_threads, +infer::ThreadPool::kMaxThreads))
-          .about("n_threads");
+      constexpr int kMost = infer::ThreadPool::kMaxThreads;
+      return Status::error(Code::range, fmt::format("n_threads = {} is outside 1..{}", n_threads, kMost)).about("n_threads");
     }
     if (env->used.load()) {
       return Status::error(Code::state, "a model was loaded with this environment; set the executor before the first load");

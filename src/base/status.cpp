@@ -27,7 +27,7 @@ constexpr CodeFacts kCodes[] = {
     {Code::unsupported, "INFER_E_UNSUPPORTED", "libinfer does not support this"},
     {Code::notfound, "INFER_E_NOTFOUND", "there is nothing of that name"},
     {Code::handle, "INFER_E_HANDLE", "a handle is null or of the wrong kind"},
-    {Code::forked, "INFER_E_FORKED", "the object belongs to the parent of this process; models serve, sessions must be made anew"},
+    {Code::forked, "INFER_E_FORKED", "the session was made by the parent of this process; make a new one here"},
     {Code::callback, "INFER_E_CALLBACK", "a callback of the host asked to stop"},
     {Code::io, "INFER_E_IO", "a file could not be read"},
     {Code::nofile, "INFER_E_NOFILE", "there is no such file"},

@@ -78,8 +78,8 @@ void Session::lay_out(Workspace& workspace) noexcept {
 Status Session::check_process() const {
   const std::int64_t process = ::getpid();
   if (process == process_) return {};
-  return Status::error(Code::forked, fmt::format("the session was made by process {} and does not work in its child {}; create "
-                                                 "a new session of the same model here",
+  return Status::error(Code::forked, fmt::format("the session was made by process {} and does not work in its child {}; "
+                                                 "create a new session of the same model here",
                                                  process_, process));
 }
 
@@ -160,8 +160,8 @@ Status Session::feed(SequenceId seq, std::span<const Token> tokens, WantLogits w
   }
   kv_.truncate(seq, before);
   if (cancelled) {
-    return Status::error(Code::cancelled, fmt::format("cancelled after {} of {} tokens; the sequence holds its {} tokens from "
-                                                      "before",
+    return Status::error(Code::cancelled, fmt::format("cancelled after {} of {} tokens; the sequence holds its {} tokens "
+                                                      "from before",
                                                       done, n, before));
   }
   return Status::error(Code::context_full, "the page pool of the KV cache is exhausted; close a sequence");

@@ -66,7 +66,8 @@ TEST(ThreadPool, GivesRangesOfTheGrainAndARest) {
 
       const std::int64_t step = std::max<std::int64_t>(1, grain);
       for (std::int64_t i = 0; i < 25; ++i) {
-        EXPECT_EQ(length[static_cast<std::size_t>(i)].load(), i % step == 0 ? std::min(step, 25 - i) : 0) << grain << ", " << i;
+        const std::int64_t expected = i % step == 0 ? std::min(step, 25 - i) : 0;
+        EXPECT_EQ(length[static_cast<std::size_t>(i)].load(), expected) << grain << ", " << i;
       }
     }
   }
@@ -146,7 +147,9 @@ TEST(ThreadPool, IsIdleBetweenJobs) {
   const auto used = [] {
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
-    const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec); };
+    const auto seconds = [](const timeval& t) {
+      return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
+    };
     return seconds(usage.ru_utime) + seconds(usage.ru_stime);
   };
   const std::unique_ptr<ThreadPool> pool = pool_of(4);
@@ -207,25 +210,27 @@ TEST(ThreadPool, IsReleasedInAChildProcess) {
 
 // ---- with the host's threads
 
+using Task = void(void* arg, std::size_t i);
+
 /// One after another, in the order of a stack.
-constexpr Executor kSequential{.n_threads = 3, .parallel_for = [](void*, std::size_t n, void (*task)(void*, std::size_t), void* arg) {
+constexpr Executor kSequential{.n_threads = 3, .parallel_for = [](void*, std::size_t n, Task* task, void* arg) {
   while (n > 0) task(arg, --n);
 }};
 
 /// Each task on a thread of its own.
-constexpr Executor kThreads{.n_threads = 3, .parallel_for = [](void*, std::size_t n, void (*task)(void*, std::size_t), void* arg) {
+constexpr Executor kThreads{.n_threads = 3, .parallel_for = [](void*, std::size_t n, Task* task, void* arg) {
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < n; ++i) threads.emplace_back(task, arg, i);
   for (std::thread& t : threads) t.join();
 }};
 
 /// Breaks its word: forgets all tasks but one, and makes some up.
-constexpr Executor kCareless{.n_threads = 3, .parallel_for = [](void*, std::size_t, void (*task)(void*, std::size_t), void* arg) {
+constexpr Executor kCareless{.n_threads = 3, .parallel_for = [](void*, std::size_t, Task* task, void* arg) {
   task(arg, 1);
   task(arg, 1000);
 }};
 
-constexpr Executor kLazy{.n_threads = 3, .parallel_for = [](void*, std::size_t, void (*)(void*, std::size_t), void*) {}};
+constexpr Executor kLazy{.n_threads = 3, .parallel_for = [](void*, std::size_t, Task*, void*) {}};
 
 TEST(ThreadPoolOfTheHost, CoversEveryIndexOnceWithValidWorkers) {
   for (const Executor& executor : {kSequential, kThreads, kCareless, kLazy}) {
@@ -251,7 +256,7 @@ TEST(ThreadPoolOfTheHost, CoversEveryIndexOnceWithValidWorkers) {
 TEST(ThreadPoolOfTheHost, IsNotAskedForOneRange) {
   int asked = 0;
   const Executor executor{.n_threads = 4,
-                          .parallel_for = [](void* user, std::size_t, void (*)(void*, std::size_t), void*) { ++*static_cast<int*>(user); },
+                          .parallel_for = [](void* user, std::size_t, Task*, void*) { ++*static_cast<int*>(user); },
                           .user = &asked};
   const std::unique_ptr<ThreadPool> pool = ThreadPool::create(4, executor).value();
   int calls = 0;

@@ -103,7 +103,8 @@ TEST(Session, ACancelledFeedLeavesTheSequenceAsItWas) {
   cancel.set = true;
   const Status status = s->feed(0, std::span(tokens).subspan(5), WantLogits::last, &cancel);
   EXPECT_EQ(status.code(), Code::cancelled);
-  EXPECT_EQ(status.message(), "cancelled after 0 of " + std::to_string(tokens.size() - 5) + " tokens; the sequence holds its 5 tokens from before");
+  EXPECT_EQ(status.message(), "cancelled after 0 of " + std::to_string(tokens.size() - 5) +
+                                  " tokens; the sequence holds its 5 tokens from before");
   EXPECT_EQ(s->length(0), 5);
   ASSERT_TRUE(s->feed(0, std::span(tokens).subspan(5), WantLogits::last, nullptr).ok());
   const auto fresh = session_of(model, {});
