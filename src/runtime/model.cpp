@@ -142,15 +142,18 @@ Status Model::open_header(const Source& source, const ModelOptions& options, std
   for (open.read_limit = kFirstHeader;; open.read_limit *= 4) {
     files.clear();
     Status status = open_files(source, open, files);
-    const bool whole = std::all_of(files.begin(), files.end(), [&](const MappedFile& f) {
-      return f.mapped() || f.bytes().size() <= open.read_limit;
-    });
-    if (whole || open.read_limit >= kMaxHeader) return status;
-    const std::vector<TensorMeta>& tensors = descriptor_.tensors;
-    if (status.ok() && !tensors.empty() &&
-        std::all_of(tensors.begin(), tensors.end(), [&](const TensorMeta& t) { return t.offset <= open.read_limit; })) {
-      return status;
+    std::vector<bool> seen;   // of each file: whether its header is known to be what was read
+    bool whole = true;
+    for (const MappedFile& f : files) {
+      seen.push_back(f.mapped() || f.bytes().size() <= open.read_limit);
+      whole = whole && seen.back();
     }
+    if (whole || open.read_limit >= kMaxHeader) return status;
+    if (!status.ok()) continue;
+    for (const TensorMeta& t : descriptor_.tensors) {
+      if (t.offset <= open.read_limit) seen[static_cast<std::size_t>(t.file)] = true;
+    }
+    if (std::all_of(seen.begin(), seen.end(), [](bool known) { return known; })) return status;
   }
 }
 
