@@ -25,6 +25,12 @@ OpenOptions open_options(const ModelOptions& options, MemoryAccount& account) {
   return {.use_mmap = options.use_mmap, .progress = options.progress, .cancel = options.cancel, .memory = &account};
 }
 
+/// Errors that do not come from what a file says.
+bool is_of_system(Code code) noexcept {
+  return code == Code::cancelled || code == Code::io || code == Code::nofile || code == Code::permission ||
+         code == Code::shard || code == Code::nomem;
+}
+
 // ---- memory in standard containers: an allocator's block has a head and whole units
 
 constexpr std::uint64_t kIndexEntry = 64;   // of a hash map from a name to a pointer: node and slots
@@ -149,7 +155,8 @@ Status Model::open_header(const Source& source, const ModelOptions& options, std
       whole = whole && seen.back();
     }
     if (whole || open.read_limit >= kMaxHeader) return status;
-    if (!status.ok()) continue;
+    if (is_of_system(status.code())) return status;
+    if (!status.ok()) continue;   // perhaps only because the rest was not read
     for (const TensorMeta& t : descriptor_.tensors) {
       if (t.offset <= open.read_limit) seen[static_cast<std::size_t>(t.file)] = true;
     }
