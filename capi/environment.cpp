@@ -216,6 +216,30 @@ infer_status infer_env_set_executor(infer_env* env, int32_t n_threads, infer_par
   });
 }
 
+infer_status infer_env_set_budget(infer_env* env, uint64_t bytes, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(check(env, "env"));
+    INFER_ENTER(env, "environment");
+    return env->memory->set_budget(bytes == 0 ? infer::MemoryAccount::kNoLimit : bytes);
+  });
+}
+
+infer_status infer_env_memory(const infer_env* env, int32_t memory_class, uint64_t* now, uint64_t* peak, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    if (now != nullptr) *now = 0;
+    if (peak != nullptr) *peak = 0;
+    INFER_TRY(check(env, "env"));
+    const bool all = memory_class == INFER_MEMORY_OWNED;
+    if (!all && (memory_class < 0 || memory_class >= infer::kMemoryClassCount)) {
+      return Status::error(Code::argument, fmt::format("memory class {} is no INFER_MEMORY_ constant", memory_class));
+    }
+    const infer::MemoryAccount& account = *env->memory;
+    if (now != nullptr) *now = all ? account.owned() : bytes_of(account.now(), memory_class);
+    if (peak != nullptr) *peak = all ? account.peak_owned() : bytes_of(account.peak(), memory_class);
+    return {};
+  });
+}
+
 infer_status infer_env_get_i64(const infer_env* env, const char* key, int64_t* value, infer_error** err) {
   return guard(err, [&]() -> Status {
     INFER_TRY(clear_out(value, "value"));
@@ -230,6 +254,25 @@ infer_status infer_env_get_i64(const infer_env* env, const char* key, int64_t* v
       known += fmt::format("{}{}", known.empty() ? "" : ", ", f.key);
     }
     return Status::error(Code::notfound, fmt::format("unknown fact '{}'; known: {}", key, known)).about(key);
+  });
+}
+
+infer_status infer_env_set_allocator(infer_env* env, infer_alloc_fn alloc, infer_free_fn free_memory, void* user,
+                                     infer_destroy_fn destroy, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(check(env, "env"));
+    INFER_ENTER(env, "environment");
+    if ((alloc == nullptr) != (free_memory == nullptr)) {
+      return Status::error(Code::argument, "an allocator has both functions, alloc and free_memory, or neither");
+    }
+    if (env->used.load()) {
+      return Status::error(Code::state, "a model was loaded with this environment; set the allocator before the first load");
+    }
+    auto account = infer::MemoryAccount::create(
+        {.allocate = alloc, .free = free_memory, .destroy = destroy, .user = user});
+    INFER_TRY(account->set_budget(env->memory->budget()));   // an empty account: cannot be refused
+    env->memory = std::move(account);
+    return {};
   });
 }
 

@@ -58,6 +58,17 @@ std::uint64_t bytes_of(const MemoryUse& use, std::int32_t memory_class) noexcept
   return use[static_cast<MemoryClass>(memory_class)];
 }
 
+infer_memory_plan plan_of(const MemoryUse& use) noexcept {
+  return {.struct_size = sizeof(infer_memory_plan),
+          .weights = use[MemoryClass::weights],
+          .mapped = use[MemoryClass::mapped],
+          .kv = use[MemoryClass::kv],
+          .scratch = use[MemoryClass::scratch],
+          .vocab = use[MemoryClass::vocab],
+          .other = use[MemoryClass::other],
+          .owned = use.owned()};
+}
+
 infer_status report(const Status& status, infer_error** err) noexcept {
   const infer_status code = static_cast<infer_status>(status.code());
   if (err == nullptr) return code;

@@ -17,6 +17,7 @@
 #include "libinfer.h"
 #include "libinfer/executor.h"
 #include "libinfer/generation.h"
+#include "libinfer/memory.h"
 #include "libinfer/model.h"
 #include "libinfer/sampler.h"
 #include "libinfer/session.h"
@@ -86,7 +87,7 @@ struct infer_options : infer::capi::Handle {
 /// Owned by every model that was loaded with it: the log sink lives as long as anything that may log.
 struct infer_env : infer::capi::Handle {
   static constexpr infer::capi::Kind kKind = infer::capi::Kind::env;
-  infer_env() : Handle(kKind), library(infer::Library::builtin()) {}
+  infer_env() : Handle(kKind), library(infer::Library::builtin()), memory(infer::MemoryAccount::create()) {}
   ~infer_env() {
     if (log_destroy != nullptr) log_destroy(log_user);
     if (executor_destroy != nullptr) executor_destroy(executor.user);
@@ -94,6 +95,7 @@ struct infer_env : infer::capi::Handle {
   infer::Logger logger() noexcept;
 
   std::shared_ptr<const infer::Library> library;
+  std::shared_ptr<infer::MemoryAccount> memory;   ///< of all models and sessions
   infer_log_fn log_fn = nullptr;
   void* log_user = nullptr;
   infer_destroy_fn log_destroy = nullptr;
@@ -232,6 +234,9 @@ inline const CancelFlag* flag_of(const infer_cancel* cancel) noexcept { return c
 
 /// Bytes of an INFER_MEMORY_* class; 0 for an unknown one.
 std::uint64_t bytes_of(const MemoryUse& use, std::int32_t memory_class) noexcept;
+
+/// For infer_model_plan and infer_session_plan.
+infer_memory_plan plan_of(const MemoryUse& use) noexcept;
 
 /// Text arguments: pointer and length, or NUL-terminated.
 Result<std::string_view> text_argument(const char* text, std::size_t length, const char* name);

@@ -18,6 +18,17 @@ struct HostProgress {
   bool stopped = false;
 };
 
+/// The environment, or a silent one of its own, from now on with its sink and allocator fixed.
+Ref<infer_env> owner_of(infer_env* env) {
+  Ref<infer_env> owner(env);
+  if (env == nullptr) {
+    owner = Ref<infer_env>(new infer_env);
+    drop(owner.get());   // the Ref holds the only reference now
+  }
+  owner->used.store(true);
+  return owner;
+}
+
 Status load(infer_env* env, const infer_source* source, const infer_options* options, const infer_cancel* cancel,
             infer_progress_fn progress, void* user, infer_model** out) {
   INFER_ASSIGN(infer::ModelOptions o, to_model_options(options == nullptr ? nullptr : &options->values));
@@ -31,12 +42,9 @@ Status load(infer_env* env, const infer_source* source, const infer_options* opt
                   .user = &host};
   }
   o.cancel = flag_of(cancel);
-  Ref<infer_env> owner(env);
-  if (env == nullptr) {
-    owner = Ref<infer_env>(new infer_env);
-    drop(owner.get());   // the Ref holds the only reference now
-  }
-  owner->used.store(true);
+  Ref<infer_env> owner = owner_of(env);
+  o.memory = owner->memory;
+  o.executor = owner->executor;
   o.log = owner->logger();
 
   auto model = std::make_unique<infer_model>();
@@ -259,6 +267,28 @@ size_t infer_model_warning_count(const infer_model* model) {
 
 const char* infer_model_warning(const infer_model* model, size_t index) {
   return index < infer_model_warning_count(model) ? model->model->descriptor().warnings[index].c_str() : nullptr;
+}
+
+infer_status infer_model_plan(infer_env* env, const infer_source* source, const infer_options* model_options,
+                              const infer_options* session_options, infer_memory_plan* plan, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    if (plan == nullptr) return null_argument("plan");
+    INFER_TRY(fill(plan, infer_memory_plan{}));
+    INFER_TRY(check_optional(env, "env"));
+    INFER_TRY(check(source, "source"));
+    INFER_TRY(check_optional(model_options, "model_options"));
+    INFER_TRY(check_optional(session_options, "session_options"));
+    INFER_ASSIGN(const infer::ModelOptions o, to_model_options(model_options == nullptr ? nullptr : &model_options->values));
+    INFER_ASSIGN(const infer::SessionOptions s, to_session_options(session_options == nullptr ? nullptr : &session_options->values));
+    const Ref<infer_env> owner = owner_of(env);
+    INFER_ASSIGN(const std::shared_ptr<const infer::Model> model, infer::Model::plan(owner->library, source->source, o));
+    infer::MemoryUse use = model->memory();
+    if (!o.vocab_only) {
+      INFER_ASSIGN(const infer::MemoryUse session, infer::Session::plan(model, s));
+      use += session;
+    }
+    return fill(plan, plan_of(use));
+  });
 }
 
 uint64_t infer_model_memory(const infer_model* model, int32_t memory_class) {

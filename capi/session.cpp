@@ -24,6 +24,18 @@ infer_status infer_session_create(infer_model* model, const infer_options* optio
     return {};
   });
 }
+infer_status infer_session_plan(const infer_model* model, const infer_options* options, infer_memory_plan* plan,
+                                infer_error** err) {
+  return guard(err, [&]() -> Status {
+    if (plan == nullptr) return null_argument("plan");
+    INFER_TRY(fill(plan, infer_memory_plan{}));
+    INFER_TRY(check(model, "model"));
+    INFER_TRY(check_optional(options, "options"));
+    INFER_ASSIGN(const infer::SessionOptions o, to_session_options(options == nullptr ? nullptr : &options->values));
+    INFER_ASSIGN(const infer::MemoryUse use, infer::Session::plan(model->model, o));
+    return fill(plan, plan_of(use));
+  });
+}
 void infer_session_retain(infer_session* session) { retain(session); }
 void infer_session_release(infer_session* session) { release(session); }
 

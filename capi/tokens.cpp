@@ -134,6 +134,7 @@ infer_status infer_decoder_create(const infer_model* model, infer_decoder** out,
     auto decoder = std::make_unique<infer_decoder>();
     decoder->model = Ref<infer_model>(const_cast<infer_model*>(model));   // counts a reference, changes nothing else
     decoder->tokenizer = tokenizer;
+    decoder->text.reserve(infer::Utf8Stream::most_out(model->model->longest_piece()));   // pushes allocate nothing
     *out = decoder.release();
     return {};
   });

@@ -197,6 +197,23 @@ INFER_API infer_status infer_env_set_executor(infer_env *env, int32_t n_threads,
 /* Facts, read anew with each call: cores (that this process may use: its affinity mask and the CPU quota of its control
  * groups), threads_default (of a session that is not told a number). INFER_E_NOTFOUND names the known keys. R */
 INFER_API infer_status infer_env_get_i64(const infer_env *env, const char *key, int64_t *value, infer_error **err);
+/* Memory of the environment: models loaded with it and their sessions count in one account, by class (INFER_MEMORY_*).
+ * The budget is the most bytes that they may own (all classes but MAPPED); 0 for no limit. A load or a session that needs
+ * more is refused with INFER_E_BUDGET before anything of it is allocated or read; the message says need, limit and use.
+ * INFER_E_BUDGET here when more is in use already: the old budget holds. W */
+INFER_API infer_status infer_env_set_budget(infer_env *env, uint64_t bytes, infer_error **err);
+/* Bytes now, and the most at any time; either place may be NULL. R */
+INFER_API infer_status infer_env_memory(const infer_env *env, int32_t memory_class, uint64_t *now, uint64_t *peak,
+                                        infer_error **err);
+/* Memory of the host's for the big blocks: session arenas, read and expanded weights. (Vocabulary, metadata and handles
+ * come from the C++ runtime.) alloc answers `size` bytes at a multiple of `alignment`, a power of two, or NULL, which is
+ * INFER_E_NOMEM; both are called from whichever thread loads, creates or releases. Both NULL: the system's again. Before the
+ * first load or plan with this environment, else STATE. `destroy` runs when the allocator is replaced, or when the
+ * environment and all that was taken are gone. A failed call takes nothing over. */
+typedef void *(*infer_alloc_fn)(void *user, size_t size, size_t alignment);
+typedef void (*infer_free_fn)(void *user, void *memory, size_t size);
+INFER_API infer_status infer_env_set_allocator(infer_env *env, infer_alloc_fn alloc, infer_free_fn free_memory, void *user,
+                                               infer_destroy_fn destroy, infer_error **err);                    /* W */
 
 /* ---- Cancel: a flag that long calls look at. May outlive the calls that use it. ---------------------------------- */
 
@@ -286,6 +303,19 @@ enum {
 };
 INFER_API uint64_t infer_model_memory(const infer_model *model, int32_t memory_class);                          /* R */
 
+/* What a load and a session will take, in bytes by class. All but vocab and other are exact to the byte; those two, which
+ * lie in containers, are exact to a few per cent. infer_model_memory and infer_session_memory tell the same numbers. */
+typedef struct infer_memory_plan {
+  size_t struct_size;   /* set by the caller to sizeof(infer_memory_plan) */
+  uint64_t weights, mapped, kv, scratch, vocab, other;
+  uint64_t owned;       /* the sum of all but mapped: the least budget that is enough */
+} infer_memory_plan;
+/* From header and metadata: no weights are read. env, model_options (kind MODEL) and session_options (kind SESSION) may be
+ * NULL; a session with defaults is then counted. With vocab_only there is none. Errors: as of a load and of a session,
+ * without BUDGET. T */
+INFER_API infer_status infer_model_plan(infer_env *env, const infer_source *source, const infer_options *model_options,
+                                        const infer_options *session_options, infer_memory_plan *plan, infer_error **err);
+
 /* ---- Tokens --------------------------------------------------------------------------------------------------------
  * An unknown tokenizer does not stop a load: its error comes from these calls. */
 
@@ -338,6 +368,9 @@ INFER_API infer_status infer_session_create(infer_model *model, const infer_opti
                                             infer_error **err);                                                 /* T */
 INFER_API void infer_session_retain(infer_session *session);                                                    /* T */
 INFER_API void infer_session_release(infer_session *session);                                                   /* T */
+/* What infer_session_create will take with these options (kind SESSION, may be NULL). T */
+INFER_API infer_status infer_session_plan(const infer_model *model, const infer_options *options, infer_memory_plan *plan,
+                                          infer_error **err);
 /* In force: n_ctx, n_seq, n_batch, n_logits, n_threads. R */
 INFER_API infer_status infer_session_get_i64(const infer_session *session, const char *key, int64_t *value,
                                              infer_error **err);

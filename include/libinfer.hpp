@@ -285,7 +285,7 @@ class Cancel : public detail::Shared<infer_cancel, infer_cancel_retain, infer_ca
   bool is_set() const noexcept { return infer_cancel_is_set(get()) != 0; }
 };
 
-/// What models share: the log, the threads.
+/// What models share: the log, the threads, the account of their memory.
 class Env : public detail::Shared<infer_env, infer_env_retain, infer_env_release> {
  public:
   using Shared::Shared;
@@ -300,6 +300,24 @@ class Env : public detail::Shared<infer_env, infer_env_retain, infer_env_release
         detail::check([&](auto err) { return infer_env_set_log(get(), level, write, holder.get(), destroy, err); });
     if (set) static_cast<void>(holder.release());  // destroy() has it now
     return set;
+  }
+  /// The most bytes that models and sessions may own together; 0 for no limit.
+  Expected<void> set_budget(std::uint64_t bytes) {
+    return detail::check([&](auto err) { return infer_env_set_budget(get(), bytes, err); });
+  }
+  /// Bytes now, and the most at any time. memory_class: INFER_MEMORY_*.
+  struct Memory {
+    std::uint64_t now = 0, peak = 0;
+  };
+  Expected<Memory> memory(std::int32_t memory_class) const {
+    return detail::get<Memory>(
+        [&](auto m, auto err) { return infer_env_memory(get(), memory_class, &m->now, &m->peak, err); });
+  }
+  /// Before the first load or plan with this environment.
+  Expected<void> set_allocator(infer_alloc_fn alloc, infer_free_fn free_memory, void* user = nullptr,
+                               infer_destroy_fn destroy = nullptr) {
+    return detail::check(
+        [&](auto err) { return infer_env_set_allocator(get(), alloc, free_memory, user, destroy, err); });
   }
 
   /// Calls task(i) once for each i below n and returns when all have returned. Must not throw.
@@ -386,6 +404,14 @@ class Model : public detail::Shared<infer_model, infer_model_retain, infer_model
     auto source = Source::path(path);
     if (!source) return source.error();
     return load(*source, how);
+  }
+
+  /// What a load and a session (options: kind SESSION) will take; no weights are read.
+  static Expected<infer_memory_plan> plan(const Source& source, const Load& how = {}, const Options* session = nullptr) {
+    return detail::get<infer_memory_plan>([&](auto plan, auto err) {
+      plan->struct_size = sizeof(*plan);
+      return infer_model_plan(detail::raw(how.env), source.get(), detail::raw(how.options), detail::raw(session), plan, err);
+    });
   }
 
   Expected<std::int64_t> get_i64(const char* key) const {
@@ -497,6 +523,13 @@ class Session : public detail::Shared<infer_session, infer_session_retain, infer
   static Expected<Session> create(const Model& model, const Options* options = nullptr) {
     return detail::make<Session, infer_session>(
         [&](auto out, auto err) { return infer_session_create(model.get(), detail::raw(options), out, err); });
+  }
+  /// What create() will take.
+  static Expected<infer_memory_plan> plan(const Model& model, const Options* options = nullptr) {
+    return detail::get<infer_memory_plan>([&](auto plan, auto err) {
+      plan->struct_size = sizeof(*plan);
+      return infer_session_plan(model.get(), detail::raw(options), plan, err);
+    });
   }
   Expected<std::int64_t> get_i64(const char* key) const {
     return detail::get<std::int64_t>([&](auto v, auto err) { return infer_session_get_i64(get(), key, v, err); });

@@ -40,6 +40,14 @@ struct GenerationEvent {
   FinishReason finish = FinishReason::none;
   std::string_view stop_string;
   std::int64_t prompt_done = 0, prompt_total = 0;
+
+  /// As new, but `text` keeps its memory.
+  void clear() noexcept {
+    std::string room = std::move(text);
+    room.clear();
+    *this = {};
+    text = std::move(room);
+  }
 };
 
 struct GenerationStats {
@@ -58,7 +66,8 @@ class Generation {
                                                    const GenerationOptions& options, const CancelFlag* cancel);
 
   /// The next event: one batch of the prompt, one token, or the end. The event is borrowed until the next call; null
-  /// after the end. Errors: those of feed and sample; they end the generation, the sequence keeps what was fed.
+  /// after the end. Errors: those of feed and sample; they end the generation, the sequence keeps what was fed. Nothing is
+  /// allocated but the message of an error.
   Result<const GenerationEvent*> next();
 
   const GenerationStats& stats() const noexcept { return stats_; }

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "libinfer/architecture.h"
+#include "libinfer/executor.h"
 #include "libinfer/library.h"
 #include "libinfer/memory.h"
 #include "libinfer/model_descriptor.h"
@@ -22,6 +23,7 @@ struct ModelOptions {
   bool vocab_only = false;        ///< no weights are bound; tokenising works, sessions do not
   std::string architecture{};     ///< instead of what the file says; empty: the file's
   std::shared_ptr<MemoryAccount> memory{};   ///< of this model and its sessions; null: one of their own, without limit
+  Executor executor{};            ///< packs the weights instead of threads of the library's own
   Logger log{};
   Progress progress{};
   const CancelFlag* cancel = nullptr;
@@ -30,7 +32,13 @@ struct ModelOptions {
 class Model {
  public:
   /// open -> sniff -> parse -> choose the architecture -> configure -> bind -> tokenizer.
+  /// Errors: those of each, and budget, before weights are read or expanded.
   static Result<std::shared_ptr<const Model>> load(std::shared_ptr<const Library> library, const Source& source,
+                                                   const ModelOptions& options);
+
+  /// All of it but the weights, none of which is read or expanded: memory() says what load() will take. The decoder knows its
+  /// numbers (Session::plan) and cannot run. Nothing is taken from the account, and a budget does not refuse it.
+  static Result<std::shared_ptr<const Model>> plan(std::shared_ptr<const Library> library, const Source& source,
                                                    const ModelOptions& options);
 
   const Library& library() const noexcept { return *library_; }
@@ -42,7 +50,9 @@ class Model {
   Result<const Tokenizer*> tokenizer() const;
   /// Ids a token may have: rows of the embedding, or entries of the vocabulary when that is all there is.
   std::int64_t n_vocab() const noexcept;
-  MemoryUse memory() const noexcept;
+  /// Bytes of the longest piece of text that one token stands for.
+  std::size_t longest_piece() const noexcept { return longest_piece_; }
+  MemoryUse memory() const noexcept { return use_; }
   const std::shared_ptr<MemoryAccount>& account() const noexcept { return account_; }
 
   Model(const Model&) = delete;
@@ -50,9 +60,16 @@ class Model {
 
  private:
   explicit Model(std::shared_ptr<const Library> library) : library_(std::move(library)) {}
-  Status open_files(const Source& source, const ModelOptions& options, std::vector<MappedFile>& files);
+  enum class Depth : std::uint8_t { plan, load };
+  static Result<std::shared_ptr<const Model>> make(std::shared_ptr<const Library> library, const Source& source,
+                                                   const ModelOptions& options, Depth depth);
+  Status open_header(const Source& source, const ModelOptions& options, std::vector<MappedFile>& files);
+  Status open_files(const Source& source, const OpenOptions& options, std::vector<MappedFile>& files);
+  Status configure(const ModelOptions& options);
+  Result<std::uint64_t> bind_plan();
   Status bind(const ModelOptions& options);
   void make_tokenizer();
+  MemoryUse held() const;
 
   std::shared_ptr<const Library> library_;
   std::shared_ptr<MemoryAccount> account_;
@@ -62,6 +79,9 @@ class Model {
   const KernelTable* kernels_ = nullptr;
   std::unique_ptr<Tokenizer> tokenizer_;
   Status tokenizer_status_;
+  std::size_t longest_piece_ = 0;
+  MemoryUse use_;
+  Charge charge_;                   ///< of what is in mappings and standard containers
 };
 
 }  // namespace infer

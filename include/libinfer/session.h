@@ -43,8 +43,10 @@ enum class WantLogits : std::int32_t { none = 0, last = 1, all = 2 };
 
 class Session {
  public:
-  /// Errors: range, kv_type, state (a vocabulary-only model), nomem, limit.
+  /// Errors: range, kv_type, state (a vocabulary-only model), budget, nomem, limit.
   static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Model> model, const SessionOptions& options);
+  /// What create() will take: memory() of the session, to the byte. The model may be one of Model::plan.
+  static Result<MemoryUse> plan(std::shared_ptr<const Model> model, const SessionOptions& options);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -53,7 +55,7 @@ class Session {
   const std::shared_ptr<const Model>& shared_model() const noexcept { return model_; }
   /// What is in force: no zeros are left.
   const SessionOptions& options() const noexcept { return options_; }
-  const MemoryUse& memory() const noexcept { return workspace_.use(); }
+  const MemoryUse& memory() const noexcept { return use_; }
 
   Result<SequenceId> open();
   Status close(SequenceId seq);
@@ -77,6 +79,7 @@ class Session {
 
  private:
   explicit Session(std::shared_ptr<const Model> model);
+  static Result<std::unique_ptr<Session>> configured(std::shared_ptr<const Model> model, const SessionOptions& options);
   void lay_out(Workspace& workspace) noexcept;
   Status check_tokens(std::span<const Token> tokens) const;
   bool forward(std::size_t n_rows, const CancelFlag* cancel) noexcept;
@@ -86,6 +89,8 @@ class Session {
   std::int64_t process_;                 ///< that made it
   const KvKind* kv_kind_ = nullptr;
   std::unique_ptr<ThreadPool> pool_;
+  MemoryUse use_;
+  Charge charge_;                        ///< of what is not in the workspace
   Workspace workspace_;                  ///< owns what kv_, act_ and rows_ point into
   KvCache kv_;
   Activations act_;

@@ -5,11 +5,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
 
 #include "libinfer/hooks.h"
+#include "libinfer/memory.h"
 #include "libinfer/status.h"
 
 namespace infer {
@@ -38,13 +38,17 @@ struct OpenOptions {
   bool use_mmap = true;                    ///< false: read everything into memory now
   Progress progress{};                     ///< of reading; a mapping is immediate
   const CancelFlag* cancel = nullptr;
+  MemoryAccount* memory = nullptr;         ///< that read bytes are taken from; null: one without limit
+  /// Read mode only, 0 for all: so many bytes from the start are read, the rest are zeros that take no memory. For a look
+  /// at the header.
+  std::uint64_t read_limit = 0;
 };
 
 /// Immutable bytes of one file. Movable; the bytes stay where they are.
 class MappedFile {
  public:
   /// Errors: nofile, permission, io (not a regular file, read error), truncated_file (empty, or shorter than the range
-  /// asked for), argument (bad path), cancelled, nomem. Never blocks on a FIFO or a device.
+  /// asked for), argument (bad path), cancelled, nomem, budget. Never blocks on a FIFO or a device.
   static Result<MappedFile> open(const Source& source, const OpenOptions& options);
 
   MappedFile(MappedFile&&) noexcept;
@@ -65,7 +69,7 @@ class MappedFile {
   void* mapping_ = nullptr;                ///< start of the mapping, page aligned; null when there is none
   std::size_t mapping_bytes_ = 0;
   bool owned_ = false;
-  std::unique_ptr<std::byte[]> storage_;
+  Block storage_;
 };
 
 }  // namespace infer

@@ -15,7 +15,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <new>
 #include <system_error>
 #include <utility>
 
@@ -105,6 +104,12 @@ Mapping map(int fd, std::uint64_t offset, std::size_t length) noexcept {
   void* start = ::mmap(nullptr, length + lead, PROT_READ, MAP_PRIVATE, fd, static_cast<off_t>(offset - lead));
   if (start == MAP_FAILED) return {};
   return {start, length + lead, lead};
+}
+
+/// Address space that reads as zeros and takes memory only where it is written; null when there is none.
+void* reserve(std::size_t length) noexcept {
+  void* start = ::mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return start == MAP_FAILED ? nullptr : start;
 }
 
 /// Reads at most `n` bytes: 0 at the end of the file, negative with errno set on failure.
@@ -253,13 +258,21 @@ Result<MappedFile> MappedFile::open(const Source& source, const OpenOptions& opt
         return {};
       }
     }
-    file.storage_.reset(new (std::nothrow) std::byte[length]);
-    if (file.storage_ == nullptr) {
-      return Status::error(Code::nomem, fmt::format("{}: no memory for its {} bytes", name, length));
-    }
     file.owned_ = true;
-    file.bytes_ = {file.storage_.get(), length};
-    return read_all(descriptor.get(), range, file.storage_.get(), name, options);
+    if (options.read_limit > 0 && options.read_limit < range.length) {
+      void* const zeros = reserve(length);
+      if (zeros == nullptr) return Status::error(Code::nomem, fmt::format("{}: no address space for its {} bytes", name, length));
+      file.mapping_ = zeros;
+      file.mapping_bytes_ = length;
+      file.bytes_ = {static_cast<const std::byte*>(zeros), length};
+      return read_all(descriptor.get(), {range.offset, options.read_limit}, static_cast<std::byte*>(zeros), name, options);
+    }
+    const std::shared_ptr<MemoryAccount> own = options.memory == nullptr ? MemoryAccount::create() : nullptr;
+    MemoryAccount& account = own ? *own : *options.memory;
+    INFER_ASSIGN(file.storage_, account.allocate(MemoryClass::weights, range.length,
+                                                 {name, "map the file (option use_mmap) or use a smaller model"}));
+    file.bytes_ = file.storage_.bytes();
+    return read_all(descriptor.get(), range, file.storage_.data(), name, options);
   };
   if (Status status = open_file(); !status.ok()) return std::move(status).about(subject);
   return file;
@@ -289,7 +302,7 @@ MappedFile::~MappedFile() { release(); }
 void MappedFile::release() noexcept {
   if (mapping_ != nullptr) ::munmap(mapping_, mapping_bytes_);
   mapping_ = nullptr;
-  storage_.reset();
+  storage_ = Block();
 }
 
 }  // namespace infer

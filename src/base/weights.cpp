@@ -5,11 +5,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-
 namespace infer {
 
-WeightStore::WeightStore(std::vector<MappedFile> files, const std::vector<TensorMeta>& tensors)
-    : files_(std::move(files)) {
+WeightStore::WeightStore(std::vector<MappedFile> files, const std::vector<TensorMeta>& tensors,
+                         std::shared_ptr<MemoryAccount> account)
+    : files_(std::move(files)), account_(account ? std::move(account) : MemoryAccount::create()) {
   index_.reserve(tensors.size());
   for (const TensorMeta& t : tensors) index_.emplace(t.name, &t);
 }
@@ -29,9 +29,20 @@ TensorView WeightStore::view(const TensorMeta& tensor) const noexcept {
 std::span<const float> WeightStore::widen(const TensorMeta& tensor, DecodeFn decode) {
   const TensorView v = view(tensor);
   const std::int64_t n = v.rows * v.cols;   // fits: the parser checked the product
-  std::vector<float>& floats = widened_.emplace_back(static_cast<std::size_t>(n));
-  decode(v.data, floats.data(), n);
-  return floats;
+  const std::uint64_t bytes = static_cast<std::uint64_t>(n) * sizeof(float);   // fits: vectors are as long as a dimension
+  if (planning_) {
+    planned_bytes_ += bytes;
+    return {};
+  }
+  Result<Block> block = account_->allocate(MemoryClass::weights, bytes, {"the model", "use a smaller model"});
+  if (!block.ok()) {
+    if (status_.ok()) status_ = std::move(block).status();
+    return {};
+  }
+  widened_.push_back(std::move(block).value());
+  float* const floats = reinterpret_cast<float*>(widened_.back().data());
+  decode(v.data, floats, n);
+  return {floats, static_cast<std::size_t>(n)};
 }
 
 void WeightStore::let_go(const TensorView& tensor) const noexcept {
@@ -53,7 +64,7 @@ std::uint64_t WeightStore::mapped_bytes() const noexcept {
 std::uint64_t WeightStore::owned_bytes() const noexcept {
   std::uint64_t sum = 0;
   for (const MappedFile& f : files_) sum += f.mapped() ? 0 : f.bytes().size();
-  for (const std::vector<float>& w : widened_) sum += w.size() * sizeof(float);
+  for (const Block& w : widened_) sum += w.size();
   return sum + kept_.size();
 }
 

@@ -24,9 +24,11 @@ Generation::Generation(Session& session, SequenceId seq, const Tokenizer& tokeni
       seq_(seq),
       tokenizer_(tokenizer),
       chain_(std::move(chain)),
-      text_(options.stop),
+      text_(options.stop, session.model().longest_piece()),
       options_(options),
-      cancel_(cancel) {}
+      cancel_(cancel) {
+  event_.text.reserve(text_.most_out());
+}
 
 Result<std::unique_ptr<Generation>> Generation::start(Session& session, SequenceId seq, std::span<const Token> prompt,
                                                       const GenerationOptions& options, const CancelFlag* cancel) {
@@ -79,7 +81,7 @@ Result<const GenerationEvent*> Generation::next() {
   if (ended_) return static_cast<const GenerationEvent*>(nullptr);
   INFER_TRY(session_.check_process());
   if (started_ < 0.0) started_ = now();
-  event_ = {};
+  event_.clear();
   const GenerationEvent* const event = &event_;
   if (is_cancelled(cancel_)) {
     end(FinishReason::cancelled);

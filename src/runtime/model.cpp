@@ -3,6 +3,9 @@
 // Tested by tests/runtime/model_test.cpp.
 #include "libinfer/model.h"
 
+#include <algorithm>
+#include <variant>
+
 #include <fmt/format.h>
 
 #include "formats/formats.h"
@@ -12,6 +15,43 @@
 
 namespace infer {
 namespace {
+
+constexpr MemoryPurpose kPurpose{"the model", "use a smaller model, or map its file (option use_mmap)"};
+
+// A look at a header that is not mapped: how much is read first, and at most. Real headers are below 20 MB.
+constexpr std::uint64_t kFirstHeader = std::uint64_t{1} << 20;
+constexpr std::uint64_t kMaxHeader = std::uint64_t{1} << 30;
+
+OpenOptions open_options(const ModelOptions& options, MemoryAccount& account) {
+  return {.use_mmap = options.use_mmap, .progress = options.progress, .cancel = options.cancel, .memory = &account};
+}
+
+/// Errors that do not come from what a file says.
+bool is_of_system(Code code) noexcept {
+  return code == Code::cancelled || code == Code::io || code == Code::nofile || code == Code::permission ||
+         code == Code::shard || code == Code::nomem;
+}
+
+// ---- memory in standard containers: an allocator's block has a head and whole units
+
+constexpr std::uint64_t kIndexEntry = 64;   // of a hash map from a name to a pointer: node and slots
+
+std::uint64_t block_of(std::uint64_t bytes) noexcept { return bytes == 0 ? 0 : (bytes + 8 + 15) / 16 * 16; }
+
+std::uint64_t heap_of(const std::string& s) noexcept {
+  return s.capacity() <= std::string().capacity() ? 0 : block_of(s.capacity() + 1);
+}
+
+struct HeapOf {
+  std::uint64_t operator()(const std::string& s) const noexcept { return heap_of(s); }
+  std::uint64_t operator()(const StringList& l) const noexcept { return l.memory(); }
+  std::uint64_t operator()(const MovedArray& a) const noexcept { return heap_of(a.element_type); }
+  std::uint64_t operator()(const std::vector<bool>& v) const noexcept { return block_of(v.capacity() / 8); }
+  template <class T>
+  std::uint64_t operator()(const std::vector<T>& v) const noexcept { return block_of(v.capacity() * sizeof(T)); }
+  template <class T>
+  std::uint64_t operator()(const T&) const noexcept { return 0; }   // a number
+};
 
 /// "dir/" of "dir/file.gguf", "" of "file.gguf".
 std::string folder_of(std::string_view path) {
@@ -36,35 +76,98 @@ Result<const Architecture*> choose(const Library& library, const ModelDescriptor
 
 Result<std::shared_ptr<const Model>> Model::load(std::shared_ptr<const Library> library, const Source& source,
                                                  const ModelOptions& options) {
-  std::shared_ptr<Model> model(new Model(std::move(library)));
-  model->account_ = options.memory ? options.memory : MemoryAccount::create();
-  const auto failed = [&](Status s) {
-    options.log.log(LogLevel::error, "model", s.message());
-    return s;
+  const auto made = [&]() -> Result<std::shared_ptr<const Model>> {
+    const bool reads = !options.use_mmap && source.kind != Source::Kind::memory;
+    if (reads && options.memory && options.memory->budget() != MemoryAccount::kNoLimit) {   // judged before all of it is read
+      INFER_ASSIGN(const std::shared_ptr<const Model> planned, plan(library, source, options));
+      INFER_TRY(options.memory->check(planned->memory(), kPurpose).with_context(source.describe()));
+    }
+    return make(library, source, options, Depth::load);
   };
-  Result<const KernelTable*> kernels = choose_kernels(*model->library_);
-  if (!kernels.ok()) return failed(std::move(kernels).status());
-  model->kernels_ = kernels.value();
-  std::vector<MappedFile> files;
-  if (Status s = model->open_files(source, options, files); !s.ok()) return failed(std::move(s));
-  model->weights_.emplace(std::move(files), model->descriptor_.tensors);
-  model->make_tokenizer();
-  if (!options.vocab_only) {
-    if (Status s = model->bind(options); !s.ok()) return failed(std::move(s).with_context(source.describe()));
+  Result<std::shared_ptr<const Model>> model = made();
+  if (!model.ok()) {
+    options.log.log(LogLevel::error, "model", model.status().message());
+    return model;
   }
-
-  const ModelDescriptor& d = model->descriptor_;
+  const ModelDescriptor& d = model.value()->descriptor();
   for (const std::string& w : d.warnings) options.log.log(LogLevel::warning, "model", w);
+  const MemoryUse use = model.value()->memory();
   options.log.log(LogLevel::info, "model",
                   fmt::format("loaded {}: {}, architecture {}, {} tensors, {} tokens, {} bytes mapped, {} bytes owned, kernels {}",
                               source.describe(), d.format, d.architecture, d.tensors.size(), d.tokenizer.tokens.size(),
-                              model->memory()[MemoryClass::mapped], model->memory().owned(), model->kernels_->name));
+                              use[MemoryClass::mapped], use.owned(), model.value()->kernels().name));
+  return model;
+}
+
+Result<std::shared_ptr<const Model>> Model::plan(std::shared_ptr<const Library> library, const Source& source,
+                                                 const ModelOptions& options) {
+  ModelOptions o = options;
+  o.memory = nullptr;
+  o.progress = {};
+  return make(std::move(library), source, o, Depth::plan);
+}
+
+Result<std::shared_ptr<const Model>> Model::make(std::shared_ptr<const Library> library, const Source& source,
+                                                 const ModelOptions& options, Depth depth) {
+  std::shared_ptr<Model> model(new Model(std::move(library)));
+  model->account_ = options.memory ? options.memory : MemoryAccount::create();
+  std::vector<MappedFile> files;
+  if (depth == Depth::plan) {
+    INFER_TRY(model->open_header(source, options, files));
+  } else {
+    INFER_TRY(model->open_files(source, open_options(options, *model->account_), files));
+  }
+  model->weights_.emplace(std::move(files), model->descriptor_.tensors, model->account_);
+  INFER_ASSIGN(model->kernels_, choose_kernels(*model->library_));
+  model->make_tokenizer();
+  const auto complete = [&]() -> Status {
+    std::uint64_t panel_bytes = 0;
+    if (!options.vocab_only) {
+      INFER_TRY(model->configure(options));
+      INFER_ASSIGN(panel_bytes, model->bind_plan());
+    }
+    const std::uint64_t taken = model->weights_->owned_bytes();   // of files that were read
+    model->use_ = model->held();
+    model->use_[MemoryClass::mapped] = model->weights_->mapped_bytes();
+    model->use_[MemoryClass::weights] = taken + model->weights_->planned_bytes() + panel_bytes;
+    if (depth == Depth::plan) return {};
+
+    MemoryUse rest = model->use_;
+    rest[MemoryClass::weights] -= taken;
+    INFER_TRY(model->account_->check(rest, kPurpose));
+    rest[MemoryClass::weights] = 0;   // taken as blocks, while binding
+    INFER_ASSIGN(model->charge_, model->account_->charge(rest, kPurpose));
+    return options.vocab_only ? Status() : model->bind(options);
+  };
+  if (Status s = complete(); !s.ok()) return std::move(s).with_context(source.describe());
   return std::shared_ptr<const Model>(std::move(model));
 }
 
-Status Model::open_files(const Source& source, const ModelOptions& options, std::vector<MappedFile>& files) {
-  const OpenOptions open{.use_mmap = options.use_mmap, .progress = options.progress, .cancel = options.cancel};
-  INFER_ASSIGN(MappedFile first, MappedFile::open(source, open));
+/// Opens and parses without reading the weights. A file that is not mapped is read from its start, more and more of it until
+/// the tensor data begins within what was read.
+Status Model::open_header(const Source& source, const ModelOptions& options, std::vector<MappedFile>& files) {
+  OpenOptions open = open_options(options, *account_);
+  for (open.read_limit = kFirstHeader;; open.read_limit *= 4) {
+    files.clear();
+    Status status = open_files(source, open, files);
+    std::vector<bool> seen;   // of each file: whether its header is known to be what was read
+    bool whole = true;
+    for (const MappedFile& f : files) {
+      seen.push_back(f.mapped() || f.bytes().size() <= open.read_limit);
+      whole = whole && seen.back();
+    }
+    if (whole || open.read_limit >= kMaxHeader) return status;
+    if (is_of_system(status.code())) return status;
+    if (!status.ok()) continue;   // perhaps only because the rest was not read
+    for (const TensorMeta& t : descriptor_.tensors) {
+      if (t.offset <= open.read_limit) seen[static_cast<std::size_t>(t.file)] = true;
+    }
+    if (std::all_of(seen.begin(), seen.end(), [](bool known) { return known; })) return status;
+  }
+}
+
+Status Model::open_files(const Source& source, const OpenOptions& options, std::vector<MappedFile>& files) {
+  INFER_ASSIGN(MappedFile first, MappedFile::open(source, options));
   const FormatParser* parser = nullptr;
   for (const FormatParser* f : library_->formats.all()) {
     if (f->sniff(first.bytes())) {
@@ -84,7 +187,7 @@ Status Model::open_files(const Source& source, const ModelOptions& options, std:
   }
   for (std::size_t i = 1; i < parts.value().size(); ++i) {
     const std::string path = folder + parts.value()[i];
-    Result<MappedFile> part = MappedFile::open(Source::from_path(path), open);
+    Result<MappedFile> part = MappedFile::open(Source::from_path(path), options);
     if (!part.ok()) {
       if (part.status().code() != Code::nofile) return std::move(part).status();
       return Status::error(Code::shard, fmt::format("part {} of {}, {}, is missing", i + 1, parts.value().size(), quoted(path)))
@@ -102,7 +205,7 @@ Status Model::open_files(const Source& source, const ModelOptions& options, std:
   return {};
 }
 
-Status Model::bind(const ModelOptions& options) {
+Status Model::configure(const ModelOptions& options) {
   if (descriptor_.tensors.empty()) {
     return Status::error(Code::tensor,
                          "the file has a vocabulary but no tensors; it can tokenise (option vocab_only), not generate");
@@ -118,11 +221,28 @@ Status Model::bind(const ModelOptions& options) {
   decoder_->architecture = architecture;
   decoder_->config = config;
   decoder_->layers.resize(static_cast<std::size_t>(config.n_layers));
+  return {};
+}
+
+/// Binding once without touching a weight: counts what the real one will take, and complains of all it would. Answers the
+/// bytes of the panels.
+Result<std::uint64_t> Model::bind_plan() {
+  weights_->plan(true);
   Binder binder(*weights_, *kernels_, library_->quants);
-  architecture->bind(binder, *decoder_);
-  binder.judge_unbound(descriptor_, config.n_layers, descriptor_.warnings);
+  decoder_->architecture->bind(binder, *decoder_);
+  weights_->plan(false);
   INFER_TRY(binder.finish());
-  INFER_ASSIGN(const std::unique_ptr<ThreadPool> pool, ThreadPool::create(default_threads({})));
+  return plan_panels(binder.products());
+}
+
+Status Model::bind(const ModelOptions& options) {
+  Binder binder(*weights_, *kernels_, library_->quants);
+  decoder_->architecture->bind(binder, *decoder_);
+  INFER_TRY(weights_->status());
+  binder.judge_unbound(descriptor_, decoder_->config.n_layers, descriptor_.warnings);
+  INFER_TRY(binder.finish());
+  INFER_ASSIGN(const std::unique_ptr<ThreadPool> pool, options.executor ? ThreadPool::create(default_threads(options.executor), options.executor)
+                                                                        : ThreadPool::create(default_threads({})));
   return pack_weights(binder.products(), *weights_, *account_, *pool, options.cancel);
 }
 
@@ -144,6 +264,9 @@ void Model::make_tokenizer() {
   Result<std::unique_ptr<Tokenizer>> made = make();
   if (made.ok()) {
     tokenizer_ = std::move(made).value();
+    for (Token token = 0; token < tokenizer_->size(); ++token) {
+      longest_piece_ = std::max({longest_piece_, tokenizer_->piece(token, false).size(), tokenizer_->piece(token, true).size()});
+    }
   } else {
     tokenizer_status_ = std::move(made).status();
     descriptor_.warnings.push_back(fmt::format("no tokenizer: {}", tokenizer_status_.message()));
@@ -159,16 +282,19 @@ std::int64_t Model::n_vocab() const noexcept {
   return decoder_ ? decoder_->config.n_vocab : static_cast<std::int64_t>(descriptor_.tokenizer.tokens.size());
 }
 
-MemoryUse Model::memory() const noexcept {
-  MemoryUse use;
-  use[MemoryClass::mapped] = weights_->mapped_bytes();
-  use[MemoryClass::weights] = weights_->owned_bytes();
+/// What lies in standard containers, to a few per cent: their bytes and those of the blocks' heads.
+MemoryUse Model::held() const {
   const TokenizerSpec& t = descriptor_.tokenizer;
+  MemoryUse use;
   use[MemoryClass::vocab] = t.tokens.memory() + t.merges.memory() + t.scores.capacity() * sizeof(float) +
-                            t.types.capacity() * sizeof(std::int32_t) + (tokenizer_ ? tokenizer_->memory() : 0);
-  use[MemoryClass::other] = descriptor_.tensors.capacity() * sizeof(TensorMeta) +
-                            descriptor_.metadata.capacity() * sizeof(MetaEntry) +
-                            (decoder_ ? decoder_->layers.capacity() * sizeof(Layer) : 0);
+                            t.types.capacity() * sizeof(std::int32_t) + heap_of(t.model) + heap_of(t.pre) +
+                            heap_of(t.chat_template.value_or(std::string())) + (tokenizer_ ? tokenizer_->memory() : 0);
+  std::uint64_t other = sizeof(Model) + descriptor_.tensors.capacity() * sizeof(TensorMeta) +
+                        descriptor_.metadata.capacity() * sizeof(MetaEntry) +
+                        (decoder_ ? decoder_->layers.capacity() * sizeof(Layer) : 0);
+  for (const TensorMeta& tensor : descriptor_.tensors) other += heap_of(tensor.name) + kIndexEntry;
+  for (const MetaEntry& entry : descriptor_.metadata) other += heap_of(entry.key) + heap_of(entry.type) + std::visit(HeapOf{}, entry.value);
+  use[MemoryClass::other] = other;
   return use;
 }
 

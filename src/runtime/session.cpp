@@ -13,6 +13,10 @@ namespace {
 
 constexpr MemoryPurpose kPurpose{"the session", "use a smaller n_ctx, n_seq or n_batch"};
 
+// What the session, its threads and their queue keep beside the workspace, generously.
+constexpr std::uint64_t kPoolBytes = 2048;
+constexpr std::uint64_t kThreadBytes = 512;
+
 Status in_range(const char* key, std::int64_t value, std::int64_t min, std::int64_t max) {
   if (value >= min && value <= max) return {};
   return Status::error(Code::range, fmt::format("{} = {} is outside {}..{}", key, value, min, max)).about(key);
@@ -40,7 +44,8 @@ Session::Session(std::shared_ptr<const Model> model) : model_(std::move(model)),
 
 Session::~Session() = default;
 
-Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> model, const SessionOptions& options) {
+/// A session that knows its options and its plan and has taken no memory.
+Result<std::unique_ptr<Session>> Session::configured(std::shared_ptr<const Model> model, const SessionOptions& options) {
   const Decoder* decoder = model->decoder();
   if (decoder == nullptr) {
     return Status::error(Code::state, "only the vocabulary was loaded (option vocab_only); load the model to run it");
@@ -48,12 +53,27 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
   std::unique_ptr<Session> s(new Session(std::move(model)));
   INFER_ASSIGN(s->options_, effective(options, decoder->config));
   INFER_ASSIGN(s->kv_kind_, s->model_->library().kv_kinds.require(options.kv_type, Code::kv_type));
-
-  Workspace plan;
-  s->lay_out(plan);
-  INFER_ASSIGN(s->workspace_, Workspace::carve(plan, *s->model_->account(), kPurpose));
   s->lay_out(s->workspace_);
-  s->act_.rope_magnitude = rope_frequencies(*decoder, s->options_.n_ctx, s->act_.rope_frequencies);
+  s->use_ = s->workspace_.use();
+  s->use_[MemoryClass::other] += sizeof(Session) + kPoolBytes + kThreadBytes * static_cast<std::uint64_t>(s->options_.n_threads);
+  return s;
+}
+
+Result<MemoryUse> Session::plan(std::shared_ptr<const Model> model, const SessionOptions& options) {
+  INFER_ASSIGN(const std::unique_ptr<Session> s, configured(std::move(model), options));
+  if (s->workspace_.overflow()) return Workspace::carve(s->workspace_, *s->model_->account(), kPurpose).status();
+  return s->use_;
+}
+
+Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> model, const SessionOptions& options) {
+  INFER_ASSIGN(std::unique_ptr<Session> s, configured(std::move(model), options));
+  MemoryAccount& account = *s->model_->account();
+  if (!s->workspace_.overflow()) INFER_TRY(account.check(s->use_, kPurpose));   // the whole of it, before any
+  const std::uint64_t beside = s->use_[MemoryClass::other] - s->workspace_.use()[MemoryClass::other];
+  INFER_ASSIGN(s->workspace_, Workspace::carve(s->workspace_, account, kPurpose));
+  INFER_ASSIGN(s->charge_, account.charge(MemoryClass::other, beside, kPurpose));
+  s->lay_out(s->workspace_);
+  s->act_.rope_magnitude = rope_frequencies(*s->model_->decoder(), s->options_.n_ctx, s->act_.rope_frequencies);
   const int n_threads = static_cast<int>(s->options_.n_threads), n_awake = static_cast<int>(s->options_.n_awake);
   INFER_ASSIGN(s->pool_, options.executor ? ThreadPool::create(n_threads, options.executor)
                                           : ThreadPool::create(n_threads, n_awake));

@@ -46,11 +46,12 @@ void Utf8Stream::flush(std::string& out) {
   n_pending_ = 0;
 }
 
-StopMatcher::StopMatcher(std::vector<std::string> stops) : stops_(std::move(stops)) {
+StopMatcher::StopMatcher(std::vector<std::string> stops, std::size_t longest_push) : stops_(std::move(stops)) {
   std::erase_if(stops_, [](const std::string& stop) { return stop.empty(); });
   progress_.resize(stops_.size());
   for (std::size_t s = 0; s < stops_.size(); ++s) {
     const std::string& stop = stops_[s];
+    longest_stop_ = std::max(longest_stop_, stop.size());
     std::vector<std::uint32_t>& shorter = progress_[s].shorter;
     shorter.assign(stop.size(), 0);
     for (std::size_t i = 1; i < stop.size(); ++i) {
@@ -59,6 +60,7 @@ StopMatcher::StopMatcher(std::vector<std::string> stops) : stops_(std::move(stop
       shorter[i] = stop[i] == stop[n] ? n + 1 : 0;
     }
   }
+  held_.reserve(longest_stop_ + longest_push);
 }
 
 // True when the byte completes a stop string; which_ is then the longest of those it completes.

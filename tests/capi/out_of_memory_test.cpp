@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The n-th allocation fails, for every n: each call of the C ABI answers INFER_E_NOMEM, nothing is leaked (the sanitizer
-// looks), nothing ends the process, and the same call succeeds when there is memory again.
+// The n-th allocation fails, for every n, be it malloc or the host's allocator: each call of the C ABI answers
+// INFER_E_NOMEM, nothing is leaked, nothing ends the process, and the same call succeeds when there is memory again.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <functional>
 #include <string>
 
@@ -85,6 +86,154 @@ TEST_F(OutOfMemory, InAGenerationIsAnErrorAndTheSessionGoesOn) {
       [] {});
   infer_options_release(options);
   infer_session_release(session);
+}
+
+/// From nothing to text and back: an environment, a load, a session, three steps, a stream, a plan, and all released. Stops
+/// at the first call that fails.
+class Journey {
+ public:
+  explicit Journey(const char* load_options) : load_options_(load_options) {}
+  ~Journey() {
+    infer_stream_release(stream_);
+    infer_sampler_release(sampler_);
+    infer_decoder_release(decoder_);
+    infer_session_release(session_);
+    infer_model_release(model_);
+    for (infer_options* o : options_) infer_options_release(o);
+    infer_source_release(source_);
+    infer_env_release(env_);
+  }
+  Journey(const Journey&) = delete;
+  Journey& operator=(const Journey&) = delete;
+
+  infer_status go(const std::string& path, infer_alloc_fn alloc, infer_free_fn free_memory, void* user, infer_error** err) {
+    const auto parsed = [&](std::size_t i, std::int32_t kind, const char* text) {
+      const infer_status made = infer_options_create(kind, &options_[i], err);
+      return made != INFER_OK ? made : infer_options_parse(options_[i], text, INFER_STR_NUL, err);
+    };
+    return in_turn(
+        [&] { return infer_env_create(&env_, err); },
+        [&] { return infer_env_set_allocator(env_, alloc, free_memory, user, nullptr, err); },
+        [&] { return infer_env_set_budget(env_, std::uint64_t{1} << 40, err); },
+        [&] { return infer_source_path(path.c_str(), INFER_STR_NUL, &source_, err); },
+        [&] { return parsed(0, INFER_OPTIONS_MODEL, load_options_); },
+        [&] { return parsed(1, INFER_OPTIONS_SESSION, "n_threads=1\nn_ctx=64"); },
+        [&] { return parsed(2, INFER_OPTIONS_GENERATE, "max_tokens=3\nseed=1\nstop=zzz\nlogprobs=2"); },
+        [&] { return infer_model_load(env_, source_, options_[0], nullptr, nullptr, nullptr, &model_, err); },
+        [&] { return infer_session_create(model_, options_[1], &session_, err); },
+        [&] { return infer_sampler_create(model_, options_[2], &sampler_, err); },
+        [&] { return infer_decoder_create(model_, &decoder_, err); },
+        [&] { return step(err); },
+        [&] { return step(err); },
+        [&] { return step(err); },
+        [&] { return infer_stream_start_text(session_, 0, " The old prince", INFER_STR_NUL, options_[2], nullptr, &stream_, err); },
+        [&] { return pull(err); },
+        [&] {
+          infer_memory_plan plan{};
+          plan.struct_size = sizeof plan;
+          return infer_model_plan(env_, source_, options_[0], options_[1], &plan, err);
+        });
+  }
+
+ private:
+  /// Calls one after the other while they succeed. (No std::function: it would allocate.)
+  template <class... Calls>
+  static infer_status in_turn(const Calls&... calls) {
+    infer_status status = INFER_OK;
+    static_cast<void>((((status = calls()) == INFER_OK) && ...));
+    return status;
+  }
+  infer_status step(infer_error** err) {
+    const char* text = nullptr;
+    std::size_t length = 0;
+    infer_status status = infer_feed(session_, 0, &token_, 1, INFER_LOGITS_LAST, nullptr, err);
+    if (status == INFER_OK) status = infer_sample(session_, sampler_, 0, &token_, nullptr, err);
+    return status == INFER_OK ? infer_decoder_push(decoder_, token_, &text, &length, err) : status;
+  }
+  infer_status pull(infer_error** err) {
+    const infer_event* event = nullptr;
+    infer_status status = INFER_OK;
+    while ((status = infer_stream_next(stream_, &event, err)) == INFER_OK) {
+    }
+    return status == INFER_DONE ? INFER_OK : status;
+  }
+
+  const char* load_options_;
+  infer_env* env_ = nullptr;
+  infer_source* source_ = nullptr;
+  infer_options* options_[3] = {};
+  infer_model* model_ = nullptr;
+  infer_session* session_ = nullptr;
+  infer_sampler* sampler_ = nullptr;
+  infer_decoder* decoder_ = nullptr;
+  infer_stream* stream_ = nullptr;
+  std::int32_t token_ = 1;
+};
+
+/// The host's allocator: the n-th call of it fails, once.
+struct Host {
+  static constexpr long kNever = -1;
+  long until_failure = kNever;
+  bool failed = false;
+  std::size_t live = 0;
+
+  static void* take(void* user, std::size_t size, std::size_t alignment) {
+    Host& host = *static_cast<Host*>(user);
+    if (host.until_failure != kNever && host.until_failure-- == 0) {
+      host.failed = true;
+      return nullptr;
+    }
+    host.live += size;
+    return std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+  }
+  static void give_back(void* user, void* memory, std::size_t size) {
+    static_cast<Host*>(user)->live -= size;
+    std::free(memory);
+  }
+};
+
+class WholeJourney : public ::testing::TestWithParam<const char*> {
+ protected:
+  const std::string path_ = testing::bundled_path();
+};
+INSTANTIATE_TEST_SUITE_P(MappedAndRead, WholeJourney, ::testing::Values("use_mmap=true", "use_mmap=false"));
+
+TEST_P(WholeJourney, EndsInAnErrorWithoutALeakWhicheverAllocationFails) {
+  constexpr long kRetryEvery = 64;
+  ASSERT_EQ(Journey(GetParam()).go(path_, nullptr, nullptr, nullptr, nullptr), INFER_OK);   // what the C library keeps for ever
+  bool failed = true;
+  for (long n = 0; failed; ++n) {
+    const std::size_t before = testing::live_bytes();
+    infer_error* error = nullptr;
+    fail_allocation(n);
+    const infer_status status = Journey(GetParam()).go(path_, nullptr, nullptr, nullptr, &error);
+    failed = stop_failing();
+    ASSERT_TRUE(status == INFER_OK || (failed && status == INFER_E_NOMEM)) << n << ": " << status << infer_error_message(error);
+    ASSERT_EQ(infer_error_code(error), status) << n;
+    infer_error_release(error);
+    ASSERT_EQ(testing::live_bytes(), before) << n;
+    if (n % kRetryEvery == 0) {
+      ASSERT_EQ(Journey(GetParam()).go(path_, nullptr, nullptr, nullptr, nullptr), INFER_OK) << n << ": a retry";
+    }
+  }
+}
+
+TEST_P(WholeJourney, EndsInAnErrorWithoutALeakWhicheverCallOfTheHostsAllocatorFails) {
+  long n = 0;
+  for (bool failed = true; failed; ++n) {
+    Host host;
+    host.until_failure = n;
+    infer_error* error = nullptr;
+    const infer_status status = Journey(GetParam()).go(path_, Host::take, Host::give_back, &host, &error);
+    failed = host.failed;
+    ASSERT_EQ(status, failed ? INFER_E_NOMEM : INFER_OK) << n << ": " << infer_error_message(error);
+    EXPECT_EQ(host.live, 0U) << n;
+    infer_error_release(error);
+    host.until_failure = Host::kNever;
+    EXPECT_EQ(Journey(GetParam()).go(path_, Host::take, Host::give_back, &host, nullptr), INFER_OK) << n << ": a retry";
+    EXPECT_EQ(host.live, 0U) << n;
+  }
+  EXPECT_GT(n, 5);   // norms, the session, and the file where it is read
 }
 
 }  // namespace

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
-// Counts what the test program takes through operator new, which allocations.cpp replaces: for tests of code that must
-// not allocate, or not much, or that must survive when there is no memory.
+// Counts what the test program takes through malloc, calloc, realloc, the aligned ones and operator new, by all threads:
+// for tests of code that must not allocate, or not much, or that must survive when there is no memory. Under sanitizers
+// only operator new is counted.
 #pragma once
 
 #include <cstddef>
 
 namespace infer::testing {
 
-/// Calls of operator new since the program began, by all threads.
+/// Whether malloc and its kin are counted too, and not operator new alone.
+bool counts_malloc() noexcept;
+
+/// Allocations since the program began.
 std::size_t n_allocations() noexcept;
 
 /// Bytes that are allocated now.
@@ -17,9 +21,9 @@ std::size_t live_bytes() noexcept;
 std::size_t peak_bytes() noexcept;
 void reset_peak() noexcept;
 
-/// The n-th call of operator new from now on (0: the next) fails, once, whichever thread makes it.
+/// The n-th allocation from now on (0: the next) fails, once, whichever thread makes it.
 void fail_allocation(long n) noexcept;
-/// Ends that; whether a call failed.
+/// Ends that; whether an allocation failed.
 bool stop_failing() noexcept;
 
 }  // namespace infer::testing
