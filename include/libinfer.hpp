@@ -373,6 +373,10 @@ class Model : public detail::Shared<infer_model, infer_model_retain, infer_model
     return detail::fill<std::string>(64, [&](auto... out) { return infer_model_get_str(get(), key, out...); });
   }
   std::uint64_t memory(std::int32_t memory_class) const noexcept { return infer_model_memory(get(), memory_class); }
+  /// Looks at every weight for NaN and infinity; reads the whole file.
+  Expected<void> validate(const Cancel* cancel = nullptr) const {
+    return detail::check([&](auto err) { return infer_model_validate(get(), detail::raw(cancel), err); });
+  }
 
   std::size_t meta_count() const noexcept { return infer_model_meta_count(get()); }
   Expected<infer_meta_info> meta(std::size_t index) const {

@@ -43,6 +43,10 @@ class Model {
   std::int64_t n_vocab() const noexcept;
   MemoryUse memory() const noexcept;
 
+  /// Looks at every weight of the file for NaN and infinity. Errors: tensor (names the first ten tensors that have one, each
+  /// with the index of the first), state (only the vocabulary was loaded), cancelled. Reads the whole file.
+  Status validate(const CancelFlag* cancel) const;
+
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
 
@@ -50,7 +54,7 @@ class Model {
   explicit Model(std::shared_ptr<const Library> library) : library_(std::move(library)) {}
   Status open_files(const Source& source, const ModelOptions& options, std::vector<MappedFile>& files);
   Status bind(const ModelOptions& options);
-  void make_tokenizer();
+  Status make_tokenizer(const ModelOptions& options);
 
   std::shared_ptr<const Library> library_;
   ModelDescriptor descriptor_;

@@ -34,10 +34,13 @@ struct Source {
   std::string describe() const;
 };
 
+struct FileIo;   // src/base/file_io.h
+
 struct OpenOptions {
   bool use_mmap = true;                    ///< false: read everything into memory now
   Progress progress{};                     ///< of reading; a mapping is immediate
   const CancelFlag* cancel = nullptr;
+  const FileIo* io = nullptr;              ///< for tests; null: the system's calls
 };
 
 /// Immutable bytes of one file. Movable; the bytes stay where they are.

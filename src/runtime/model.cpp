@@ -44,7 +44,7 @@ Result<std::shared_ptr<const Model>> Model::load(std::shared_ptr<const Library> 
   if (Status s = model->open_files(source, options, files); !s.ok()) return failed(std::move(s));
   model->weights_.emplace(std::move(files), model->descriptor_.tensors);
   model->kernels_ = model->library_->kernels.all().front();
-  model->make_tokenizer();
+  if (Status s = model->make_tokenizer(options); !s.ok()) return failed(std::move(s).with_context(source.describe()));
   if (!options.vocab_only) {
     if (Status s = model->bind(options); !s.ok()) return failed(std::move(s).with_context(source.describe()));
   }
@@ -92,7 +92,7 @@ Status Model::open_files(const Source& source, const ModelOptions& options, std:
 
   std::vector<Bytes> bytes;
   for (const MappedFile& f : files) bytes.push_back(f.bytes());
-  Result<ModelDescriptor> parsed = parser->parse(bytes);
+  Result<ModelDescriptor> parsed = parser->parse(bytes, options.cancel);
   if (!parsed.ok()) return std::move(parsed).status().with_context(name);
   descriptor_ = std::move(parsed).value();
   return {};
@@ -109,7 +109,7 @@ Status Model::bind(const ModelOptions& options) {
     descriptor_.warnings.push_back(
         fmt::format("general.architecture is missing; read as '{}' because of its tensor names", descriptor_.architecture));
   }
-  INFER_ASSIGN(DecoderConfig config, architecture->configure(descriptor_));
+  INFER_ASSIGN(DecoderConfig config, architecture->configure(descriptor_, descriptor_.warnings));
   decoder_.emplace();
   decoder_->architecture = architecture;
   decoder_->config = config;
@@ -121,28 +121,31 @@ Status Model::bind(const ModelOptions& options) {
   return binder.finish();
 }
 
-void Model::make_tokenizer() {
+Status Model::make_tokenizer(const ModelOptions& options) {
   const TokenizerSpec& spec = descriptor_.tokenizer;
   const auto make = [&]() -> Result<std::unique_ptr<Tokenizer>> {
     if (spec.model.empty()) return Status::error(Code::vocab, "the file has no tokenizer (tokenizer.ggml.model is missing)");
     INFER_ASSIGN(const TokenizerKind* const kind, library_->tokenizers.require(spec.model, Code::vocab));
     if (const TensorMeta* embedding = descriptor_.find_tensor("token_embd.weight")) {
       const std::int64_t rows = embedding->shape.rows();
-      if (spec.tokens.size() > static_cast<std::size_t>(rows)) {
-        return Status::error(Code::vocab, fmt::format("the vocabulary has {} tokens, the embedding {} rows",
+      if (!spec.tokens.empty() && spec.tokens.size() != static_cast<std::size_t>(rows)) {
+        return Status::error(Code::vocab, fmt::format("tokenizer.ggml.tokens has {} tokens, token_embd.weight {} rows",
                                                       spec.tokens.size(), rows))
             .about("tokenizer.ggml.tokens");
       }
     }
-    return kind->make(spec);
+    return kind->make(spec, options.cancel, descriptor_.warnings);
   };
   Result<std::unique_ptr<Tokenizer>> made = make();
   if (made.ok()) {
     tokenizer_ = std::move(made).value();
+  } else if (made.status().code() == Code::cancelled) {
+    return std::move(made).status();
   } else {
     tokenizer_status_ = std::move(made).status();
     descriptor_.warnings.push_back(fmt::format("no tokenizer: {}", tokenizer_status_.message()));
   }
+  return {};
 }
 
 Result<const Tokenizer*> Model::tokenizer() const {
