@@ -291,6 +291,14 @@ infer_status infer_model_plan(infer_env* env, const infer_source* source, const 
   });
 }
 
+infer_status infer_model_validate(const infer_model* model, const infer_cancel* cancel, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(check(model, "model"));
+    INFER_TRY(check_optional(cancel, "cancel"));
+    return model->model->validate(flag_of(cancel));
+  });
+}
+
 uint64_t infer_model_memory(const infer_model* model, int32_t memory_class) {
   return is(model) ? bytes_of(model->model->memory(), memory_class) : 0;
 }

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "libinfer.h"
+#include "src/base/range.h"
 
 namespace infer::capi {
 namespace {
@@ -76,9 +77,10 @@ template <class T>
 Status in_range(const OptionSpec& spec, T value) {
   const double v = static_cast<double>(value);
   if (v >= spec.min && v <= spec.max) return {};   // false for NaN
-  const bool whole = spec.type == i64;   // no exponents where the limits are integers
-  const std::string limits = whole ? fmt::format("{:.0f}..{:.0f}", spec.min, spec.max) : fmt::format("{}..{}", spec.min, spec.max);
-  return Status::error(Code::range, fmt::format("option '{}' = {} is outside {}", spec.key, value, limits)).about(spec.key);
+  // The limits of the type itself (kAnyInt) are never exceeded, so all others fit in T.
+  return Status::error(Code::range, outside(fmt::format("option '{}'", spec.key), value, static_cast<T>(spec.min),
+                                            static_cast<T>(spec.max)))
+      .about(spec.key);
 }
 
 /// A whole text as a number.

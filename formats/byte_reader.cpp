@@ -6,11 +6,14 @@
 
 #include <fmt/format.h>
 
+#include "src/base/checked.h"
+
 namespace infer {
 
 Bytes ByteReader::bytes(std::uint64_t n) noexcept {
   if (failed_) return {};
-  if (n > remaining()) {
+  cancelled_ = is_cancelled(cancel_);
+  if (cancelled_ || !inside(at_, n, bytes_.size())) {
     failed_ = true;
     needed_ = n;
     return {};
@@ -40,6 +43,7 @@ std::string_view ByteReader::string() noexcept {
 
 Status ByteReader::status(std::string_view what) const {
   if (ok()) return {};
+  if (cancelled_) return Status::error(Code::cancelled, fmt::format("{}: loading was cancelled", what)).at(position());
   return Status::error(Code::truncated_file, fmt::format("{}: {} bytes needed at offset {}, file has {}", what, needed_,
                                                          position(), base_ + bytes_.size())).at(position());
 }

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "libinfer/format.h"
+#include "libinfer/hooks.h"
 #include "libinfer/status.h"
 
 namespace infer {
@@ -18,6 +19,8 @@ class ByteReader {
   /// The bytes must outlive the reader and all views that it gives out. `base` is the offset in the file of the first
   /// byte, for messages.
   explicit ByteReader(Bytes bytes, std::uint64_t base = 0) noexcept : bytes_(bytes), base_(base) {}
+  /// The same for a whole file, until the flag (null: none) is set: then every read fails and status() says cancelled.
+  ByteReader(Bytes file, const CancelFlag* cancel) noexcept : bytes_(file), cancel_(cancel) {}
 
   std::uint8_t u8() noexcept { return static_cast<std::uint8_t>(little_endian(1)); }
   std::uint16_t u16() noexcept { return static_cast<std::uint16_t>(little_endian(2)); }
@@ -45,16 +48,19 @@ class ByteReader {
   std::uint64_t position() const noexcept { return base_ + at_; }
   std::uint64_t remaining() const noexcept { return bytes_.size() - at_; }
 
-  /// Success, or truncated_file: "<what>: 8 bytes needed at offset 16, file has 20", at the offset of the failed read.
+  /// Success, or truncated_file: "<what>: 8 bytes needed at offset 16, file has 20", at the offset of the failed read; or
+  /// cancelled.
   Status status(std::string_view what) const;
 
  private:
   std::uint64_t little_endian(std::size_t n) noexcept;
 
   Bytes bytes_;
-  std::uint64_t base_;
+  std::uint64_t base_ = 0;
+  const CancelFlag* cancel_ = nullptr;
   std::size_t at_ = 0;
   bool failed_ = false;
+  bool cancelled_ = false;     ///< that was why it failed
   std::uint64_t needed_ = 0;   ///< bytes that the failed read wanted
 };
 

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "libinfer/text.h"
+#include "src/base/checked.h"
 
 namespace infer {
 
@@ -72,7 +73,7 @@ bool is_safetensors(Bytes file) {
   if (file.size() < 10 || file[8] != std::byte{'{'}) return false;
   std::uint64_t header = 0;
   for (std::size_t i = 8; i-- > 0;) header = header << 8 | std::to_integer<std::uint64_t>(file[i]);
-  return header >= 2 && header <= file.size() - 8;
+  return header >= 2 && inside(8, header, file.size());
 }
 
 bool starts_with_ignoring_case(std::string_view text, std::string_view lower) {

@@ -23,7 +23,7 @@ constexpr std::uint64_t kMinKeyBytes = 13;   // empty key 8, type 4, one byte of
 
 Status check_version(std::uint32_t version, std::uint64_t offset) {
   if (version == 2 || version == 3) return {};
-  const bool swapped = (version & 0xFFFF) == 0;   // a small number with its bytes reversed
+  const bool swapped = version == 0x01000000 || version == 0x02000000 || version == 0x03000000;
   const char* why = version == 1 ? "is not supported; convert the model anew"
                     : version == 0 ? "does not exist"
                     : swapped ? "has the wrong byte order: this is a big-endian file"
@@ -57,7 +57,7 @@ Status skip_strings(ByteReader& reader, const std::string& what, std::uint64_t c
                                      reader.remaining())).at(reader.position());
   }
   for (std::uint64_t i = 0; i < count; ++i) {
-    text_bytes += reader.string().size();   // cannot wrap: the sum is at most the file size
+    text_bytes += reader.string().size();   // cannot wrap: the strings lie in the file, side by side
     if (!reader.ok()) return reader.status(fmt::format("{}: element {}", what, i));
   }
   return {};
@@ -65,7 +65,7 @@ Status skip_strings(ByteReader& reader, const std::string& what, std::uint64_t c
 
 Status skip_numbers(ByteReader& reader, const std::string& what, ValueType element, std::uint64_t count) {
   const std::optional<std::uint64_t> bytes = checked_mul(count, type_bytes(element));
-  if (!bytes || *bytes > reader.remaining()) {
+  if (!bytes || !inside(0, *bytes, reader.remaining())) {
     return Status::error(Code::truncated_file, fmt::format("{}: {} values of type {} do not fit in the {} bytes that "
                                                            "are left", what, count, type_name(element),
                                                            reader.remaining())).at(reader.position());
@@ -191,13 +191,13 @@ bool sniff(Bytes file) noexcept {
   return n > 0 && std::memcmp(file.data(), kMagic.data(), n) == 0;
 }
 
-Result<ModelDescriptor> parse_files(std::span<const Bytes> files) {
+Result<ModelDescriptor> parse_files(std::span<const Bytes> files, const CancelFlag* cancel) {
   if (files.empty()) return Status::error(Code::argument, "no file given");
   std::vector<Directory> parts;
   parts.reserve(files.size());
   std::uint64_t n_tensors = 0;
   for (std::size_t i = 0; i < files.size(); ++i) {
-    Result<Directory> part = read_directory(files[i]);
+    Result<Directory> part = read_directory(files[i], cancel);
     if (!part.ok()) {
       if (files.size() == 1) return std::move(part).status();
       return std::move(part).status().with_context(fmt::format("part {} of {}", i + 1, files.size()));
@@ -208,7 +208,7 @@ Result<ModelDescriptor> parse_files(std::span<const Bytes> files) {
   }
   INFER_TRY(check_shards(parts));
 
-  INFER_ASSIGN(ModelDescriptor model, describe(parts.front()));
+  INFER_ASSIGN(ModelDescriptor model, describe(parts.front(), cancel));
   model.tensors.reserve(static_cast<std::size_t>(n_tensors));
   for (std::size_t i = 0; i < parts.size(); ++i) {
     for (const RawTensor& raw : parts[i].tensors) {
@@ -222,8 +222,8 @@ Result<ModelDescriptor> parse_files(std::span<const Bytes> files) {
   return model;
 }
 
-Result<ModelDescriptor> parse(std::span<const Bytes> files) {
-  Result<ModelDescriptor> model = parse_files(files);
+Result<ModelDescriptor> parse(std::span<const Bytes> files, const CancelFlag* cancel) {
+  Result<ModelDescriptor> model = parse_files(files, cancel);
   if (!model.ok()) return std::move(model).status().with_context("gguf");
   return model;
 }
@@ -277,8 +277,8 @@ Result<Directory> read_keys(ByteReader& reader) {
   return directory;
 }
 
-Result<Directory> read_directory(Bytes file) {
-  ByteReader reader(file);
+Result<Directory> read_directory(Bytes file, const CancelFlag* cancel) {
+  ByteReader reader(file, cancel);
   INFER_ASSIGN(Directory directory, read_keys(reader));
   INFER_TRY(read_tensors(reader, file, directory));
   return directory;

@@ -8,6 +8,8 @@
 
 #include "formats/gguf_internal.h"
 #include "libinfer/text.h"
+#include "src/base/checked.h"
+#include "src/base/range.h"
 
 namespace infer::gguf {
 namespace {
@@ -16,7 +18,6 @@ namespace {
 constexpr std::size_t kMaxTextBytes = 65536;
 constexpr std::size_t kMaxTemplateBytes = std::size_t{1} << 20;
 constexpr std::size_t kMaxArchitectureBytes = 64;
-constexpr std::size_t kMaxTokenBytes = 65536;
 constexpr std::uint64_t kMaxTokens = std::numeric_limits<std::int32_t>::max();
 constexpr std::uint64_t kMaxPerLayerValues = 4096;
 
@@ -85,6 +86,7 @@ class Fields {
       INFER_ASSIGN(const std::int64_t value, integer_of(entry));
       return std::vector<std::int64_t>{value};
     }
+    if (entry.count == 0) return key_error(Code::metadata, entry, "an empty array; expected one value, or one per layer");
     if (!is_integer(entry.element)) {
       return key_error(Code::metadata, entry, fmt::format("expected integers, found {}", type_text(entry)));
     }
@@ -229,8 +231,8 @@ Result<std::vector<std::int32_t>> read_token_types(const Directory& directory, G
   if (entry->type != ValueType::array || !is_integer(entry->element)) {
     return key_error(Code::vocab, *entry, fmt::format("expected array of i32, found {}", type_text(*entry)));
   }
-  // The count is below the file size, so the product cannot wrap.
-  if (!budget.take(entry->count * sizeof(std::int32_t), entry->payload.size())) {
+  const std::optional<std::uint64_t> memory = checked_mul(entry->count, sizeof(std::int32_t));
+  if (!memory || !budget.take(*memory, entry->payload.size())) {
     return key_error(Code::limit, *entry, fmt::format("{} values of type {} are too many", entry->count,
                                                       type_name(entry->element)));
   }
@@ -296,6 +298,28 @@ Status read_tokenizer(const Directory& directory, GrowthBudget& budget, Tokenize
   return {};
 }
 
+/// Keys that nothing depends on: nonsense in them is told and ignored.
+void judge_idle_keys(const Directory& directory, std::vector<std::string>& warnings) {
+  struct Idle {
+    std::string_view key;
+    std::int64_t max;
+  };
+  constexpr Idle kIdle[] = {
+      {"general.file_type", 2047},            // numbers below 1024, and 1024 more for "guessed"
+      {"general.quantization_version", 2},    // 2 since before GGUF
+  };
+  for (const Idle& idle : kIdle) {
+    const RawEntry* entry = directory.find(idle.key);
+    if (entry == nullptr) continue;
+    const Result<std::int64_t> value = integer_of(*entry);
+    if (!value.ok()) {
+      warnings.push_back(fmt::format("ignored: {}", value.status().message()));
+    } else if (value.value() < 0 || value.value() > idle.max) {
+      warnings.push_back(fmt::format("ignored: {}", outside(fmt::format("key '{}'", idle.key), value.value(), 0, idle.max)));
+    }
+  }
+}
+
 bool is_moved(std::string_view key) {
   return key == "tokenizer.ggml.tokens" || key == "tokenizer.ggml.scores" || key == "tokenizer.ggml.token_type" ||
          key == "tokenizer.ggml.merges";
@@ -303,7 +327,7 @@ bool is_moved(std::string_view key) {
 
 }  // namespace
 
-Result<ModelDescriptor> describe(const Directory& directory) {
+Result<ModelDescriptor> describe(const Directory& directory, const CancelFlag* cancel) {
   ModelDescriptor model;
   model.format = fmt::format("GGUF v{}", directory.version);
   if (directory.entries.empty()) {
@@ -318,6 +342,7 @@ Result<ModelDescriptor> describe(const Directory& directory) {
   GrowthBudget budget;
   INFER_TRY(read_tokenizer(directory, budget, model.tokenizer));
   read_chat_template(directory, model.tokenizer, model.warnings);
+  judge_idle_keys(directory, model.warnings);
 
   Fields general(directory, "general.", Code::metadata);
   std::optional<std::string> name;
@@ -327,6 +352,7 @@ Result<ModelDescriptor> describe(const Directory& directory) {
 
   model.metadata.reserve(directory.entries.size());
   for (const RawEntry& entry : directory.entries) {
+    if (is_cancelled(cancel)) return key_error(Code::cancelled, entry, "loading was cancelled");
     MetaEntry meta{std::string(entry.key), type_text(entry), {}, entry.offset};
     if (is_moved(entry.key)) {
       meta.value = MovedArray{type_name(entry.element), entry.count};

@@ -64,6 +64,7 @@ struct RawTensor {
   Shape shape;
   std::uint64_t begin = 0;    ///< of its bytes, in the file
   std::uint64_t bytes = 0;
+  std::uint64_t end = 0;      ///< begin + bytes
   std::uint64_t offset = 0;   ///< of its entry in the table
 };
 
@@ -84,8 +85,8 @@ struct Directory {
 Result<Directory> read_keys(ByteReader& reader);
 /// Tensor table and the places of the tensors; the reader is where read_keys() left it.
 Status read_tensors(ByteReader& reader, Bytes file, Directory& directory);
-/// Both.
-Result<Directory> read_directory(Bytes file);
+/// Both. The flag (null: none) is looked at with every value.
+Result<Directory> read_directory(Bytes file, const CancelFlag* cancel);
 
 /// A key's value as a number. Errors: metadata ("expected integer, found string").
 Result<std::int64_t> integer_of(const RawEntry& entry);
@@ -114,8 +115,8 @@ Result<MetaValue> meta_value(const RawEntry& entry, GrowthBudget& budget, std::v
 /// The elements of an array of strings.
 Result<StringList> strings_of(const RawEntry& entry);
 
-/// Hyper, tokenizer, metadata and warnings; no tensors.
-Result<ModelDescriptor> describe(const Directory& directory);
+/// Hyper, tokenizer, metadata and warnings; no tensors. The flag (null: none) is looked at with every key.
+Result<ModelDescriptor> describe(const Directory& directory, const CancelFlag* cancel);
 
 // FormatParser::parts, and the check that parts belong together (formats/gguf_shards.cpp).
 Result<std::vector<std::string>> shard_names(Bytes first, std::string_view file_name);

@@ -24,7 +24,10 @@ Status tensor_error(Code code, const RawTensor& tensor, std::string_view what) {
 }
 
 Status check_name(const RawTensor& tensor) {
-  if (tensor.name.empty()) return Status::error(Code::tensor, "a tensor has an empty name").at(tensor.offset);
+  if (tensor.name.empty()) {
+    return Status::error(Code::tensor, "a tensor has an empty name; is the tensor count in the header right?")
+        .at(tensor.offset);
+  }
   if (tensor.name.size() > kMaxTensorNameBytes) {
     return tensor_error(Code::limit, tensor, fmt::format("name of {} bytes is longer than {}", tensor.name.size(),
                                                          kMaxTensorNameBytes));
@@ -138,6 +141,7 @@ Status place(std::uint64_t data_start, std::uint64_t alignment, std::uint64_t fi
                                                           file_bytes));
   }
   tensor.begin = *begin;
+  tensor.end = *end;
   return {};
 }
 
@@ -156,13 +160,13 @@ Status check_neighbours(Bytes file, std::uint64_t data_start, Directory& directo
     const RawTensor& tensor = tensors[order[i]];
     if (i > 0) {
       const RawTensor& before = tensors[order[i - 1]];
-      if (tensor.begin < before.begin + before.bytes) {
+      if (tensor.begin < before.end) {
         return tensor_error(Code::tensor, tensor, fmt::format("overlaps tensor {} at offset {}", quoted(before.name),
                                                               tensor.begin));
       }
     }
-    if (tensor.begin > end) gaps += tensor.begin - end;
-    end = checked_align(tensor.begin + tensor.bytes, directory.alignment).value_or(file.size());
+    if (tensor.begin > end) gaps += tensor.begin - end;   // all gaps together are smaller than the file
+    end = checked_align(tensor.end, directory.alignment).value_or(file.size());
   }
   if (gaps > 0) directory.warnings.push_back(fmt::format("{} bytes between the tensors belong to none", gaps));
   if (file.size() > end) directory.warnings.push_back(fmt::format("{} bytes after the last tensor", file.size() - end));

@@ -291,6 +291,11 @@ INFER_API infer_status infer_model_tensor_at(const infer_model *model, size_t in
 INFER_API size_t infer_model_warning_count(const infer_model *model);
 INFER_API const char *infer_model_warning(const infer_model *model, size_t index);
 
+/* Looks at every weight of the file for NaN and infinity, which a load does not: it reads the whole file. INFER_E_TENSOR
+ * names the first ten tensors that have one, with the element; INFER_E_STATE when only the vocabulary was loaded. cancel may
+ * be NULL. R */
+INFER_API infer_status infer_model_validate(const infer_model *model, const infer_cancel *cancel, infer_error **err);
+
 /* Memory by class, in bytes. MAPPED belongs to the page cache or to the host; all others are owned. */
 enum {
   INFER_MEMORY_WEIGHTS = 0,  /* weights read or expanded into owned memory */

@@ -315,9 +315,9 @@ class Env : public detail::Shared<infer_env, infer_env_retain, infer_env_release
   }
   /// Before the first load or plan with this environment.
   Expected<void> set_allocator(infer_alloc_fn alloc, infer_free_fn free_memory, void* user = nullptr,
-                               infer_destroy_fn destroy = nullptr) {
+                               infer_destroy_fn when_gone = nullptr) {
     return detail::check(
-        [&](auto err) { return infer_env_set_allocator(get(), alloc, free_memory, user, destroy, err); });
+        [&](auto err) { return infer_env_set_allocator(get(), alloc, free_memory, user, when_gone, err); });
   }
 
   /// Calls task(i) once for each i below n and returns when all have returned. Must not throw.
@@ -424,6 +424,10 @@ class Model : public detail::Shared<infer_model, infer_model_retain, infer_model
     return detail::fill<std::string>(64, [&](auto... out) { return infer_model_get_str(get(), key, out...); });
   }
   std::uint64_t memory(std::int32_t memory_class) const noexcept { return infer_model_memory(get(), memory_class); }
+  /// Looks at every weight for NaN and infinity; reads the whole file.
+  Expected<void> validate(const Cancel* cancel = nullptr) const {
+    return detail::check([&](auto err) { return infer_model_validate(get(), detail::raw(cancel), err); });
+  }
 
   std::size_t meta_count() const noexcept { return infer_model_meta_count(get()); }
   Expected<infer_meta_info> meta(std::size_t index) const {

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "libinfer/text.h"
+#include "src/base/range.h"
 
 namespace infer {
 namespace {
@@ -20,35 +21,49 @@ constexpr std::int64_t kMaxHeadDim = 8192;
 constexpr std::int64_t kMaxVocab = std::int64_t{1} << 24;
 constexpr std::int64_t kMaxTrainContext = std::int64_t{1} << 30;
 
-/// Reads checked numbers and remembers the first complaint.
+/// Reads checked numbers, remembers the first complaint, and passes warnings on.
 class Reader {
  public:
-  explicit Reader(const ModelDescriptor& model) : prefix_(model.architecture.empty() ? "*" : model.architecture) {}
+  Reader(const ModelDescriptor& model, std::vector<std::string>& warnings)
+      : prefix_(model.architecture.empty() ? "*" : model.architecture), warnings_(warnings) {}
 
   std::int64_t integer(const char* key, std::optional<std::int64_t> value, std::int64_t min, std::int64_t max) {
-    if (!value) {
-      complain(key, Code::metadata, "is missing");
-      return min;
-    }
+    if (!value) complain(key, Code::metadata, "is missing");
     return integer_or(key, value, min, min, max);
   }
 
   std::int64_t integer_or(const char* key, std::optional<std::int64_t> value, std::int64_t fallback, std::int64_t min,
                           std::int64_t max) {
     if (!value) return fallback;
-    if (*value < min || *value > max) {
-      // Too large to be true is a limit of ours; too small is a defect of the file.
-      complain(key, *value > max ? Code::limit : Code::metadata, fmt::format("= {} is outside {}..{}", *value, min, max));
-      return min;
-    }
-    return *value;
+    if (*value >= min && *value <= max) return *value;
+    complain_outside(key, "", Code::metadata, *value, min, max);
+    return min;
+  }
+
+  /// A number of things that are about to be allocated: too many are a limit of ours, not a defect of the file. So are
+  /// less than none: -1 is what 2^32 - 1 looks like in a signed type.
+  std::int64_t count_or(const char* key, std::optional<std::int64_t> value, std::int64_t fallback, std::int64_t min,
+                        std::int64_t max) {
+    if (!value || (*value >= 0 && *value <= max)) return integer_or(key, value, fallback, min, max);
+    complain_outside(key, "", Code::limit, *value, min, max);
+    return min;
+  }
+
+  std::int64_t count(const char* key, std::optional<std::int64_t> value, std::int64_t min, std::int64_t max) {
+    if (!value) complain(key, Code::metadata, "is missing");
+    return count_or(key, value, min, min, max);
   }
 
   /// One value for all layers; a list with one value per layer is taken when all are the same.
-  std::optional<std::int64_t> same_for_all(const char* key, const std::vector<std::int64_t>& values, std::int64_t n_layers) {
+  std::optional<std::int64_t> same_for_all(const char* key, const std::vector<std::int64_t>& values, std::int64_t n_layers,
+                                           std::int64_t min, std::int64_t max) {
     if (values.empty()) return std::nullopt;
     if (values.size() != 1 && values.size() != static_cast<std::size_t>(n_layers)) {
       complain(key, Code::metadata, fmt::format("has {} values for {} layers", values.size(), n_layers));
+    }
+    for (std::size_t i = 0; values.size() > 1 && i < values.size(); ++i) {
+      if (values[i] >= min && values[i] <= max) continue;
+      complain_outside(key, fmt::format(" of layer {}", i), Code::metadata, values[i], min, max);
     }
     for (std::int64_t v : values) {
       if (v != values[0]) complain(key, Code::unsupported, fmt::format("differs between layers ({} and {})", values[0], v));
@@ -58,23 +73,31 @@ class Reader {
 
   double number_or(const char* key, std::optional<double> value, double fallback, double min, double max) {
     if (!value) return fallback;
-    if (!(*value >= min && *value <= max)) {   // also refuses NaN
-      complain(key, Code::metadata, fmt::format("= {} is outside {}..{}", *value, min, max));
-      return fallback;
-    }
-    return *value;
+    if (*value >= min && *value <= max) return *value;   // false for NaN
+    complain_outside(key, "", Code::metadata, *value, min, max);
+    return fallback;
   }
 
-  void complain(const char* key, Code code, std::string what) {
+  void complain(const char* key, Code code, std::string_view what) {
     if (!first_.ok()) return;
-    const std::string name = prefix_ + "." + key;
-    first_ = Status::error(code, fmt::format("metadata '{}' {}", name, what)).about(name);
+    first_ = Status::error(code, fmt::format("{} {}", title(key), what)).about(full_name(key));
   }
+  void warn(const char* key, std::string_view what) { warnings_.push_back(fmt::format("{} {}", title(key), what)); }
 
   Status take() { return std::move(first_); }
 
  private:
+  std::string full_name(const char* key) const { return prefix_ + "." + key; }
+  std::string title(const char* key) const { return fmt::format("metadata {}", quoted(full_name(key))); }
+
+  template <class T>
+  void complain_outside(const char* key, std::string_view where, Code code, T value, T min, T max) {
+    if (!first_.ok()) return;
+    first_ = Status::error(code, outside(title(key) + std::string(where), value, min, max)).about(full_name(key));
+  }
+
   std::string prefix_;
+  std::vector<std::string>& warnings_;
   Status first_;
 };
 
@@ -94,6 +117,10 @@ RopeConfig read_rope(Reader& r, const Hyper& h, const DecoderConfig& c) {
   rope.beta_slow = r.number_or("rope.scaling.yarn_beta_slow", h.yarn_beta_slow, 1.0, 1e-6, 1e6);
   rope.original_context =
       r.integer_or("rope.scaling.original_context_length", h.rope_original_context, c.context_length, 1, kMaxTrainContext);
+  if (rope.original_context > c.context_length) {
+    r.warn("rope.scaling.original_context_length",
+           fmt::format("= {} is more than the context length {}", rope.original_context, c.context_length));
+  }
 
   const std::string kind = h.rope_scaling.value_or(h.rope_factor ? "linear" : "none");
   if (kind == "linear") {
@@ -108,17 +135,20 @@ RopeConfig read_rope(Reader& r, const Hyper& h, const DecoderConfig& c) {
 
 }  // namespace
 
-Result<DecoderConfig> read_decoder_config(const ModelDescriptor& model) {
+Result<DecoderConfig> read_decoder_config(const ModelDescriptor& model, std::vector<std::string>& warnings) {
   const Hyper& h = model.hyper;
-  Reader r(model);
+  Reader r(model, warnings);
   DecoderConfig c;
-  c.n_layers = r.integer("block_count", h.n_layers, 1, kMaxLayers);
+  c.n_layers = r.count("block_count", h.n_layers, 1, kMaxLayers);
   c.n_embd = r.integer("embedding_length", h.embedding_length, 1, kMaxWidth);
-  c.n_ff = r.integer("feed_forward_length", r.same_for_all("feed_forward_length", h.feed_forward_length, c.n_layers), 1,
-                     kMaxWidth);
-  c.n_heads = r.integer("attention.head_count", r.same_for_all("attention.head_count", h.n_heads, c.n_layers), 1, kMaxHeads);
-  c.n_kv_heads = r.integer_or("attention.head_count_kv",
-                              r.same_for_all("attention.head_count_kv", h.n_kv_heads, c.n_layers), c.n_heads, 1, kMaxHeads);
+  const auto per_layer = [&](const char* key, const std::vector<std::int64_t>& values, std::int64_t max) {
+    return r.same_for_all(key, values, c.n_layers, 1, max);
+  };
+  c.n_ff =
+      r.integer("feed_forward_length", per_layer("feed_forward_length", h.feed_forward_length, kMaxWidth), 1, kMaxWidth);
+  c.n_heads = r.integer("attention.head_count", per_layer("attention.head_count", h.n_heads, kMaxHeads), 1, kMaxHeads);
+  c.n_kv_heads = r.integer_or("attention.head_count_kv", per_layer("attention.head_count_kv", h.n_kv_heads, kMaxHeads),
+                              c.n_heads, 1, kMaxHeads);
   if (c.n_heads % c.n_kv_heads != 0) {
     r.complain("attention.head_count_kv", Code::metadata,
                fmt::format("= {} does not divide the head count {}", c.n_kv_heads, c.n_heads));
@@ -134,16 +164,21 @@ Result<DecoderConfig> read_decoder_config(const ModelDescriptor& model) {
   if (c.key_dim % 2 != 0) {
     r.complain("attention.key_length", Code::metadata, fmt::format("= {} is odd; rotation works on pairs", c.key_dim));
   }
-  c.context_length = r.integer_or("context_length", h.context_length, 2048, 1, kMaxTrainContext);
+  c.context_length = r.integer_or("context_length", h.context_length, 2048, 1, std::numeric_limits<std::int64_t>::max());
+  if (c.context_length > kMaxTrainContext) {
+    r.warn("context_length", fmt::format("= {} is taken as {}", c.context_length, kMaxTrainContext));
+    c.context_length = kMaxTrainContext;
+  }
   c.sliding_window = r.integer_or("attention.sliding_window", h.sliding_window, 0, 0, kMaxTrainContext);
   c.norm_eps = static_cast<float>(r.number_or("attention.layer_norm_rms_epsilon", h.rms_epsilon, 1e-5, 0.0, 1.0));
+  if (c.norm_eps == 0.0f) r.warn("attention.layer_norm_rms_epsilon", "= 0: the norm of a vector of zeros is not a number");
   c.attention_scale = 1.0f / std::sqrt(static_cast<float>(c.key_dim));
   c.rope = read_rope(r, h, c);
   const TensorMeta* embedding = model.find_tensor("token_embd.weight");
   std::optional<std::int64_t> n_vocab = embedding != nullptr ? embedding->shape.rows() : h.n_vocab;
   // Without an embedding the binder has the better complaint: it names the tensor and the shape that was expected.
   if (!n_vocab && !model.tokenizer.tokens.empty()) n_vocab = static_cast<std::int64_t>(model.tokenizer.tokens.size());
-  c.n_vocab = r.integer("vocab_size", n_vocab, 1, kMaxVocab);
+  c.n_vocab = r.count("vocab_size", n_vocab, 1, kMaxVocab);
   INFER_TRY(r.take());
   return c;
 }

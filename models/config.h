@@ -7,8 +7,9 @@
 
 namespace infer {
 
-/// Everything that decoders share. What a family does differently it changes in the result.
-/// Errors: metadata (missing, or outside its limits), limit (too large to be true), unsupported.
-Result<DecoderConfig> read_decoder_config(const ModelDescriptor& model);
+/// Everything that decoders share. What a family does differently it changes in the result. Numbers that are odd but can
+/// be run are told in `warnings`.
+/// Errors: metadata (missing, or outside its limits), limit (more layers than we take), unsupported.
+Result<DecoderConfig> read_decoder_config(const ModelDescriptor& model, std::vector<std::string>& warnings);
 
 }  // namespace infer

@@ -9,6 +9,7 @@
 #include "models/binder.h"
 #include "models/blocks/blocks.h"
 #include "models/config.h"
+#include "src/base/range.h"
 
 namespace infer {
 namespace {
@@ -22,13 +23,33 @@ bool recognises(const ModelDescriptor& model) noexcept {
          !has("blk.0.attn_q_norm.weight") && !has("blk.0.post_attention_norm.weight");
 }
 
-Result<DecoderConfig> configure(const ModelDescriptor& model) {
-  INFER_ASSIGN(DecoderConfig config, read_decoder_config(model));
-  if (model.hyper.n_experts.value_or(0) != 0) {
-    return Status::error(Code::unsupported, fmt::format("a model with {} experts cannot be run yet; dense models can",
-                                                        *model.hyper.n_experts))
-        .about("llama.expert_count");
+/// Dense models only, but what the file says of experts must be right for that to be the reason.
+Status check_experts(const ModelDescriptor& model) {
+  constexpr std::int64_t kMaxExperts = 1024;
+  constexpr const char* kCount = "llama.expert_count";
+  constexpr const char* kUsed = "llama.expert_used_count";
+  const std::int64_t n = model.hyper.n_experts.value_or(0);
+  if (n == 0) return {};
+  if (n < 0 || n > kMaxExperts) {
+    return Status::error(Code::limit, outside(fmt::format("metadata '{}'", kCount), n, 0, kMaxExperts)).about(kCount);
   }
+  const std::int64_t n_used = model.hyper.n_experts_used.value_or(n);
+  if (n_used < 1 || n_used > n) {
+    return Status::error(Code::metadata, outside(fmt::format("metadata '{}'", kUsed), n_used, 1, n)).about(kUsed);
+  }
+  constexpr const char* kRouter = "blk.0.ffn_gate_inp.weight";
+  if (model.find_tensor(kRouter) == nullptr) {
+    return Status::error(Code::tensor, fmt::format("tensor '{}' is missing: metadata '{}' = {} announces experts", kRouter,
+                                                   kCount, n))
+        .about(kRouter);
+  }
+  return Status::error(Code::unsupported, fmt::format("a model with {} experts cannot be run yet; dense models can", n))
+      .about(kCount);
+}
+
+Result<DecoderConfig> configure(const ModelDescriptor& model, std::vector<std::string>& warnings) {
+  INFER_ASSIGN(DecoderConfig config, read_decoder_config(model, warnings));
+  INFER_TRY(check_experts(model));
   config.rope.style = RopeStyle::interleaved;
   return config;
 }

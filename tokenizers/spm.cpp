@@ -61,6 +61,8 @@ std::string unescape_spaces(std::string_view text) {
   return plain;
 }
 
+Status cancelled() { return Status::error(Code::cancelled, "tokenizer.ggml.tokens: loading was cancelled"); }
+
 /// The character a text begins with, as long as its first byte says, but not longer than the text.
 std::string_view first_character(std::string_view text) noexcept { return text.substr(0, utf8_length(text[0])); }
 
@@ -105,6 +107,8 @@ class Neighbours {
 class SpmTokenizer final : public VocabTokenizer {
  public:
   SpmTokenizer(Vocab vocab, StringList pieces, bool space_prefix);
+  /// Takes in the texts of all tokens; encode() needs it. Errors: cancelled.
+  Status index(const CancelFlag* cancel);
 
   Result<std::vector<Token>> encode(std::string_view text, const EncodeOptions& options) const override;
   std::uint64_t memory() const noexcept override {
@@ -287,10 +291,13 @@ Status Encoder::emit_without_piece(std::string_view characters) {
 SpmTokenizer::SpmTokenizer(Vocab vocab, StringList pieces, bool space_prefix)
     : VocabTokenizer(std::move(vocab), std::move(pieces), space_prefix),
       neighbours_(static_cast<std::size_t>(size())),
-      space_prefix_(space_prefix) {
+      space_prefix_(space_prefix) {}
+
+Status SpmTokenizer::index(const CancelFlag* cancel) {
   std::vector<TextMatcher::Entry> special_texts;
   std::vector<TextMatcher::Entry> user_defined;
   for (Token token = 0; token < size(); ++token) {
+    if (is_cancelled(cancel)) return cancelled();
     switch (type(token)) {
       case TokenType::user_defined:
         // Files write their spaces either way.
@@ -313,6 +320,7 @@ SpmTokenizer::SpmTokenizer(Vocab vocab, StringList pieces, bool space_prefix)
   }
   special_ = TextMatcher(std::move(special_texts));
   user_defined_ = TextMatcher(std::move(user_defined));
+  return {};
 }
 
 Result<std::vector<Token>> SpmTokenizer::encode(std::string_view text, const EncodeOptions& options) const {
@@ -338,9 +346,10 @@ Result<std::vector<Token>> SpmTokenizer::encode(std::string_view text, const Enc
 
 // A token's own bytes: the byte of a byte token, the text with its spaces of all others. Texts of control and unknown
 // tokens are shown as they are.
-StringList make_pieces(const Vocab& vocab) {
+Result<StringList> make_pieces(const Vocab& vocab, const CancelFlag* cancel) {
   StringList pieces;
   for (Token token = 0; token < vocab.size(); ++token) {
+    if (is_cancelled(cancel)) return cancelled();
     const TokenType type = vocab.type(token);
     const int byte = vocab.byte_value(token);
     if (byte >= 0) {
@@ -355,16 +364,31 @@ StringList make_pieces(const Vocab& vocab) {
   return pieces;
 }
 
-Result<std::unique_ptr<Tokenizer>> make_spm(const TokenizerSpec& spec) {
+/// Text whose characters have neither a piece nor bytes cannot be encoded as it is.
+void judge_bytes(const Vocab& vocab, std::vector<std::string>& warnings) {
+  int n_missing = 0;
+  for (int byte = 0; byte < 256; ++byte) n_missing += vocab.byte_token(static_cast<unsigned char>(byte)) == kNoToken;
+  if (n_missing == 0) return;
+  warnings.push_back(fmt::format("tokenizer.ggml.tokens: {} of the 256 byte tokens <0x00> to <0xFF> are missing; characters "
+                                 "without a piece {}",
+                                 n_missing,
+                                 vocab.special().unk == kNoToken ? "cannot be encoded" : "become the unknown token"));
+}
+
+Result<std::unique_ptr<Tokenizer>> make_spm(const TokenizerSpec& spec, const CancelFlag* cancel,
+                                            std::vector<std::string>& warnings) {
   const VocabDefaults defaults{.bos = 1, .eos = 2, .unk = 0, .add_bos = true, .add_eos = false};
-  INFER_ASSIGN(Vocab vocab, Vocab::build(spec, defaults));
+  INFER_ASSIGN(Vocab vocab, Vocab::build(spec, defaults, cancel));
   if (spec.scores.empty()) {
     return Status::error(Code::vocab, "tokenizer.ggml.scores is missing: a 'llama' vocabulary joins pieces by score")
         .about("tokenizer.ggml.scores");
   }
-  StringList pieces = make_pieces(vocab);
-  return std::unique_ptr<Tokenizer>(
-      std::make_unique<SpmTokenizer>(std::move(vocab), std::move(pieces), spec.add_space_prefix.value_or(true)));
+  vocab.judge(warnings);
+  judge_bytes(vocab, warnings);
+  INFER_ASSIGN(StringList pieces, make_pieces(vocab, cancel));
+  auto tokenizer = std::make_unique<SpmTokenizer>(std::move(vocab), std::move(pieces), spec.add_space_prefix.value_or(true));
+  INFER_TRY(tokenizer->index(cancel));
+  return std::unique_ptr<Tokenizer>(std::move(tokenizer));
 }
 
 }  // namespace

@@ -75,11 +75,11 @@ Status vocab_error(std::string_view key, std::string message) {
 
 }  // namespace
 
-Result<Vocab> Vocab::build(const TokenizerSpec& spec, const VocabDefaults& defaults) {
+Result<Vocab> Vocab::build(const TokenizerSpec& spec, const VocabDefaults& defaults, const CancelFlag* cancel) {
   Vocab vocab(spec);
   INFER_TRY(vocab.check_lists());
   INFER_TRY(vocab.take_special_tokens(defaults));
-  INFER_TRY(vocab.index_texts());
+  INFER_TRY(vocab.index_texts(cancel));
   vocab.index_bytes();
   vocab.find_turn_ends();
   return vocab;
@@ -149,25 +149,34 @@ Status Vocab::take_special_tokens(const VocabDefaults& defaults) {
   return {};
 }
 
-Status Vocab::index_texts() {
+Status Vocab::check_length(Token token, std::size_t& n_marks) const {
+  constexpr const char* kKey = "tokenizer.ggml.tokens";
+  const std::size_t n_bytes = text(token).size();
+  const TokenType kind = type(token);
+  const bool is_mark = kind == TokenType::control || kind == TokenType::user_defined || kind == TokenType::unknown;
+  if (n_bytes > kMaxTokenBytes || (is_mark && n_bytes > kMaxMarkBytes)) {
+    return Status::error(Code::limit, fmt::format("{}: {}token {} has {} bytes; at most {} are supported", kKey,
+                                                  is_mark ? "control or user-defined " : "", token, n_bytes,
+                                                  is_mark ? kMaxMarkBytes : kMaxTokenBytes))
+        .about(kKey);
+  }
+  if (is_mark && kind != TokenType::unknown && ++n_marks > kMaxMarks) {
+    return Status::error(Code::limit, fmt::format("{}: token {} is one more than the {} control and user-defined tokens that "
+                                                  "are supported",
+                                                  kKey, token, kMaxMarks))
+        .about(kKey);
+  }
+  return {};
+}
+
+Status Vocab::index_texts(const CancelFlag* cancel) {
   slots_.assign(std::bit_ceil(spec_->tokens.size() * 2), Slot{0, kNoToken});
   const std::size_t mask = slots_.size() - 1;
+  std::size_t n_marks = 0;
   for (Token token = 0; token < size(); ++token) {
+    if (is_cancelled(cancel)) return Status::error(Code::cancelled, "tokenizer.ggml.tokens: loading was cancelled");
+    INFER_TRY(check_length(token, n_marks));
     const std::string_view entry = text(token);
-    if (entry.size() > kMaxTokenBytes) {
-      return Status::error(Code::limit, fmt::format("tokenizer.ggml.tokens: token {} has {} bytes; at most {} are "
-                                                    "supported",
-                                                    token, entry.size(), kMaxTokenBytes))
-          .about("tokenizer.ggml.tokens");
-    }
-    const TokenType kind = type(token);
-    const bool is_mark = kind == TokenType::control || kind == TokenType::user_defined || kind == TokenType::unknown;
-    if (is_mark && entry.size() > kMaxMarkBytes) {
-      return Status::error(Code::limit, fmt::format("tokenizer.ggml.tokens: control or user-defined token {} has {} bytes; "
-                                                    "at most {} are supported",
-                                                    token, entry.size(), kMaxMarkBytes))
-          .about("tokenizer.ggml.tokens");
-    }
     if (entry.empty()) continue;
     longest_ = std::max(longest_, entry.size());
 
@@ -182,7 +191,11 @@ Status Vocab::index_texts() {
       }
       slot = (slot + 1) & mask;
     }
-    if (slots_[slot].token == kNoToken) slots_[slot] = {tag, token};  // of equal texts the first stays
+    if (slots_[slot].token == kNoToken) {
+      slots_[slot] = {tag, token};
+    } else if (n_repeated_++ == 0) {   // of equal texts the first stays
+      first_repeated_ = token;
+    }
   }
   return {};
 }
@@ -201,6 +214,17 @@ void Vocab::find_turn_ends() {
   for (const std::string_view known : kTurnEnds) {
     const Token token = find(known);
     if (token != kNoToken && type(token) == TokenType::control) turn_ends_.push_back(token);
+  }
+}
+
+void Vocab::judge(std::vector<std::string>& warnings) const {
+  if (n_repeated_ > 0) {
+    warnings.push_back(fmt::format("tokenizer.ggml.tokens: {} of {} tokens repeat an earlier text, {} the first of them; text "
+                                   "becomes the earlier one",
+                                   n_repeated_, size(), first_repeated_));
+  }
+  if (turn_ends_.empty()) {
+    warnings.push_back("tokenizer.ggml: no token ends a generation; it goes on until its limit of tokens");
   }
 }
 

@@ -31,12 +31,16 @@ struct VocabDefaults {
 class Vocab {
  public:
   /// Errors, all naming key, value and limit: vocab (no tokens; scores or types of another number; a score that is not
-  /// a number; an unknown type; a special id outside the vocabulary), limit (a token longer than kMaxTokenBytes).
-  static Result<Vocab> build(const TokenizerSpec& spec, const VocabDefaults& defaults);
+  /// a number; an unknown type; a special id outside the vocabulary), limit (a token longer than kMaxTokenBytes, marks
+  /// beyond the two limits below), cancelled (the flag is looked at with every token).
+  static Result<Vocab> build(const TokenizerSpec& spec, const VocabDefaults& defaults, const CancelFlag* cancel = nullptr);
 
-  static constexpr std::size_t kMaxTokenBytes = 65536;
-  /// Of a control or user-defined token: their texts are looked for at every place of an input.
+  /// Control and user-defined tokens are marks: their texts are looked for at every place of an input.
   static constexpr std::size_t kMaxMarkBytes = 512;
+  static constexpr std::size_t kMaxMarks = 65536;
+
+  /// Adds what is odd but usable: equal texts, no token that ends a generation.
+  void judge(std::vector<std::string>& warnings) const;
 
   std::int32_t size() const noexcept { return static_cast<std::int32_t>(spec_->tokens.size()); }
   bool contains(Token token) const noexcept { return token >= 0 && token < size(); }
@@ -75,7 +79,8 @@ class Vocab {
   explicit Vocab(const TokenizerSpec& spec) noexcept : spec_(&spec) { bytes_.fill(kNoToken); }
   Status check_lists() const;
   Status take_special_tokens(const VocabDefaults& defaults);
-  Status index_texts();
+  Status index_texts(const CancelFlag* cancel);
+  Status check_length(Token token, std::size_t& n_marks) const;
   void index_bytes() noexcept;
   void find_turn_ends();
 
@@ -85,6 +90,8 @@ class Vocab {
   std::vector<Slot> slots_;  // open addressing, a power of two, at most half full
   std::array<Token, 256> bytes_;
   std::size_t longest_ = 0;
+  std::size_t n_repeated_ = 0;            // tokens whose text an earlier one has
+  Token first_repeated_ = kNoToken;
 };
 
 /// The tokenizer of a vocabulary; a kind derives from it and adds encode().

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -154,8 +155,9 @@ struct Architecture {
   std::span<const std::string_view> names;   ///< general.architecture values that it serves
   /// Whether a file that does not name its architecture looks like this one, from its tensor names.
   bool (*recognises)(const ModelDescriptor& model) noexcept;
-  /// Reads and checks the hyper-parameters. Errors: metadata, limit, unsupported; they name key, value and limit.
-  Result<DecoderConfig> (*configure)(const ModelDescriptor& model);
+  /// Reads and checks the hyper-parameters. Errors: metadata, limit, unsupported; they name key, value and limit. What is
+  /// odd but can be run is added to `warnings`.
+  Result<DecoderConfig> (*configure)(const ModelDescriptor& model, std::vector<std::string>& warnings);
   /// Says which tensor goes where. Complaints are collected by the binder.
   void (*bind)(Binder& binder, Decoder& decoder);
   /// The layer's equation: reads and writes step.act.x.

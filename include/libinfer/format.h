@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "libinfer/hooks.h"
 #include "libinfer/model_descriptor.h"
 #include "libinfer/status.h"
 
@@ -25,8 +26,9 @@ struct FormatParser {
   /// an empty list when the model is one file. Only siblings are ever named.
   Result<std::vector<std::string>> (*parts)(Bytes first, std::string_view file_name);
 
-  /// All parts to one descriptor. Reads nothing but the bytes given, validates every tensor's place in its file.
-  Result<ModelDescriptor> (*parse)(std::span<const Bytes> files);
+  /// All parts to one descriptor. Reads nothing but the bytes given, validates every tensor's place in its file. The flag
+  /// (null: none) is looked at every few thousand values; Code::cancelled then.
+  Result<ModelDescriptor> (*parse)(std::span<const Bytes> files, const CancelFlag* cancel);
 };
 
 }  // namespace infer

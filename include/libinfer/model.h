@@ -55,6 +55,10 @@ class Model {
   MemoryUse memory() const noexcept { return use_; }
   const std::shared_ptr<MemoryAccount>& account() const noexcept { return account_; }
 
+  /// Looks at every weight of the file for NaN and infinity. Errors: tensor (names the first ten tensors that have one, each
+  /// with the index of the first), state (only the vocabulary was loaded), cancelled. Reads the whole file.
+  Status validate(const CancelFlag* cancel) const;
+
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
 
@@ -68,7 +72,7 @@ class Model {
   Status configure(const ModelOptions& options);
   Result<std::uint64_t> bind_plan();
   Status bind(const ModelOptions& options);
-  void make_tokenizer();
+  Status make_tokenizer(const ModelOptions& options);
   MemoryUse held() const;
 
   std::shared_ptr<const Library> library_;

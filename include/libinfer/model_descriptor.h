@@ -36,7 +36,7 @@ class StringList {
   /// Bytes held in memory.
   std::size_t memory() const noexcept { return bytes_.capacity() + ends_.capacity() * sizeof(std::uint32_t); }
   /// Most bytes that fit: the parser refuses longer lists.
-  static constexpr std::uint64_t kMaxBytes = UINT32_MAX;
+  static constexpr std::uint64_t kMaxBytes = INT32_MAX;
 
   bool operator==(const StringList&) const = default;
 
@@ -91,6 +91,9 @@ struct Hyper {
 
   bool operator==(const Hyper&) const = default;
 };
+
+/// Most bytes of one token's text.
+inline constexpr std::size_t kMaxTokenBytes = 65536;
 
 enum class TokenType : std::uint8_t { normal = 1, unknown = 2, control = 3, user_defined = 4, unused = 5, byte = 6 };
 

@@ -68,7 +68,8 @@ class Session {
   std::int64_t room(SequenceId seq) const noexcept { return kv_.context() - kv_.length(seq); }
 
   /// Appends tokens in batches of n_batch. All or nothing: on failure (cancelled included) the sequence is as before.
-  /// Errors: sequence, token, context_full (needed and available), range (more logits than n_logits), cancelled.
+  /// Errors: sequence, token, context_full (needed and available), range (more logits than n_logits), tensor (wanted logits
+  /// are not finite), cancelled.
   Status feed(SequenceId seq, std::span<const Token> tokens, WantLogits want, const CancelFlag* cancel);
 
   /// One token for each of some different sequences, in one pass; logits row i belongs to seqs[i]. All or nothing.

@@ -34,6 +34,8 @@ struct Source {
   std::string describe() const;
 };
 
+struct FileIo;   // src/base/file_io.h
+
 struct OpenOptions {
   bool use_mmap = true;                    ///< false: read everything into memory now
   Progress progress{};                     ///< of reading; a mapping is immediate
@@ -42,6 +44,7 @@ struct OpenOptions {
   /// Read mode only, 0 for all: so many bytes from the start are read, the rest are zeros that take no memory. For a look
   /// at the header.
   std::uint64_t read_limit = 0;
+  const FileIo* io = nullptr;              ///< for tests; null: the system's calls
 };
 
 /// Immutable bytes of one file. Movable; the bytes stay where they are.
@@ -59,7 +62,7 @@ class MappedFile {
   /// True when the pages belong to the page cache or to the host, false when the bytes were read into owned memory.
   bool mapped() const noexcept { return !owned_; }
   /// True when the bytes are a mapping of our own of a file: pages that are dropped come back from it.
-  bool backed_by_file() const noexcept { return mapping_ != nullptr; }
+  bool backed_by_file() const noexcept { return mapping_ != nullptr && !owned_; }
 
  private:
   MappedFile() noexcept = default;

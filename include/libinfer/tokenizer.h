@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "libinfer/hooks.h"
 #include "libinfer/model_descriptor.h"
 #include "libinfer/status.h"
 
@@ -68,8 +69,10 @@ class Tokenizer {
 
 struct TokenizerKind {
   std::string_view name;   ///< tokenizer.ggml.model
-  /// `spec` must outlive the tokenizer (it is the model descriptor's). Errors: vocab, pretokenizer.
-  Result<std::unique_ptr<Tokenizer>> (*make)(const TokenizerSpec& spec);
+  /// `spec` must outlive the tokenizer (it is the model descriptor's). What is odd but usable is added to `warnings`. The
+  /// flag (null: none) is looked at with every token. Errors: vocab, pretokenizer, limit, cancelled.
+  Result<std::unique_ptr<Tokenizer>> (*make)(const TokenizerSpec& spec, const CancelFlag* cancel,
+                                             std::vector<std::string>& warnings);
 };
 
 }  // namespace infer

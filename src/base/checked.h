@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 namespace infer {
 
@@ -18,6 +19,13 @@ constexpr std::optional<std::uint64_t> checked_mul(std::uint64_t a, std::uint64_
   std::uint64_t product = 0;
   if (__builtin_mul_overflow(a, b, &product)) return std::nullopt;
   return product;
+}
+
+/// The number as a To, where it fits: a size of a file in the size_t of a 32-bit machine, for one.
+template <class To>
+constexpr std::optional<To> checked_cast(std::uint64_t n) noexcept {
+  if (!std::in_range<To>(n)) return std::nullopt;
+  return static_cast<To>(n);
 }
 
 /// Whether `count` bytes from `offset` on lie inside `size` bytes.

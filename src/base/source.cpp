@@ -4,7 +4,8 @@
 // Tested by tests/base/source_test.cpp.
 //
 // All that is POSIX stands in the first anonymous namespace; a Windows port replaces that part (CreateFileW,
-// GetFileInformationByHandle, ReadFile with OVERLAPPED, CreateFileMapping) and MappedFile::release().
+// GetFileInformationByHandle, ReadFile with OVERLAPPED, CreateFileMapping) and MappedFile::release(). Its calls to the
+// system go through the table of file_io.h.
 #include "libinfer/source.h"
 
 #include <fcntl.h>
@@ -15,19 +16,31 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <system_error>
 #include <utility>
 
 #include <fmt/format.h>
 
-#include "src/base/checked.h"
 #include "libinfer/text.h"
+#include "src/base/checked.h"
+#include "src/base/file_io.h"
 
 namespace infer {
 namespace {
 
 constexpr std::size_t kReadPiece = std::size_t{4} << 20;
 constexpr std::size_t kMaxPath = 4096;
+static_assert(sizeof(off_t) == 8, "offsets of files need 64 bits: compile with _FILE_OFFSET_BITS=64");
+
+constexpr FileIo kSystemIo{
+    .open = [](const char* path, int flags) { return ::open(path, flags); },
+    .fstat = [](int fd, struct stat* facts) { return ::fstat(fd, facts); },
+    .mmap = [](std::size_t bytes, int fd, off_t offset) {
+      return ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, fd, offset);
+    },
+    .pread = [](int fd, void* to, std::size_t bytes, off_t offset) { return ::pread(fd, to, bytes, offset); },
+};
 
 /// Owns a descriptor, or borrows one.
 class Descriptor {
@@ -67,20 +80,20 @@ Status open_error(const std::string& name, int error) {
   }
 }
 
-Result<Descriptor> open_path(const std::string& path, const std::string& name) {
+Result<Descriptor> open_path(const FileIo& io, const std::string& path, const std::string& name) {
   // O_NONBLOCK: opening a FIFO would otherwise wait for a writer. It has no effect on regular files.
   int fd = -1;
   do {
-    fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    fd = io.open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   } while (fd < 0 && errno == EINTR);
   if (fd < 0) return open_error(name, errno);
   return Descriptor(fd, true);
 }
 
 /// Bytes in the file, which must be a regular one.
-Result<std::uint64_t> regular_size(int fd, const std::string& name) {
+Result<std::uint64_t> regular_size(const FileIo& io, int fd, const std::string& name) {
   struct stat facts {};
-  if (::fstat(fd, &facts) != 0) {
+  if (io.fstat(fd, &facts) != 0) {
     if (errno == EBADF) return Status::error(Code::argument, fmt::format("{}: not an open file descriptor", name));
     return Status::error(Code::io, fmt::format("{}: {}", name, system_text(errno)));
   }
@@ -88,6 +101,7 @@ Result<std::uint64_t> regular_size(int fd, const std::string& name) {
     return Status::error(Code::io, fmt::format("{}: is a directory; give the path of the model file in it", name));
   }
   if (!S_ISREG(facts.st_mode)) return Status::error(Code::io, fmt::format("{}: not a regular file", name));
+  if (facts.st_size < 0) return Status::error(Code::io, fmt::format("{}: has a size of {}", name, facts.st_size));
   return static_cast<std::uint64_t>(facts.st_size);
 }
 
@@ -97,13 +111,15 @@ struct Mapping {
   std::size_t lead = 0;    ///< bytes from `start` to the first one asked for
 };
 
-Mapping map(int fd, std::uint64_t offset, std::size_t length) noexcept {
+Mapping map(const FileIo& io, int fd, std::uint64_t offset, std::size_t length) noexcept {
   const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
   const auto lead = static_cast<std::size_t>(offset % page);
-  if (length > SIZE_MAX - lead) return {};
-  void* start = ::mmap(nullptr, length + lead, PROT_READ, MAP_PRIVATE, fd, static_cast<off_t>(offset - lead));
+  const std::optional<std::uint64_t> sum = checked_add(length, lead);
+  const std::optional<std::size_t> bytes = sum ? checked_cast<std::size_t>(*sum) : std::nullopt;
+  if (!bytes) return {};
+  void* start = io.mmap(*bytes, fd, static_cast<off_t>(offset - lead));
   if (start == MAP_FAILED) return {};
-  return {start, length + lead, lead};
+  return {start, *bytes, lead};
 }
 
 /// Address space that reads as zeros and takes memory only where it is written; null when there is none.
@@ -113,10 +129,10 @@ void* reserve(std::size_t length) noexcept {
 }
 
 /// Reads at most `n` bytes: 0 at the end of the file, negative with errno set on failure.
-ssize_t read_some(int fd, std::byte* to, std::size_t n, std::uint64_t offset) noexcept {
+ssize_t read_some(const FileIo& io, int fd, std::byte* to, std::size_t n, std::uint64_t offset) noexcept {
   ssize_t got = 0;
   do {
-    got = ::pread(fd, to, n, static_cast<off_t>(offset));
+    got = io.pread(fd, to, n, static_cast<off_t>(offset));
   } while (got < 0 && errno == EINTR);
   return got;
 }
@@ -155,8 +171,9 @@ Result<Range> range_of(const Source& source, std::uint64_t size, const std::stri
     return Status::error(Code::truncated_file, fmt::format("{}: {} bytes at offset {} were asked for, file has {}", name,
                                                            length, offset, size));
   }
-  if (length > static_cast<std::uint64_t>(PTRDIFF_MAX)) {
-    return Status::error(Code::limit, fmt::format("{}: {} bytes are more than the address space", name, length));
+  if (!checked_cast<std::ptrdiff_t>(length)) {
+    return Status::error(Code::limit, fmt::format("{}: file larger than the address space: {} bytes of {}", name, length,
+                                                  PTRDIFF_MAX));
   }
   return Range{offset, length};
 }
@@ -166,12 +183,12 @@ Status cancelled(const std::string& name) {
 }
 
 /// Fills `to` from the file, piece by piece.
-Status read_all(int fd, Range range, std::byte* to, const std::string& name, const OpenOptions& options) {
+Status read_all(const FileIo& io, int fd, Range range, std::byte* to, const std::string& name, const OpenOptions& options) {
   std::uint64_t done = 0;
   while (done < range.length) {
     if (is_cancelled(options.cancel)) return cancelled(name);
     const auto piece = static_cast<std::size_t>(std::min<std::uint64_t>(kReadPiece, range.length - done));
-    const ssize_t got = read_some(fd, to + done, piece, range.offset + done);
+    const ssize_t got = read_some(io, fd, to + done, piece, range.offset + done);
     if (got < 0) {
       const Code code = errno == EBADF ? Code::permission : Code::io;   // EBADF: open for writing only
       return Status::error(code, fmt::format("{}: read failed at offset {}: {}", name, range.offset + done,
@@ -188,6 +205,8 @@ Status read_all(int fd, Range range, std::byte* to, const std::string& name, con
 }
 
 }  // namespace
+
+const FileIo& system_file_io() noexcept { return kSystemIo; }
 
 Source Source::from_path(std::string path) {
   Source source;
@@ -241,16 +260,17 @@ Result<MappedFile> MappedFile::open(const Source& source, const OpenOptions& opt
     return file;
   }
 
+  const FileIo& io = options.io != nullptr ? *options.io : system_file_io();
   const auto open_file = [&]() -> Status {
     INFER_ASSIGN(const Descriptor descriptor, source.kind == Source::Kind::path
-                                                  ? open_path(source.path, name)
+                                                  ? open_path(io, source.path, name)
                                                   : Result<Descriptor>(Descriptor(source.fd, false)));
-    INFER_ASSIGN(const std::uint64_t size, regular_size(descriptor.get(), name));
+    INFER_ASSIGN(const std::uint64_t size, regular_size(io, descriptor.get(), name));
     INFER_ASSIGN(const Range range, range_of(source, size, name));
     const auto length = static_cast<std::size_t>(range.length);
 
     if (options.use_mmap) {
-      const Mapping mapping = map(descriptor.get(), range.offset, length);
+      const Mapping mapping = map(io, descriptor.get(), range.offset, length);
       if (mapping.start != nullptr) {
         file.mapping_ = mapping.start;
         file.mapping_bytes_ = mapping.bytes;
@@ -265,14 +285,14 @@ Result<MappedFile> MappedFile::open(const Source& source, const OpenOptions& opt
       file.mapping_ = zeros;
       file.mapping_bytes_ = length;
       file.bytes_ = {static_cast<const std::byte*>(zeros), length};
-      return read_all(descriptor.get(), {range.offset, options.read_limit}, static_cast<std::byte*>(zeros), name, options);
+      return read_all(io, descriptor.get(), {range.offset, options.read_limit}, static_cast<std::byte*>(zeros), name, options);
     }
     const std::shared_ptr<MemoryAccount> own = options.memory == nullptr ? MemoryAccount::create() : nullptr;
     MemoryAccount& account = own ? *own : *options.memory;
     INFER_ASSIGN(file.storage_, account.allocate(MemoryClass::weights, range.length,
                                                  {name, "map the file (option use_mmap) or use a smaller model"}));
     file.bytes_ = file.storage_.bytes();
-    return read_all(descriptor.get(), range, file.storage_.data(), name, options);
+    return read_all(io, descriptor.get(), range, file.storage_.data(), name, options);
   };
   if (Status status = open_file(); !status.ok()) return std::move(status).about(subject);
   return file;

@@ -9,6 +9,8 @@
 
 #include <fmt/format.h>
 
+#include "src/base/range.h"
+
 namespace infer {
 namespace {
 
@@ -44,10 +46,7 @@ Result<std::unique_ptr<Generation>> Generation::start(Session& session, Sequence
     return Status::error(Code::range, fmt::format("max_tokens = {} is below 0 (0: until the context is full)",
                                                   options.max_tokens)).about("max_tokens");
   }
-  if (options.logprobs < 0 || options.logprobs > kMaxLogprobs) {
-    return Status::error(Code::range, fmt::format("logprobs = {} is outside 0..{}", options.logprobs, kMaxLogprobs))
-        .about("logprobs");
-  }
+  INFER_TRY(check_range("logprobs", options.logprobs, 0, kMaxLogprobs));
   const std::int64_t n = static_cast<std::int64_t>(prompt.size());
   if (n > session.room(seq)) {
     return Status::error(Code::context_full,

@@ -30,8 +30,8 @@ KvCache KvCache::layout(Workspace& workspace, const KvShape& shape, const KvKind
   c.pages_per_sequence_ = (shape.context + kKvPageTokens - 1) / kKvPageTokens;
   c.n_pages_ = shape.n_sequences * c.pages_per_sequence_;
   const std::int64_t element = static_cast<std::int64_t>(kind.element_bytes);
-  c.key_page_bytes_ = at(shape.n_kv_heads * kKvPageTokens * shape.key_dim * element);
-  c.value_page_bytes_ = at(shape.n_kv_heads * kKvPageTokens * shape.value_dim * element);
+  c.key_page_bytes_ = product({shape.n_kv_heads, kKvPageTokens, shape.key_dim, element});
+  c.value_page_bytes_ = product({shape.n_kv_heads, kKvPageTokens, shape.value_dim, element});
   c.keys_ = workspace.take<std::byte>(
       MemoryClass::kv, product({shape.n_layers, c.n_pages_, static_cast<std::int64_t>(c.key_page_bytes_)}));
   c.values_ = workspace.take<std::byte>(

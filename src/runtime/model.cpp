@@ -119,7 +119,7 @@ Result<std::shared_ptr<const Model>> Model::make(std::shared_ptr<const Library> 
   }
   model->weights_.emplace(std::move(files), model->descriptor_.tensors, model->account_);
   INFER_ASSIGN(model->kernels_, choose_kernels(*model->library_));
-  model->make_tokenizer();
+  if (Status s = model->make_tokenizer(options); !s.ok()) return std::move(s).with_context(source.describe());
   const auto complete = [&]() -> Status {
     std::uint64_t panel_bytes = 0;
     if (!options.vocab_only) {
@@ -199,7 +199,7 @@ Status Model::open_files(const Source& source, const OpenOptions& options, std::
 
   std::vector<Bytes> bytes;
   for (const MappedFile& f : files) bytes.push_back(f.bytes());
-  Result<ModelDescriptor> parsed = parser->parse(bytes);
+  Result<ModelDescriptor> parsed = parser->parse(bytes, options.cancel);
   if (!parsed.ok()) return std::move(parsed).status().with_context(name);
   descriptor_ = std::move(parsed).value();
   return {};
@@ -216,7 +216,7 @@ Status Model::configure(const ModelOptions& options) {
     descriptor_.warnings.push_back(
         fmt::format("general.architecture is missing; read as '{}' because of its tensor names", descriptor_.architecture));
   }
-  INFER_ASSIGN(DecoderConfig config, architecture->configure(descriptor_));
+  INFER_ASSIGN(DecoderConfig config, architecture->configure(descriptor_, descriptor_.warnings));
   decoder_.emplace();
   decoder_->architecture = architecture;
   decoder_->config = config;
@@ -246,20 +246,20 @@ Status Model::bind(const ModelOptions& options) {
   return pack_weights(binder.products(), *weights_, *account_, *pool, options.cancel);
 }
 
-void Model::make_tokenizer() {
+Status Model::make_tokenizer(const ModelOptions& options) {
   const TokenizerSpec& spec = descriptor_.tokenizer;
   const auto make = [&]() -> Result<std::unique_ptr<Tokenizer>> {
     if (spec.model.empty()) return Status::error(Code::vocab, "the file has no tokenizer (tokenizer.ggml.model is missing)");
     INFER_ASSIGN(const TokenizerKind* const kind, library_->tokenizers.require(spec.model, Code::vocab));
     if (const TensorMeta* embedding = descriptor_.find_tensor("token_embd.weight")) {
       const std::int64_t rows = embedding->shape.rows();
-      if (spec.tokens.size() > static_cast<std::size_t>(rows)) {
-        return Status::error(Code::vocab, fmt::format("the vocabulary has {} tokens, the embedding {} rows",
+      if (!spec.tokens.empty() && spec.tokens.size() != static_cast<std::size_t>(rows)) {
+        return Status::error(Code::vocab, fmt::format("tokenizer.ggml.tokens has {} tokens, token_embd.weight {} rows",
                                                       spec.tokens.size(), rows))
             .about("tokenizer.ggml.tokens");
       }
     }
-    return kind->make(spec);
+    return kind->make(spec, options.cancel, descriptor_.warnings);
   };
   Result<std::unique_ptr<Tokenizer>> made = make();
   if (made.ok()) {
@@ -267,10 +267,13 @@ void Model::make_tokenizer() {
     for (Token token = 0; token < tokenizer_->size(); ++token) {
       longest_piece_ = std::max({longest_piece_, tokenizer_->piece(token, false).size(), tokenizer_->piece(token, true).size()});
     }
+  } else if (made.status().code() == Code::cancelled) {
+    return std::move(made).status();
   } else {
     tokenizer_status_ = std::move(made).status();
     descriptor_.warnings.push_back(fmt::format("no tokenizer: {}", tokenizer_status_.message()));
   }
+  return {};
 }
 
 Result<const Tokenizer*> Model::tokenizer() const {

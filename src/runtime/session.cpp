@@ -8,6 +8,9 @@
 
 #include <fmt/format.h>
 
+#include "src/base/finite.h"
+#include "src/base/range.h"
+
 namespace infer {
 namespace {
 
@@ -17,25 +20,34 @@ constexpr MemoryPurpose kPurpose{"the session", "use a smaller n_ctx, n_seq or n
 constexpr std::uint64_t kPoolBytes = 2048;
 constexpr std::uint64_t kThreadBytes = 512;
 
-Status in_range(const char* key, std::int64_t value, std::int64_t min, std::int64_t max) {
-  if (value >= min && value <= max) return {};
-  return Status::error(Code::range, fmt::format("{} = {} is outside {}..{}", key, value, min, max)).about(key);
-}
-
 /// Checks the options and replaces the zeros that stand for defaults.
 Result<SessionOptions> effective(const SessionOptions& given, const DecoderConfig& config) {
   SessionOptions o = given;
-  INFER_TRY(in_range("n_ctx", o.n_ctx, 0, kMaxContext));
-  INFER_TRY(in_range("n_seq", o.n_seq, 1, kMaxSequences));
-  INFER_TRY(in_range("n_batch", o.n_batch, 1, kMaxBatch));
-  INFER_TRY(in_range("n_logits", o.n_logits, 0, kMaxBatch));
-  INFER_TRY(in_range("n_threads", o.n_threads, 0, ThreadPool::kMaxThreads));
-  INFER_TRY(in_range("n_awake", o.n_awake, 0, ThreadPool::kMaxThreads));
+  INFER_TRY(check_range("n_ctx", o.n_ctx, 0, kMaxContext));
+  INFER_TRY(check_range("n_seq", o.n_seq, 1, kMaxSequences));
+  INFER_TRY(check_range("n_batch", o.n_batch, 1, kMaxBatch));
+  INFER_TRY(check_range("n_logits", o.n_logits, 0, kMaxBatch));
+  INFER_TRY(check_range("n_threads", o.n_threads, 0, ThreadPool::kMaxThreads));
+  INFER_TRY(check_range("n_awake", o.n_awake, 0, ThreadPool::kMaxThreads));
   if (o.n_ctx == 0) o.n_ctx = std::min(config.context_length, kDefaultContext);
   if (o.n_logits == 0) o.n_logits = o.n_seq;
   if (o.n_threads == 0) o.n_threads = default_threads(o.executor);
   o.n_batch = std::max(std::min(o.n_batch, o.n_ctx), std::min(o.n_batch, o.n_seq));   // more rows could never be used
   return o;
+}
+
+/// No row of kept logits may have a value that is not a number: it would be sampled from.
+Status check_logits(const MatF32& logits, std::int64_t n_rows) {
+  for (std::int64_t i = 0; i < n_rows; ++i) {
+    const std::span<const float> row(logits.row(i), static_cast<std::size_t>(logits.cols));
+    const std::size_t bad = find_non_finite(row);
+    if (bad == row.size()) continue;
+    return Status::error(Code::tensor,
+                         fmt::format("the logits of row {} are not finite ({} for token {}): weights or activations are not; "
+                                     "infer_model_validate finds such weights",
+                                     i, row[bad], bad));
+  }
+  return {};
 }
 
 }  // namespace
@@ -158,6 +170,7 @@ Status Session::feed(SequenceId seq, std::span<const Token> tokens, WantLogits w
   const std::int64_t before = length(seq);
   n_logits_held_ = 0;
   bool cancelled = false;   // remembered: the flag may be reset at any time
+  Status damaged;
   std::int64_t done = 0;
   while (done < n) {
     const std::int64_t batch = std::min(options_.n_batch, n - done);
@@ -174,11 +187,15 @@ Status Session::feed(SequenceId seq, std::span<const Token> tokens, WantLogits w
     if (cancelled) break;
     done += batch;
     if (done == n) {
-      n_logits_held_ = want == WantLogits::all ? n : want == WantLogits::last ? 1 : 0;
+      const std::int64_t n_rows = want == WantLogits::all ? n : want == WantLogits::last ? 1 : 0;
+      damaged = check_logits(act_.logits, n_rows);
+      if (!damaged.ok()) break;
+      n_logits_held_ = n_rows;
       return {};
     }
   }
   kv_.truncate(seq, before);
+  if (!damaged.ok()) return damaged;
   if (cancelled) {
     return Status::error(Code::cancelled, fmt::format("cancelled after {} of {} tokens; the sequence holds its {} tokens "
                                                       "from before",
@@ -224,11 +241,16 @@ Status Session::step(std::span<const SequenceId> seqs, std::span<const Token> to
     ++appended;
   }
   const bool fits = appended == seqs.size();
+  Status damaged;
   if (fits && forward(appended, cancel)) {
-    n_logits_held_ = n;
-    return {};
+    damaged = check_logits(act_.logits, n);
+    if (damaged.ok()) {
+      n_logits_held_ = n;
+      return {};
+    }
   }
   for (std::size_t i = 0; i < appended; ++i) kv_.truncate(seqs[i], length(seqs[i]) - 1);
+  if (!damaged.ok()) return damaged;
   if (fits) return Status::error(Code::cancelled, "cancelled; the sequences hold what they held before");
   return Status::error(Code::context_full, "the page pool of the KV cache is exhausted; close a sequence");
 }

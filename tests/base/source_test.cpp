@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Tests of include/libinfer/source.h: paths, memory and descriptors give the same bytes, mapped or read; and everything
-// that is not a readable regular file is refused without waiting for it.
+// that is not a readable regular file is refused without waiting for it. The rows in the names are those of
+// tests/formats/gguf_hostile_test.cpp.
 #include "libinfer/source.h"
 
 #include <gtest/gtest.h>
@@ -156,7 +157,7 @@ TEST_F(SourceTest, AMoveKeepsTheBytesInTheirPlace) {
 
 // ---- what cannot
 
-TEST_F(SourceTest, AMissingFileIsNamed) {
+TEST_F(SourceTest, Row1_AMissingFileIsNamed) {
   const Status status = error_of(Source::from_path(path("no.gguf")));
   EXPECT_EQ(status.code(), Code::nofile);
   EXPECT_EQ(status.message(), "'" + path("no.gguf") + "': no such file");
@@ -167,7 +168,7 @@ TEST_F(SourceTest, AFileIsNoFolder) {
   EXPECT_EQ(error_of(Source::from_path(write("a", "0123") + "/b")).code(), Code::nofile);
 }
 
-TEST_F(SourceTest, ADirectoryIsRefused) {
+TEST_F(SourceTest, Row2_ADirectoryIsRefused) {
   for (const bool use_mmap : {true, false}) {
     const Status status = error_of(Source::from_path(path("")), use_mmap);
     EXPECT_EQ(status.code(), Code::io);
@@ -175,14 +176,14 @@ TEST_F(SourceTest, ADirectoryIsRefused) {
   }
 }
 
-TEST_F(SourceTest, AFifoIsRefusedWithoutWaitingForAWriter) {
+TEST_F(SourceTest, Row2_AFifoIsRefusedWithoutWaitingForAWriter) {
   ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);
   const Status status = error_of(Source::from_path(path("fifo")));
   EXPECT_EQ(status.code(), Code::io);
   EXPECT_NE(status.message().find("not a regular file"), std::string_view::npos) << status.message();
 }
 
-TEST_F(SourceTest, ASocketIsRefused) {
+TEST_F(SourceTest, Row2_ASocketIsRefused) {
   const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
   ASSERT_GE(fd, 0);
   sockaddr_un address{};
@@ -196,14 +197,14 @@ TEST_F(SourceTest, ASocketIsRefused) {
   ::close(fd);
 }
 
-TEST_F(SourceTest, DevicesAreRefused) {
+TEST_F(SourceTest, Row2_DevicesAreRefused) {
   for (const char* device : {"/dev/zero", "/dev/random", "/dev/null", "/dev/tty"}) {
     if (!std::filesystem::exists(device)) continue;
     EXPECT_EQ(error_of(Source::from_path(device)).code(), Code::io) << device;
   }
 }
 
-TEST_F(SourceTest, AnEmptyFileIsTruncated) {
+TEST_F(SourceTest, Row5_AnEmptyFileIsTruncated) {
   const std::string name = write("empty", "");
   const Descriptor fd(name);
   for (const Source& source : {Source::from_path(name), Source::from_fd(fd.get(), 0, 0), Source::from_memory({})}) {
@@ -213,7 +214,7 @@ TEST_F(SourceTest, AnEmptyFileIsTruncated) {
   }
 }
 
-TEST_F(SourceTest, AFileWithoutPermissionIsRefused) {
+TEST_F(SourceTest, Row3_AFileWithoutPermissionIsRefused) {
   if (::geteuid() == 0) GTEST_SKIP() << "root may read everything";
   const std::string name = write("secret", "0123");
   ASSERT_EQ(::chmod(name.c_str(), 0), 0);
@@ -233,7 +234,7 @@ TEST_F(SourceTest, WhatIsNoDescriptorIsRefused) {
   }
 }
 
-TEST_F(SourceTest, BadPathsAreRefusedBeforeTheyAreOpened) {
+TEST_F(SourceTest, Row4_BadPathsAreRefusedBeforeTheyAreOpened) {
   write("a", "0123");
   const std::string with_nul = path("a") + std::string(1, '\0') + ".gguf";   // the system would open "a"
   for (const std::string& bad : {std::string(), with_nul, path("\xff"), std::string(4097, 'a')}) {
@@ -325,7 +326,7 @@ TEST_F(SourceTest, ACancelFlagStopsAReadInTheMiddle) {
   EXPECT_EQ(file.status().code(), Code::cancelled);
 }
 
-TEST_F(SourceTest, AFileThatBecomesShorterWhileItIsReadIsAnError) {
+TEST_F(SourceTest, Row10_AFileThatBecomesShorterWhileItIsReadIsAnError) {
   static std::string name;
   name = write("large", std::string(std::size_t{9} << 20, 'x'));
   const auto shorten = [](void*, std::uint64_t, std::uint64_t) { return ::truncate(name.c_str(), 1000) == 0; };

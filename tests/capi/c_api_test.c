@@ -232,6 +232,8 @@ static void loading(const char *path) {
   infer_source_release(source);
   CHECK(memory.destroyed == 0);
   CHECK(infer_model_memory(model, INFER_MEMORY_MAPPED) == size);
+  CHECK(infer_model_validate(model, NULL, NULL) == INFER_OK);
+  EXPECT_ERROR(infer_model_validate(NULL, NULL, &err), INFER_E_ARGUMENT, "model");
   infer_model_release(model);
   CHECK(memory.destroyed == 1);
   free(data);

@@ -32,7 +32,7 @@ const FormatParser& gguf() { return *builtin_formats()[0]; }
 
 Result<ModelDescriptor> parse(const File& file) {
   const Bytes bytes(file);
-  return gguf().parse({&bytes, 1});
+  return gguf().parse({&bytes, 1}, nullptr);
 }
 
 /// The descriptor; an empty one, and a failed test, when the file is refused.
@@ -411,7 +411,7 @@ TEST(GgufShards, PartsBecomeOneModel) {
   for (const GgufWriter& part : three_parts(whole)) files.push_back(part.build());
   const std::vector<Bytes> bytes(files.begin(), files.end());
 
-  const Result<ModelDescriptor> model = gguf().parse(bytes);
+  const Result<ModelDescriptor> model = gguf().parse(bytes, nullptr);
 
   ASSERT_TRUE(model.ok()) << model.status().message();
   const ModelDescriptor single = read(whole);

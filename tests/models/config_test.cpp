@@ -32,8 +32,18 @@ ModelDescriptor good_model() {
   return m;
 }
 
+/// Without asking for the warnings.
+Result<DecoderConfig> read(const ModelDescriptor& m) {
+  std::vector<std::string> warnings;
+  return read_decoder_config(m, warnings);
+}
+Result<DecoderConfig> configure_llama(const ModelDescriptor& m) {
+  std::vector<std::string> warnings;
+  return architecture_llama.configure(m, warnings);
+}
+
 DecoderConfig config_of(const ModelDescriptor& m) {
-  Result<DecoderConfig> c = read_decoder_config(m);
+  Result<DecoderConfig> c = read(m);
   EXPECT_TRUE(c.ok()) << c.status().message();
   return c.ok() ? c.value() : DecoderConfig{};
 }
@@ -129,11 +139,49 @@ TEST(Config, ReadsYarn) {
   EXPECT_EQ(rope.attn_factor, 0.5);
 }
 
-TEST(Config, TakesAnEpsilonOfZero) {
-  ModelDescriptor m = good_model();
-  m.hyper.rms_epsilon = 0.0;
+/// What is odd but can be run is taken, and told.
+struct Oddity {
+  const char* name;
+  void (*change)(ModelDescriptor& m);
+  const char* warning;   ///< the whole of it; empty: none
+};
 
-  EXPECT_EQ(config_of(m).norm_eps, 0.0f);
+void PrintTo(const Oddity& o, std::ostream* out) { *out << o.name; }
+
+class ConfigTakes : public ::testing::TestWithParam<Oddity> {};
+
+TEST_P(ConfigTakes, WithAWarning) {
+  ModelDescriptor m = good_model();
+  GetParam().change(m);
+  std::vector<std::string> warnings;
+
+  const Result<DecoderConfig> c = read_decoder_config(m, warnings);
+
+  ASSERT_TRUE(c.ok()) << c.status().message();
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_EQ(warnings[0], GetParam().warning);
+}
+
+const Oddity kOddities[] = {
+    {"AnEpsilonOfZero", [](ModelDescriptor& m) { m.hyper.rms_epsilon = 0.0; },
+     "metadata 'llama.attention.layer_norm_rms_epsilon' = 0: the norm of a vector of zeros is not a number"},
+    {"AnOriginalContextBeyondTheContext",
+     [](ModelDescriptor& m) {
+       m.hyper.context_length = 512;
+       m.hyper.rope_original_context = 513;
+     },
+     "metadata 'llama.rope.scaling.original_context_length' = 513 is more than the context length 512"},
+    {"AHugeContext", [](ModelDescriptor& m) { m.hyper.context_length = INT64_MAX; },
+     "metadata 'llama.context_length' = 9223372036854775807 is taken as 1073741824"},
+};
+
+INSTANTIATE_TEST_SUITE_P(HyperParameters, ConfigTakes, ::testing::ValuesIn(kOddities),
+                         [](const ::testing::TestParamInfo<Oddity>& test) { return std::string(test.param.name); });
+
+TEST(Config, OfAGoodModelHasNoWarnings) {
+  std::vector<std::string> warnings;
+  EXPECT_TRUE(read_decoder_config(good_model(), warnings).ok());
+  EXPECT_TRUE(warnings.empty());
 }
 
 struct Refusal {
@@ -154,7 +202,7 @@ TEST_P(ConfigRefuses, WithKeyValueAndLimit) {
   ModelDescriptor m = good_model();
   r.spoil(m);
 
-  const Result<DecoderConfig> c = read_decoder_config(m);
+  const Result<DecoderConfig> c = read(m);
 
   ASSERT_FALSE(c.ok());
   const std::string message(c.status().message());
@@ -171,14 +219,14 @@ using M = ModelDescriptor;
 const Refusal kRefusals[] = {
     {"NoLayerCount", [](M& m) { m.hyper.n_layers.reset(); }, Code::metadata, "block_count", "missing", ""},
     {"NoLayers", [](M& m) { m.hyper.n_layers = 0; }, Code::metadata, "block_count", "= 0 ", "1..1024"},
-    {"NegativeLayers", [](M& m) { m.hyper.n_layers = -1; }, Code::metadata, "block_count", "= -1 ", "1..1024"},
+    {"NegativeLayers", [](M& m) { m.hyper.n_layers = -1; }, Code::limit, "block_count", "= -1 ", "1..1024"},
     {"TooManyLayers", [](M& m) { m.hyper.n_layers = 1025; }, Code::limit, "block_count", "= 1025 ", "1..1024"},
     {"AbsurdlyManyLayers", [](M& m) { m.hyper.n_layers = INT64_MAX; },
      Code::limit, "block_count", "= 9223372036854775807 ", "1..1024"},
     {"NoWidth", [](M& m) { m.hyper.embedding_length.reset(); }, Code::metadata, "embedding_length", "missing", ""},
     {"ZeroWidth", [](M& m) { m.hyper.embedding_length = 0; }, Code::metadata, "embedding_length", "= 0 ", "1..1048576"},
     {"HugeWidth", [](M& m) { m.hyper.embedding_length = k2To31; },
-     Code::limit, "embedding_length", "= 2147483648 ", "1..1048576"},
+     Code::metadata, "embedding_length", "= 2147483648 ", "1..1048576"},
     {"WidthThatHeadsDoNotDivide", [](M& m) { m.hyper.embedding_length = 63; },
      Code::metadata, "embedding_length", "= 63 ", "head count 8"},
     {"WidthThatHeadsDoNotDivideAndOneHeadSize",
@@ -192,7 +240,7 @@ const Refusal kRefusals[] = {
     {"ZeroFfnWidth", [](M& m) { m.hyper.feed_forward_length = {0}; },
      Code::metadata, "feed_forward_length", "= 0 ", "1..1048576"},
     {"HugeFfnWidth", [](M& m) { m.hyper.feed_forward_length = {k2To31}; },
-     Code::limit, "feed_forward_length", "= 2147483648 ", "1..1048576"},
+     Code::metadata, "feed_forward_length", "= 2147483648 ", "1..1048576"},
     {"FfnListOfTheWrongLength", [](M& m) { m.hyper.feed_forward_length = {96, 96, 96}; },
      Code::metadata, "feed_forward_length", "3 values", "4 layers"},
     {"FfnWidthsThatDiffer", [](M& m) { m.hyper.feed_forward_length = {96, 96, 64, 96}; },
@@ -200,13 +248,17 @@ const Refusal kRefusals[] = {
     {"NoHeadCount", [](M& m) { m.hyper.n_heads.clear(); }, Code::metadata, "attention.head_count", "missing", ""},
     {"ZeroHeads", [](M& m) { m.hyper.n_heads = {0}; }, Code::metadata, "attention.head_count", "= 0 ", "1..8192"},
     {"NegativeHeads", [](M& m) { m.hyper.n_heads = {-8}; }, Code::metadata, "attention.head_count", "= -8 ", "1..8192"},
-    {"TooManyHeads", [](M& m) { m.hyper.n_heads = {8193}; }, Code::limit, "attention.head_count", "= 8193 ", "1..8192"},
+    {"TooManyHeads", [](M& m) { m.hyper.n_heads = {8193}; }, Code::metadata, "attention.head_count", "= 8193 ", "1..8192"},
     {"HeadListTooShort", [](M& m) { m.hyper.n_heads = {8, 8}; },
      Code::metadata, "attention.head_count", "2 values", "4 layers"},
     {"HeadListTooLong", [](M& m) { m.hyper.n_heads = {8, 8, 8, 8, 8}; },
      Code::metadata, "attention.head_count", "5 values", "4 layers"},
     {"HeadListOfZeros", [](M& m) { m.hyper.n_heads = {0, 0, 0, 0}; },
      Code::metadata, "attention.head_count", "= 0 ", "1..8192"},
+    {"HeadListWithAZero", [](M& m) { m.hyper.n_heads = {8, 8, 0, 8}; },
+     Code::metadata, "attention.head_count", "of layer 2 = 0 ", "1..8192"},
+    {"KvHeadListWithAZero", [](M& m) { m.hyper.n_kv_heads = {8, 0, 8, 8}; },
+     Code::metadata, "attention.head_count_kv", "of layer 1 = 0 ", "1..8192"},
     {"ZeroKvHeads", [](M& m) { m.hyper.n_kv_heads = {0}; },
      Code::metadata, "attention.head_count_kv", "= 0 ", "1..8192"},
     {"KvHeadsThatDoNotDivide", [](M& m) { m.hyper.n_kv_heads = {3}; },
@@ -216,21 +268,21 @@ const Refusal kRefusals[] = {
     {"ZeroKeyLength", [](M& m) { m.hyper.key_length = 0; }, Code::metadata, "attention.key_length", "= 0 ", "2..8192"},
     {"OddKeyLength", [](M& m) { m.hyper.key_length = 9; }, Code::metadata, "attention.key_length", "= 9 ", "pairs"},
     {"HugeKeyLength", [](M& m) { m.hyper.key_length = k2To31; },
-     Code::limit, "attention.key_length", "= 2147483648 ", "2..8192"},
+     Code::metadata, "attention.key_length", "= 2147483648 ", "2..8192"},
     {"OddHeadSize", [](M& m) { m.hyper.embedding_length = 72; },
      Code::metadata, "attention.key_length", "= 9 ", "pairs"},
     {"ZeroValueLength", [](M& m) { m.hyper.value_length = 0; },
      Code::metadata, "attention.value_length", "= 0 ", "1..8192"},
     {"HugeValueLength", [](M& m) { m.hyper.value_length = k2To31; },
-     Code::limit, "attention.value_length", "= 2147483648 ", "1..8192"},
+     Code::metadata, "attention.value_length", "= 2147483648 ", "1..8192"},
     {"ZeroContext", [](M& m) { m.hyper.context_length = 0; },
-     Code::metadata, "context_length", "= 0 ", "1..1073741824"},
-    {"HugeContext", [](M& m) { m.hyper.context_length = INT64_MAX; },
-     Code::limit, "context_length", "= 9223372036854775807 ", "1..1073741824"},
+     Code::metadata, "context_length", "= 0 ", "1..9223372036854775807"},
+    {"NegativeContext", [](M& m) { m.hyper.context_length = -1; },
+     Code::metadata, "context_length", "= -1 ", "1..9223372036854775807"},
     {"NegativeWindow", [](M& m) { m.hyper.sliding_window = -1; },
      Code::metadata, "attention.sliding_window", "= -1 ", "0..1073741824"},
     {"HugeWindow", [](M& m) { m.hyper.sliding_window = INT64_MAX; },
-     Code::limit, "attention.sliding_window", "= 9223372036854775807 ", "0..1073741824"},
+     Code::metadata, "attention.sliding_window", "= 9223372036854775807 ", "0..1073741824"},
     {"NegativeEpsilon", [](M& m) { m.hyper.rms_epsilon = -1e-5; },
      Code::metadata, "attention.layer_norm_rms_epsilon", "= -1e-05 ", "0..1"},
     {"NanEpsilon", [](M& m) { m.hyper.rms_epsilon = kNaN; },
@@ -281,34 +333,62 @@ TEST(Config, ReportsTheFirstOfSeveralFaults) {
   m.hyper.n_layers = 0;
   m.hyper.rope_base = kNaN;
 
-  EXPECT_EQ(read_decoder_config(m).status().subject(), "llama.block_count");
+  EXPECT_EQ(read(m).status().subject(), "llama.block_count");
 }
 
 TEST(Config, OfAnEmptyDescriptorIsRefused) {
-  EXPECT_EQ(read_decoder_config(ModelDescriptor()).status().code(), Code::metadata);
+  EXPECT_EQ(read(ModelDescriptor()).status().code(), Code::metadata);
 }
 
 TEST(LlamaConfig, RotatesNeighbouringPairs) {
-  EXPECT_EQ(architecture_llama.configure(good_model()).value().rope.style, RopeStyle::interleaved);
+  EXPECT_EQ(configure_llama(good_model()).value().rope.style, RopeStyle::interleaved);
 }
 
 TEST(LlamaConfig, TakesAnExpertCountOfZero) {
   ModelDescriptor m = good_model();
   m.hyper.n_experts = 0;
 
-  EXPECT_TRUE(architecture_llama.configure(m).ok());
+  EXPECT_TRUE(configure_llama(m).ok());
 }
 
 TEST(LlamaConfig, RefusesExperts) {
   ModelDescriptor m = good_model();
   m.hyper.n_experts = 8;
+  m.tensors.push_back({.name = "blk.0.ffn_gate_inp.weight", .dtype = DType::f32, .shape = {{64, 8, 1, 1}, 2}, .file = 0,
+                       .offset = 0, .bytes = 64 * 8 * 4});
 
-  const Result<DecoderConfig> c = architecture_llama.configure(m);
+  const Result<DecoderConfig> c = configure_llama(m);
 
   ASSERT_FALSE(c.ok());
   EXPECT_EQ(c.status().code(), Code::unsupported);
   EXPECT_EQ(c.status().subject(), "llama.expert_count");
   EXPECT_NE(c.status().message().find("8 experts"), std::string_view::npos);
+}
+
+TEST(LlamaConfig, RefusesExpertsThatCannotBe) {
+  struct Case {
+    std::int64_t n;
+    std::optional<std::int64_t> n_used;
+    Code code;
+    const char* message;
+  };
+  const Case cases[] = {
+      {k2To31, {}, Code::limit, "metadata 'llama.expert_count' = 2147483648 is outside 0..1024"},
+      {-1, {}, Code::limit, "metadata 'llama.expert_count' = -1 is outside 0..1024"},
+      {8, 0, Code::metadata, "metadata 'llama.expert_used_count' = 0 is outside 1..8"},
+      {8, 9, Code::metadata, "metadata 'llama.expert_used_count' = 9 is outside 1..8"},
+      {8, 2, Code::tensor,
+       "tensor 'blk.0.ffn_gate_inp.weight' is missing: metadata 'llama.expert_count' = 8 announces experts"},
+  };
+  for (const Case& test : cases) {
+    ModelDescriptor m = good_model();
+    m.hyper.n_experts = test.n;
+    m.hyper.n_experts_used = test.n_used;
+    const Result<DecoderConfig> c = configure_llama(m);
+    ASSERT_FALSE(c.ok()) << test.message;
+    EXPECT_EQ(c.status().code(), test.code);
+    EXPECT_EQ(c.status().message(), test.message);
+  }
 }
 
 }  // namespace

@@ -138,13 +138,14 @@ class Golden : public ::testing::TestWithParam<const char*> {
     const std::array<Bytes, 1> files = {std::as_bytes(std::span(file))};
     for (const FormatParser* format : builtin_formats()) {
       if (!format->sniff(files[0])) continue;
-      Result<ModelDescriptor> descriptor = format->parse(files);
+      Result<ModelDescriptor> descriptor = format->parse(files, nullptr);
       ASSERT_TRUE(descriptor.ok()) << descriptor.status().message();
       spec_ = std::move(descriptor).value().tokenizer;
     }
+    std::vector<std::string> warnings;
     for (const TokenizerKind* kind : builtin_tokenizers()) {
       if (kind->name != spec_.model) continue;
-      Result<std::unique_ptr<Tokenizer>> tokenizer = kind->make(spec_);
+      Result<std::unique_ptr<Tokenizer>> tokenizer = kind->make(spec_, nullptr, warnings);
       ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
       tokenizer_ = std::move(tokenizer).value();
     }

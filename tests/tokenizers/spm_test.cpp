@@ -26,7 +26,8 @@ constexpr EncodeOptions kPlain{.add_special = false, .parse_special = false};
 constexpr EncodeOptions kParse{.add_special = false, .parse_special = true};
 
 std::unique_ptr<Tokenizer> make(const TokenizerSpec& spec) {
-  Result<std::unique_ptr<Tokenizer>> tokenizer = spm_tokenizer.make(spec);
+  std::vector<std::string> warnings;
+  Result<std::unique_ptr<Tokenizer>> tokenizer = spm_tokenizer.make(spec, nullptr, warnings);
   EXPECT_TRUE(tokenizer.ok()) << tokenizer.status().message();
   return std::move(tokenizer).value();
 }
@@ -236,7 +237,8 @@ TEST(Spm, RefusesToDecodeAnIdOutsideTheVocabulary) {
 TEST(Spm, NeedsScores) {
   TokenizerSpec spec = abc_spec();
   spec.scores.clear();
-  const auto tokenizer = spm_tokenizer.make(spec);
+  std::vector<std::string> warnings;
+  const auto tokenizer = spm_tokenizer.make(spec, nullptr, warnings);
 
   ASSERT_FALSE(tokenizer.ok());
   EXPECT_EQ(tokenizer.status().code(), Code::vocab);

@@ -75,9 +75,35 @@ TEST(Vocab, RefusesSpecialIdsOutsideTheVocabulary) {
 
 TEST(Vocab, RefusesATokenOfMoreThan64KiB) {
   TokenizerSpec spec = llama_spec(false);
-  add_token(spec, std::string(Vocab::kMaxTokenBytes + 1, 'a'), TokenType::normal);
+  add_token(spec, std::string(kMaxTokenBytes + 1, 'a'), TokenType::normal);
   expect_error(spec, Code::limit, "tokenizer.ggml.tokens",
                "tokenizer.ggml.tokens: token 3 has 65537 bytes; at most 65536 are supported");
+}
+
+TEST(Vocab, RefusesTooManyMarks) {
+  TokenizerSpec spec = llama_spec(false);
+  for (std::size_t i = 2; i <= Vocab::kMaxMarks; ++i) add_token(spec, std::to_string(i), TokenType::control);
+  expect_error(spec, Code::limit, "tokenizer.ggml.tokens",
+               "tokenizer.ggml.tokens: token 65537 is one more than the 65536 control and user-defined tokens that are "
+               "supported");
+}
+
+TEST(Vocab, TellsOfEqualTextsAndOfNoEnd) {
+  TokenizerSpec spec;
+  for (const char* text : {"a", "b", "a", "a"}) add_token(spec, text, TokenType::normal);
+  std::vector<std::string> warnings;
+  build(spec).judge(warnings);
+  EXPECT_EQ(warnings, (std::vector<std::string>{
+                          "tokenizer.ggml.tokens: 2 of 4 tokens repeat an earlier text, 2 the first of them; text becomes the "
+                          "earlier one",
+                          "tokenizer.ggml: no token ends a generation; it goes on until its limit of tokens"}));
+}
+
+TEST(Vocab, CanBeCancelled) {
+  const TokenizerSpec spec = llama_spec();
+  CancelFlag cancel;
+  cancel.set = true;
+  EXPECT_EQ(Vocab::build(spec, kLlama, &cancel).status().code(), Code::cancelled);
 }
 
 TEST(Vocab, AcceptsEmptyTextsAndNeverFindsThem) {
