@@ -315,9 +315,9 @@ class Env : public detail::Shared<infer_env, infer_env_retain, infer_env_release
   }
   /// Before the first load or plan with this environment.
   Expected<void> set_allocator(infer_alloc_fn alloc, infer_free_fn free_memory, void* user = nullptr,
-                               infer_destroy_fn destroy = nullptr) {
+                               infer_destroy_fn destroy_user = nullptr) {
     return detail::check(
-        [&](auto err) { return infer_env_set_allocator(get(), alloc, free_memory, user, destroy, err); });
+        [&](auto err) { return infer_env_set_allocator(get(), alloc, free_memory, user, destroy_user, err); });
   }
 
  private:

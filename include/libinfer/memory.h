@@ -148,6 +148,10 @@ class MemoryAccount : public std::enable_shared_from_this<MemoryAccount> {
     return charge(MemoryUse::of(c, bytes), purpose);
   }
 
+  /// Counts bytes whatever the budget: of samplers and streams, which are small, short-lived and in nobody's plan. Later
+  /// requests meet what is left.
+  Charge count(MemoryClass c, std::uint64_t bytes) noexcept;
+
   /// Whether `use` would be within the budget now: Code::budget otherwise. Takes nothing.
   Status check(const MemoryUse& use, const MemoryPurpose& purpose = {}) const;
 
@@ -163,6 +167,7 @@ class MemoryAccount : public std::enable_shared_from_this<MemoryAccount> {
   friend class Block;
   MemoryAccount() noexcept = default;
   bool reserve(const MemoryUse& use) noexcept;
+  void record(const MemoryUse& use, std::uint64_t owned) noexcept;
   void give_back(const MemoryUse& use) noexcept;
   Status refuse(const MemoryUse& use, const MemoryPurpose& purpose) const;
   void* take(std::size_t size) noexcept;

@@ -92,9 +92,14 @@ bool MemoryAccount::reserve(const MemoryUse& use) noexcept {
     owned_.fetch_sub(need);
     return false;
   }
-  raise_to(peak_owned_, owned + need);
-  for (std::size_t i = 0; i < now_.size(); ++i) raise_to(peak_[i], now_[i].fetch_add(use.bytes[i]) + use.bytes[i]);
+  record(use, owned + need);
   return true;
+}
+
+/// After `use` was added to the owned bytes.
+void MemoryAccount::record(const MemoryUse& use, std::uint64_t owned) noexcept {
+  raise_to(peak_owned_, owned);
+  for (std::size_t i = 0; i < now_.size(); ++i) raise_to(peak_[i], now_[i].fetch_add(use.bytes[i]) + use.bytes[i]);
 }
 
 void MemoryAccount::give_back(const MemoryUse& use) noexcept {
@@ -120,6 +125,12 @@ Status MemoryAccount::check(const MemoryUse& use, const MemoryPurpose& purpose) 
 Result<Charge> MemoryAccount::charge(const MemoryUse& use, const MemoryPurpose& purpose) {
   if (!owned_sum(use)) return beyond_address_space(purpose);
   if (!reserve(use)) return refuse(use, purpose);
+  return Charge(shared_from_this(), use);
+}
+
+Charge MemoryAccount::count(MemoryClass c, std::uint64_t bytes) noexcept {
+  const MemoryUse use = MemoryUse::of(c, bytes);
+  record(use, owned_.fetch_add(bytes) + bytes);
   return Charge(shared_from_this(), use);
 }
 

@@ -145,6 +145,20 @@ TEST(MemoryAccount, ChargesCountAgainstTheBudgetAndMappedBytesDoNot) {
   EXPECT_EQ(account->owned(), 100U);
 }
 
+TEST(MemoryAccount, CountsWithoutRefusingWhenAsked) {
+  const auto account = MemoryAccount::create();
+  ASSERT_TRUE(account->set_budget(100).ok());
+  {
+    const Charge sampler = account->count(MemoryClass::other, 150);
+
+    EXPECT_EQ(account->now()[MemoryClass::other], 150U);
+    EXPECT_EQ(account->charge(MemoryClass::vocab, 1).status().code(), Code::budget);
+  }
+  EXPECT_EQ(account->owned(), 0U);
+  EXPECT_EQ(account->peak_owned(), 150U);
+  EXPECT_TRUE(account->charge(MemoryClass::vocab, 1).ok());
+}
+
 TEST(MemoryAccount, CheckTakesNothing) {
   const auto account = MemoryAccount::create();
   ASSERT_TRUE(account->set_budget(100).ok());
