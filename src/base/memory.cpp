@@ -18,7 +18,8 @@
 namespace infer {
 namespace {
 
-constexpr std::array<std::string_view, kMemoryClassCount> kClassNames{"weights", "mapped", "kv", "scratch", "vocab", "other"};
+constexpr std::array<std::string_view, kMemoryClassCount> kClassNames{"weights", "mapped", "kv",
+                                                                      "scratch", "vocab",  "other"};
 
 std::size_t alignment_of(std::size_t size) noexcept {
   return size >= MemoryAccount::kHugeBlock ? MemoryAccount::kHugePage : MemoryAccount::kAlignment;
@@ -109,10 +110,10 @@ void MemoryAccount::give_back(const MemoryUse& use) noexcept {
 
 Status MemoryAccount::refuse(const MemoryUse& use, const MemoryPurpose& purpose) const {
   const std::string in_use = by_class(now());
-  return Status::error(
-      Code::budget, fmt::format("{} needs {} bytes ({}), the budget is {} bytes and {} of them are in use{}; {} or raise the budget",
-                                purpose.who, use.owned(), by_class(use), budget(), owned(),
-                                in_use.empty() ? in_use : " (" + in_use + ")", purpose.advice));
+  return Status::error(Code::budget, fmt::format("{} needs {} bytes ({}), the budget is {} bytes and {} of them are in use{}"
+                                                 "; {} or raise the budget",
+                                                 purpose.who, use.owned(), by_class(use), budget(), owned(),
+                                                 in_use.empty() ? in_use : " (" + in_use + ")", purpose.advice));
 }
 
 Status MemoryAccount::check(const MemoryUse& use, const MemoryPurpose& purpose) const {
