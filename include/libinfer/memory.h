@@ -136,7 +136,8 @@ class MemoryAccount : public std::enable_shared_from_this<MemoryAccount> {
   std::uint64_t budget() const noexcept { return budget_.load(); }
 
   /// A block of the sum of `use` (mapped: none of it), which counts as `use` says. Errors: budget (before anything is
-  /// allocated; says need, limit and use), nomem, limit (beyond the address space). No bytes give an empty block.
+  /// allocated; says need, limit and use), nomem, limit (beyond the address space), callback (the host's memory
+  /// is not aligned). No bytes give an empty block.
   Result<Block> allocate(const MemoryUse& use, const MemoryPurpose& purpose = {}, bool zeroed = false);
   Result<Block> allocate(MemoryClass c, std::uint64_t bytes, const MemoryPurpose& purpose = {}, bool zeroed = false) {
     return allocate(MemoryUse::of(c, bytes), purpose, zeroed);

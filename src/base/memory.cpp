@@ -148,8 +148,13 @@ Result<Block> MemoryAccount::allocate(const MemoryUse& use, const MemoryPurpose&
     return Status::error(Code::nomem, fmt::format("no memory for the {} bytes ({}) of {}; {}", n, by_class(use), purpose.who,
                                                   purpose.advice));
   }
+  Block block(std::move(charged), {memory, n});
+  if (reinterpret_cast<std::uintptr_t>(memory) % alignment_of(n) != 0) {   // the kernels count on it
+    return Status::error(Code::callback, fmt::format("the host's allocator gave {} bytes that do not begin at a multiple of {}",
+                                                     n, alignment_of(n)));
+  }
   if (zeroed) std::memset(memory, 0, n);
-  return Block(std::move(charged), {memory, n});
+  return block;
 }
 
 MemoryUse MemoryAccount::now() const noexcept {
