@@ -198,6 +198,7 @@ struct infer_sampler : infer::capi::Handle {
   static constexpr infer::capi::Kind kKind = infer::capi::Kind::sampler;
   explicit infer_sampler(infer::SamplerChain c) : Handle(kKind), chain(std::move(c)) {}
   infer::SamplerChain chain;
+  infer::Charge charge;
   std::atomic<bool> busy{false};
 };
 

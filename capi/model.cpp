@@ -279,7 +279,8 @@ infer_status infer_model_plan(infer_env* env, const infer_source* source, const 
     INFER_TRY(check_optional(model_options, "model_options"));
     INFER_TRY(check_optional(session_options, "session_options"));
     INFER_ASSIGN(const infer::ModelOptions o, to_model_options(model_options == nullptr ? nullptr : &model_options->values));
-    INFER_ASSIGN(const infer::SessionOptions s, to_session_options(session_options == nullptr ? nullptr : &session_options->values));
+    INFER_ASSIGN(const infer::SessionOptions s,
+                 to_session_options(session_options == nullptr ? nullptr : &session_options->values));
     const Ref<infer_env> owner = owner_of(env);
     INFER_ASSIGN(const std::shared_ptr<const infer::Model> model, infer::Model::plan(owner->library, source->source, o));
     infer::MemoryUse use = model->memory();

@@ -20,7 +20,9 @@ infer_status infer_sampler_create(const infer_model* model, const infer_options*
     const infer::Model& m = *model->model;
     INFER_ASSIGN(infer::SamplerChain chain, infer::SamplerChain::create(params, m.library().samplers.all(),
                                                                          static_cast<std::int32_t>(m.n_vocab())));
-    *out = new infer_sampler(std::move(chain));
+    auto sampler = std::make_unique<infer_sampler>(std::move(chain));
+    sampler->charge = m.account()->count(infer::MemoryClass::other, sampler->chain.memory());
+    *out = sampler.release();
     return {};
   });
 }

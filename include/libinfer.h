@@ -200,7 +200,8 @@ INFER_API infer_status infer_env_get_i64(const infer_env *env, const char *key, 
 /* Memory of the environment: models loaded with it and their sessions count in one account, by class (INFER_MEMORY_*).
  * The budget is the most bytes that they may own (all classes but MAPPED); 0 for no limit. A load or a session that needs
  * more is refused with INFER_E_BUDGET before anything of it is allocated or read; the message says need, limit and use.
- * INFER_E_BUDGET here when more is in use already: the old budget holds. W */
+ * INFER_E_BUDGET here when more is in use already: the old budget holds. Samplers and streams, 12 bytes for each token of
+ * the vocabulary, are counted (OTHER) and not refused. W */
 INFER_API infer_status infer_env_set_budget(infer_env *env, uint64_t bytes, infer_error **err);
 /* Bytes now, and the most at any time; either place may be NULL. R */
 INFER_API infer_status infer_env_memory(const infer_env *env, int32_t memory_class, uint64_t *now, uint64_t *peak,

@@ -98,6 +98,7 @@ class Generation {
   std::vector<SampleResult> top_;
   GenerationEvent event_;
   GenerationStats stats_;
+  Charge charge_;
   double started_ = -1.0, first_token_at_ = 0.0;
   bool ended_ = false;
 };

@@ -136,7 +136,8 @@ class MemoryAccount : public std::enable_shared_from_this<MemoryAccount> {
   std::uint64_t budget() const noexcept { return budget_.load(); }
 
   /// A block of the sum of `use` (mapped: none of it), which counts as `use` says. Errors: budget (before anything is
-  /// allocated; says need, limit and use), nomem, limit (beyond the address space). No bytes give an empty block.
+  /// allocated; says need, limit and use), nomem, limit (beyond the address space), callback (the host's memory
+  /// is not aligned). No bytes give an empty block.
   Result<Block> allocate(const MemoryUse& use, const MemoryPurpose& purpose = {}, bool zeroed = false);
   Result<Block> allocate(MemoryClass c, std::uint64_t bytes, const MemoryPurpose& purpose = {}, bool zeroed = false) {
     return allocate(MemoryUse::of(c, bytes), purpose, zeroed);
@@ -147,6 +148,10 @@ class MemoryAccount : public std::enable_shared_from_this<MemoryAccount> {
   Result<Charge> charge(MemoryClass c, std::uint64_t bytes, const MemoryPurpose& purpose = {}) {
     return charge(MemoryUse::of(c, bytes), purpose);
   }
+
+  /// Counts bytes whatever the budget: of samplers and streams, which are small, short-lived and in nobody's plan. Later
+  /// requests meet what is left.
+  Charge count(MemoryClass c, std::uint64_t bytes) noexcept;
 
   /// Whether `use` would be within the budget now: Code::budget otherwise. Takes nothing.
   Status check(const MemoryUse& use, const MemoryPurpose& purpose = {}) const;
@@ -163,6 +168,7 @@ class MemoryAccount : public std::enable_shared_from_this<MemoryAccount> {
   friend class Block;
   MemoryAccount() noexcept = default;
   bool reserve(const MemoryUse& use) noexcept;
+  void record(const MemoryUse& use, std::uint64_t owned) noexcept;
   void give_back(const MemoryUse& use) noexcept;
   Status refuse(const MemoryUse& use, const MemoryPurpose& purpose) const;
   void* take(std::size_t size) noexcept;

@@ -36,8 +36,8 @@ class Model {
   static Result<std::shared_ptr<const Model>> load(std::shared_ptr<const Library> library, const Source& source,
                                                    const ModelOptions& options);
 
-  /// All of it but the weights, none of which is read or expanded: memory() says what load() will take. The decoder knows its
-  /// numbers (Session::plan) and cannot run. Nothing is taken from the account, and a budget does not refuse it.
+  /// All of it but the weights, none of which is read or expanded: memory() says what load() will take. The decoder knows
+  /// its numbers (Session::plan) and cannot run. Nothing is taken from the account, and a budget does not refuse it.
   static Result<std::shared_ptr<const Model>> plan(std::shared_ptr<const Library> library, const Source& source,
                                                    const ModelOptions& options);
 

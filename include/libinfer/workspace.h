@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Memory in one aligned block of a MemoryAccount: all of a session's. The code that lays it out runs twice: first against a planning
-// Workspace, which only counts, then against a carving one, which hands out spans of the block. Plan and use are the
-// same code and cannot disagree. A Workspace never grows. Tested by tests/base/workspace_test.cpp.
+// Memory in one aligned block of a MemoryAccount: all that a session uses while it runs. The code that lays it out runs
+// twice: first against a planning Workspace, which only counts, then against a carving one, which hands out spans of the
+// block. Plan and use are the same code and cannot disagree. A Workspace never grows. Tested by
+// tests/base/workspace_test.cpp.
 #pragma once
 
 #include <cstddef>

@@ -18,7 +18,8 @@
 namespace infer {
 namespace {
 
-constexpr std::array<std::string_view, kMemoryClassCount> kClassNames{"weights", "mapped", "kv", "scratch", "vocab", "other"};
+constexpr std::array<std::string_view, kMemoryClassCount> kClassNames{"weights", "mapped", "kv",
+                                                                      "scratch", "vocab",  "other"};
 
 std::size_t alignment_of(std::size_t size) noexcept {
   return size >= MemoryAccount::kHugeBlock ? MemoryAccount::kHugePage : MemoryAccount::kAlignment;
@@ -92,9 +93,14 @@ bool MemoryAccount::reserve(const MemoryUse& use) noexcept {
     owned_.fetch_sub(need);
     return false;
   }
-  raise_to(peak_owned_, owned + need);
-  for (std::size_t i = 0; i < now_.size(); ++i) raise_to(peak_[i], now_[i].fetch_add(use.bytes[i]) + use.bytes[i]);
+  record(use, owned + need);
   return true;
+}
+
+/// After `use` was added to the owned bytes.
+void MemoryAccount::record(const MemoryUse& use, std::uint64_t owned) noexcept {
+  raise_to(peak_owned_, owned);
+  for (std::size_t i = 0; i < now_.size(); ++i) raise_to(peak_[i], now_[i].fetch_add(use.bytes[i]) + use.bytes[i]);
 }
 
 void MemoryAccount::give_back(const MemoryUse& use) noexcept {
@@ -104,10 +110,10 @@ void MemoryAccount::give_back(const MemoryUse& use) noexcept {
 
 Status MemoryAccount::refuse(const MemoryUse& use, const MemoryPurpose& purpose) const {
   const std::string in_use = by_class(now());
-  return Status::error(
-      Code::budget, fmt::format("{} needs {} bytes ({}), the budget is {} bytes and {} of them are in use{}; {} or raise the budget",
-                                purpose.who, use.owned(), by_class(use), budget(), owned(),
-                                in_use.empty() ? in_use : " (" + in_use + ")", purpose.advice));
+  return Status::error(Code::budget, fmt::format("{} needs {} bytes ({}), the budget is {} bytes and {} of them are in use{}"
+                                                 "; {} or raise the budget",
+                                                 purpose.who, use.owned(), by_class(use), budget(), owned(),
+                                                 in_use.empty() ? in_use : " (" + in_use + ")", purpose.advice));
 }
 
 Status MemoryAccount::check(const MemoryUse& use, const MemoryPurpose& purpose) const {
@@ -120,6 +126,12 @@ Status MemoryAccount::check(const MemoryUse& use, const MemoryPurpose& purpose) 
 Result<Charge> MemoryAccount::charge(const MemoryUse& use, const MemoryPurpose& purpose) {
   if (!owned_sum(use)) return beyond_address_space(purpose);
   if (!reserve(use)) return refuse(use, purpose);
+  return Charge(shared_from_this(), use);
+}
+
+Charge MemoryAccount::count(MemoryClass c, std::uint64_t bytes) noexcept {
+  const MemoryUse use = MemoryUse::of(c, bytes);
+  record(use, owned_.fetch_add(bytes) + bytes);
   return Charge(shared_from_this(), use);
 }
 
@@ -136,8 +148,13 @@ Result<Block> MemoryAccount::allocate(const MemoryUse& use, const MemoryPurpose&
     return Status::error(Code::nomem, fmt::format("no memory for the {} bytes ({}) of {}; {}", n, by_class(use), purpose.who,
                                                   purpose.advice));
   }
+  Block block(std::move(charged), {memory, n});
+  if (reinterpret_cast<std::uintptr_t>(memory) % alignment_of(n) != 0) {   // the kernels count on it
+    return Status::error(Code::callback, fmt::format("the host's allocator gave {} bytes that do not begin at a multiple of {}",
+                                                     n, alignment_of(n)));
+  }
   if (zeroed) std::memset(memory, 0, n);
-  return Block(std::move(charged), {memory, n});
+  return block;
 }
 
 MemoryUse MemoryAccount::now() const noexcept {

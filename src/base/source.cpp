@@ -281,7 +281,9 @@ Result<MappedFile> MappedFile::open(const Source& source, const OpenOptions& opt
     file.owned_ = true;
     if (options.read_limit > 0 && options.read_limit < range.length) {
       void* const zeros = reserve(length);
-      if (zeros == nullptr) return Status::error(Code::nomem, fmt::format("{}: no address space for its {} bytes", name, length));
+      if (zeros == nullptr) {
+        return Status::error(Code::nomem, fmt::format("{}: no address space for its {} bytes", name, length));
+      }
       file.mapping_ = zeros;
       file.mapping_bytes_ = length;
       file.bytes_ = {static_cast<const std::byte*>(zeros), length};

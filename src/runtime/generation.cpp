@@ -67,6 +67,8 @@ Result<std::unique_ptr<Generation>> Generation::start(Session& session, Sequence
   g->prompt_.assign(prompt.begin(), prompt.end());
   g->top_.resize(static_cast<std::size_t>(std::min<std::int64_t>(options.logprobs, n_vocab)));
   g->stats_.prompt_tokens = n;
+  g->charge_ = session.model().account()->count(
+      MemoryClass::other, sizeof(Generation) + g->chain_.memory() + prompt.size_bytes() + 3 * g->text_.most_out());
   if (session.length(seq) == 0 && tokenizer->strips_leading_space()) {
     g->strip_space_ = std::all_of(prompt.begin(), prompt.end(), [&](Token t) {
       return t >= tokenizer->size() || tokenizer->piece(t, false).empty();

@@ -78,7 +78,7 @@ Result<std::shared_ptr<const Model>> Model::load(std::shared_ptr<const Library> 
                                                  const ModelOptions& options) {
   const auto made = [&]() -> Result<std::shared_ptr<const Model>> {
     const bool reads = !options.use_mmap && source.kind != Source::Kind::memory;
-    if (reads && options.memory && options.memory->budget() != MemoryAccount::kNoLimit) {   // judged before all of it is read
+    if (reads && options.memory && options.memory->budget() != MemoryAccount::kNoLimit) {   // judged before it is read
       INFER_ASSIGN(const std::shared_ptr<const Model> planned, plan(library, source, options));
       INFER_TRY(options.memory->check(planned->memory(), kPurpose).with_context(source.describe()));
     }
@@ -265,7 +265,7 @@ Status Model::make_tokenizer(const ModelOptions& options) {
   if (made.ok()) {
     tokenizer_ = std::move(made).value();
     for (Token token = 0; token < tokenizer_->size(); ++token) {
-      longest_piece_ = std::max({longest_piece_, tokenizer_->piece(token, false).size(), tokenizer_->piece(token, true).size()});
+      longest_piece_ = std::max(longest_piece_, tokenizer_->piece(token, false).size());
     }
   } else if (made.status().code() == Code::cancelled) {
     return std::move(made).status();
@@ -296,7 +296,9 @@ MemoryUse Model::held() const {
                         descriptor_.metadata.capacity() * sizeof(MetaEntry) +
                         (decoder_ ? decoder_->layers.capacity() * sizeof(Layer) : 0);
   for (const TensorMeta& tensor : descriptor_.tensors) other += heap_of(tensor.name) + kIndexEntry;
-  for (const MetaEntry& entry : descriptor_.metadata) other += heap_of(entry.key) + heap_of(entry.type) + std::visit(HeapOf{}, entry.value);
+  for (const MetaEntry& entry : descriptor_.metadata) {
+    other += heap_of(entry.key) + heap_of(entry.type) + std::visit(HeapOf{}, entry.value);
+  }
   use[MemoryClass::other] = other;
   return use;
 }

@@ -67,7 +67,8 @@ Result<std::unique_ptr<Session>> Session::configured(std::shared_ptr<const Model
   INFER_ASSIGN(s->kv_kind_, s->model_->library().kv_kinds.require(options.kv_type, Code::kv_type));
   s->lay_out(s->workspace_);
   s->use_ = s->workspace_.use();
-  s->use_[MemoryClass::other] += sizeof(Session) + kPoolBytes + kThreadBytes * static_cast<std::uint64_t>(s->options_.n_threads);
+  s->use_[MemoryClass::other] +=
+      sizeof(Session) + kPoolBytes + kThreadBytes * static_cast<std::uint64_t>(s->options_.n_threads);
   return s;
 }
 

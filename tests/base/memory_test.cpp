@@ -3,6 +3,7 @@
 #include "libinfer/memory.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <limits>
 #include <thread>
@@ -145,6 +146,20 @@ TEST(MemoryAccount, ChargesCountAgainstTheBudgetAndMappedBytesDoNot) {
   EXPECT_EQ(account->owned(), 100U);
 }
 
+TEST(MemoryAccount, CountsWithoutRefusingWhenAsked) {
+  const auto account = MemoryAccount::create();
+  ASSERT_TRUE(account->set_budget(100).ok());
+  {
+    const Charge sampler = account->count(MemoryClass::other, 150);
+
+    EXPECT_EQ(account->now()[MemoryClass::other], 150U);
+    EXPECT_EQ(account->charge(MemoryClass::vocab, 1).status().code(), Code::budget);
+  }
+  EXPECT_EQ(account->owned(), 0U);
+  EXPECT_EQ(account->peak_owned(), 150U);
+  EXPECT_TRUE(account->charge(MemoryClass::vocab, 1).ok());
+}
+
 TEST(MemoryAccount, CheckTakesNothing) {
   const auto account = MemoryAccount::create();
   ASSERT_TRUE(account->set_budget(100).ok());
@@ -227,6 +242,28 @@ TEST(MemoryAccount, AHostWithoutMemoryIsAnErrorAndNothingIsCounted) {
   ASSERT_FALSE(block.ok());
   EXPECT_EQ(block.status().code(), Code::nomem);
   EXPECT_TRUE(names(block.status(), "1000 bytes") && names(block.status(), "the model"));
+  EXPECT_EQ(account->owned(), 0U);
+}
+
+TEST(MemoryAccount, MisalignedMemoryOfTheHostsIsGivenBackAndRefused) {
+  struct Askew {
+    std::vector<std::byte> bytes = std::vector<std::byte>(4096);
+    int n_free = 0;
+  } askew;
+  const auto account = MemoryAccount::create(
+      {.allocate = [](void* user, std::size_t, std::size_t alignment) -> void* {
+         const auto start = reinterpret_cast<std::uintptr_t>(static_cast<Askew*>(user)->bytes.data());
+         return static_cast<Askew*>(user)->bytes.data() + (alignment - start % alignment) + 8;
+       },
+       .free = [](void* user, void*, std::size_t) { ++static_cast<Askew*>(user)->n_free; },
+       .user = &askew});
+
+  const Result<Block> block = account->allocate(MemoryClass::weights, 100);
+
+  ASSERT_FALSE(block.ok());
+  EXPECT_EQ(block.status().code(), Code::callback);
+  EXPECT_TRUE(names(block.status(), "multiple of 64"));
+  EXPECT_EQ(askew.n_free, 1);
   EXPECT_EQ(account->owned(), 0U);
 }
 

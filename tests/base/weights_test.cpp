@@ -132,5 +132,32 @@ TEST_F(Weights, TellMappedBytesFromTheirOwn) {
   EXPECT_EQ(w.owned_bytes(), 8U);
 }
 
+TEST_F(Weights, AreCountedAndLeftAloneWhilePlanning) {
+  WeightStore w = store();
+
+  w.plan(true);
+  const std::span<const float> none = w.widen(tensors_[1], quant_f32.decode);
+  w.plan(false);
+
+  EXPECT_TRUE(none.empty());
+  EXPECT_EQ(w.planned_bytes(), 8U);
+  EXPECT_EQ(w.owned_bytes(), 0U);
+  EXPECT_EQ(w.widen(tensors_[1], quant_f32.decode).size(), 2U);
+  EXPECT_EQ(w.owned_bytes(), w.planned_bytes());
+}
+
+TEST_F(Weights, ThatCannotBeWidenedAreTold) {
+  const auto account = MemoryAccount::create();
+  ASSERT_TRUE(account->set_budget(7).ok());
+  std::vector<MappedFile> files;
+  files.push_back(mapped(first_));
+  files.push_back(mapped(second_));
+  WeightStore w(std::move(files), tensors_, account);
+
+  EXPECT_TRUE(w.widen(tensors_[1], quant_f32.decode).empty());
+  EXPECT_EQ(w.status().code(), Code::budget);
+  EXPECT_EQ(account->owned(), 0U);
+}
+
 }  // namespace
 }  // namespace infer

@@ -263,6 +263,79 @@ static void loading(const char *path) {
   EXPECT_ERROR(infer_model_load(NULL, NULL, NULL, NULL, NULL, NULL, &model, &err), INFER_E_ARGUMENT, "'source' is NULL");
 }
 
+struct host {
+  size_t live;
+  int calls, destroyed;
+};
+static void *host_alloc(void *user, size_t size, size_t alignment) {
+  struct host *host = (struct host *)user;
+  host->live += size;
+  ++host->calls;
+  return aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+}
+static void host_free(void *user, void *data, size_t size) {
+  ((struct host *)user)->live -= size;
+  free(data);
+}
+static void host_gone(void *user) { ++((struct host *)user)->destroyed; }
+
+static void memory(const char *path) {
+  struct host host = {0, 0, 0};
+  infer_env *env = NULL;
+  infer_source *source = NULL;
+  infer_model *model = NULL;
+  infer_session *session = NULL;
+  infer_sampler *sampler = NULL;
+  infer_options *o = NULL;
+  infer_memory_plan both, alone;
+  uint64_t now = 1, peak = 1;
+  CHECK(infer_env_create(&env, NULL) == INFER_OK);
+  CHECK(infer_source_path(path, INFER_STR_NUL, &source, NULL) == INFER_OK);
+  CHECK(infer_options_create(INFER_OPTIONS_SESSION, &o, NULL) == INFER_OK);
+  CHECK(infer_options_parse(o, "n_ctx=100\nn_seq=3\nn_threads=2", INFER_STR_NUL, NULL) == INFER_OK);
+
+  EXPECT_ERROR(infer_env_set_allocator(env, host_alloc, NULL, &host, host_gone, &err), INFER_E_ARGUMENT, "neither");
+  CHECK(infer_env_set_allocator(env, host_alloc, host_free, &host, host_gone, NULL) == INFER_OK);
+  memset(&both, 0xff, sizeof both);
+  EXPECT_ERROR(infer_model_plan(env, source, NULL, o, &both, &err), INFER_E_ARGUMENT, "struct_size");
+  EXPECT_ERROR(infer_model_plan(env, source, NULL, o, NULL, &err), INFER_E_ARGUMENT, "'plan' is NULL");
+  both.struct_size = alone.struct_size = sizeof both;
+  CHECK(infer_model_plan(env, source, NULL, o, &both, NULL) == INFER_OK);
+  CHECK(both.struct_size == sizeof both && both.kv > 0 && both.scratch > 0 && both.weights > 0 && both.mapped > 0);
+  CHECK(both.owned == both.weights + both.kv + both.scratch + both.vocab + both.other);
+  CHECK(infer_env_memory(env, INFER_MEMORY_OWNED, &now, &peak, NULL) == INFER_OK && now == 0 && peak == 0);
+  EXPECT_ERROR(infer_env_memory(env, 77, &now, NULL, &err), INFER_E_ARGUMENT, "77");
+  EXPECT_ERROR(infer_env_set_allocator(env, NULL, NULL, NULL, NULL, &err), INFER_E_STATE, "before the first load");
+
+  /* The plan is enough; a byte less is not, and the message says both numbers. */
+  CHECK(infer_env_set_budget(env, both.owned - 1, NULL) == INFER_OK);
+  CHECK(infer_model_load(env, source, NULL, NULL, NULL, NULL, &model, NULL) == INFER_OK);
+  CHECK(infer_session_plan(model, o, &alone, NULL) == INFER_OK);
+  CHECK(alone.weights == 0 && alone.kv == both.kv && alone.scratch == both.scratch);
+  EXPECT_ERROR(infer_session_create(model, o, &session, &err), INFER_E_BUDGET, "the budget is ");
+  CHECK(infer_env_set_budget(env, both.owned, NULL) == INFER_OK);
+  CHECK(infer_session_create(model, o, &session, NULL) == INFER_OK);
+  CHECK(infer_session_memory(session, INFER_MEMORY_OWNED) == alone.owned);
+  CHECK(infer_env_memory(env, INFER_MEMORY_OWNED, &now, &peak, NULL) == INFER_OK && now == both.owned && peak == now);
+  CHECK(infer_env_memory(env, INFER_MEMORY_KV, &now, NULL, NULL) == INFER_OK && now == both.kv);
+  CHECK(infer_env_memory(env, INFER_MEMORY_MAPPED, NULL, &peak, NULL) == INFER_OK && peak == both.mapped);
+  EXPECT_ERROR(infer_env_set_budget(env, 1000, &err), INFER_E_BUDGET, "in use");
+  CHECK(host.calls > 1 && host.live >= both.kv + both.scratch + both.weights);
+  CHECK(infer_sampler_create(model, NULL, &sampler, NULL) == INFER_OK);
+  CHECK(infer_env_memory(env, INFER_MEMORY_OWNED, &now, NULL, NULL) == INFER_OK && now > both.owned);
+  infer_sampler_release(sampler);
+  infer_session_release(session);
+  CHECK(infer_env_memory(env, INFER_MEMORY_KV, &now, &peak, NULL) == INFER_OK && now == 0 && peak == both.kv);
+  CHECK(infer_env_set_budget(env, 0, NULL) == INFER_OK);
+
+  infer_options_release(o);
+  infer_source_release(source);
+  infer_env_release(env);
+  CHECK(host.destroyed == 0); /* the model has its memory from it */
+  infer_model_release(model);
+  CHECK(host.live == 0 && host.destroyed == 1);
+}
+
 static void facts(infer_model *model) {
   int64_t i = 0;
   double d = 0;
@@ -434,6 +507,7 @@ int main(int argc, char **argv) {
   loading(argv[1]);
   executor(argv[1]);
   forked(argv[1]);
+  memory(argv[1]);
   CHECK(infer_model_load_path(argv[1], INFER_STR_NUL, &model, NULL) == INFER_OK);
   if (model != NULL) {
     facts(model);

@@ -78,4 +78,23 @@ TEST(Hpp, TheLogGetsWholeRecords) {
   EXPECT_NE(records[0].find("GGUF v3"), std::string::npos) << records[0];
 }
 
+TEST(Hpp, MemoryIsPlannedAndBounded) {
+  auto env = libinfer::Env::create().value();
+  libinfer::Load how;
+  how.env = &env;
+  const auto source = libinfer::Source::path(kPath).value();
+  const infer_memory_plan plan = libinfer::Model::plan(source, how).value();
+
+  env.set_budget(plan.owned).value();
+  const auto model = libinfer::Model::load(source, how).value();
+  const infer_memory_plan alone = libinfer::Session::plan(model).value();
+  const auto session = libinfer::Session::create(model);
+
+  ASSERT_TRUE(session.ok()) << session.error().message();
+  EXPECT_EQ(alone.kv, plan.kv);
+  EXPECT_EQ(env.memory(INFER_MEMORY_OWNED).value().now, plan.owned);
+  EXPECT_EQ(libinfer::Session::create(model).error().code(), INFER_E_BUDGET);
+  EXPECT_EQ(env.set_allocator(nullptr, nullptr).error().code(), INFER_E_STATE);
+}
+
 }  // namespace

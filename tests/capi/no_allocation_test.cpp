@@ -41,7 +41,8 @@ class NoAllocation : public ::testing::Test {
 };
 
 constexpr int kSteps = 100;
-constexpr const char* kSampling = "seed=7\ntemperature=1.5\ntop_k=0\ntop_p=0.99\nmin_p=0.001\nrepetition_penalty=1.1\nfrequency_penalty=0.1";
+constexpr const char* kSampling =
+    "seed=7\ntemperature=1.5\ntop_k=0\ntop_p=0.99\nmin_p=0.001\nrepetition_penalty=1.1\nfrequency_penalty=0.1";
 
 TEST_F(NoAllocation, InAHundredStepsOfTheTokenTier) {
   infer_options* const o = options(INFER_OPTIONS_SAMPLER, kSampling);

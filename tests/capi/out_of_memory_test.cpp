@@ -126,7 +126,9 @@ class Journey {
         [&] { return step(err); },
         [&] { return step(err); },
         [&] { return step(err); },
-        [&] { return infer_stream_start_text(session_, 0, " The old prince", INFER_STR_NUL, options_[2], nullptr, &stream_, err); },
+        [&] {
+          return infer_stream_start_text(session_, 0, " The old prince", INFER_STR_NUL, options_[2], nullptr, &stream_, err);
+        },
         [&] { return pull(err); },
         [&] {
           infer_memory_plan plan{};
@@ -200,7 +202,8 @@ INSTANTIATE_TEST_SUITE_P(MappedAndRead, WholeJourney, ::testing::Values("use_mma
 
 TEST_P(WholeJourney, EndsInAnErrorWithoutALeakWhicheverAllocationFails) {
   constexpr long kRetryEvery = 64;
-  ASSERT_EQ(Journey(GetParam()).go(path_, nullptr, nullptr, nullptr, nullptr), INFER_OK);   // what the C library keeps for ever
+  // First what the C library keeps for ever.
+  ASSERT_EQ(Journey(GetParam()).go(path_, nullptr, nullptr, nullptr, nullptr), INFER_OK);
   bool failed = true;
   for (long n = 0; failed; ++n) {
     const std::size_t before = testing::live_bytes();
@@ -208,7 +211,7 @@ TEST_P(WholeJourney, EndsInAnErrorWithoutALeakWhicheverAllocationFails) {
     fail_allocation(n);
     const infer_status status = Journey(GetParam()).go(path_, nullptr, nullptr, nullptr, &error);
     failed = stop_failing();
-    ASSERT_TRUE(status == INFER_OK || (failed && status == INFER_E_NOMEM)) << n << ": " << status << infer_error_message(error);
+    ASSERT_TRUE(status == INFER_OK || (failed && status == INFER_E_NOMEM)) << n << ": " << infer_error_message(error);
     ASSERT_EQ(infer_error_code(error), status) << n;
     infer_error_release(error);
     ASSERT_EQ(testing::live_bytes(), before) << n;

@@ -21,6 +21,14 @@
 namespace infer {
 namespace {
 
+/// The path of a file with these bytes, for the length of a test.
+std::string written(const std::string& name, const std::vector<std::byte>& bytes) {
+  const std::string path = (std::filesystem::path(::testing::TempDir()) / name).string();
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  return path;
+}
+
 struct Combination {
   const char* name;
   std::optional<testing::TinyModel> tiny;   // nullopt: the bundled model
@@ -87,9 +95,7 @@ class MemoryPlan : public ::testing::TestWithParam<Combination> {
   void SetUp() override {
     path_ = testing::bundled_path();
     if (const auto& tiny = GetParam().tiny) {
-      path_ = (std::filesystem::path(::testing::TempDir()) / (std::string("memory_plan_") + GetParam().name + ".gguf")).string();
-      const std::vector<std::byte> bytes = testing::make_tiny_model(*tiny);
-      std::ofstream(path_, std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+      path_ = written(std::string("memory_plan_") + GetParam().name + ".gguf", testing::make_tiny_model(*tiny));
     }
     options_.use_mmap = GetParam().use_mmap;
     options_.memory = account_;
@@ -118,8 +124,11 @@ class MemoryPlan : public ::testing::TestWithParam<Combination> {
 
 void expect_refused(const Status& status, std::uint64_t need, std::uint64_t limit) {
   EXPECT_EQ(status.code(), Code::budget) << status.message();
-  EXPECT_NE(status.message().find("needs " + std::to_string(need) + " bytes"), std::string_view::npos) << status.message();
-  EXPECT_NE(status.message().find("budget is " + std::to_string(limit) + " bytes"), std::string_view::npos) << status.message();
+  const std::string needed = "needs " + std::to_string(need) + " bytes";
+  const std::string limited = "budget is " + std::to_string(limit) + " bytes";
+  for (const std::string& text : {needed, limited}) {
+    EXPECT_NE(status.message().find(text), std::string_view::npos) << status.message();
+  }
 }
 
 TEST_P(MemoryPlan, IsWhatIsTakenByClass) {
@@ -201,8 +210,7 @@ TEST(MemoryPlanOfAFile, AHeaderLongerThanTheFirstLookIsReadWhole) {
   testing::GgufWriter w = testing::tiny_model_writer({});
   w.set("a.long.text", std::string(5U << 20, 'x'));
   const std::vector<std::byte> bytes = w.build();
-  const std::string path = (std::filesystem::path(::testing::TempDir()) / "memory_plan_long_header.gguf").string();
-  std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  const std::string path = written("memory_plan_long_header.gguf", bytes);
   ModelOptions options;
   options.use_mmap = false;
 
@@ -232,8 +240,7 @@ TEST(MemoryPlanOfAFile, RefusesBeforeTheWeightsAreRead) {
   tiny.n_ff = 1024;
   const std::vector<std::byte> bytes = testing::make_tiny_model(tiny);
   ASSERT_GT(bytes.size(), 16U << 20);
-  const std::string path = (std::filesystem::path(::testing::TempDir()) / "memory_plan_weights.gguf").string();
-  std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  const std::string path = written("memory_plan_weights.gguf", bytes);
   ModelOptions options;
   options.use_mmap = false;
   options.memory = MemoryAccount::create();

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "src/base/utf8.h"
+#include "tests/testing/allocations.h"
 
 namespace infer {
 namespace {
@@ -199,6 +200,32 @@ TEST(TextStream, GivesTheTextBeforeTheFirstStopForRandomSplits) {
       }
     }
   }
+}
+
+TEST(TextStreamMemory, IsTakenAtCreationForTheLongestPiece) {
+  constexpr std::size_t kLongest = 12;
+  const std::string ill_formed(kLongest, '\xff'), cut = std::string(kLongest - 3, 'a') + "\xf0\x9f\x98";
+  const std::string stop = std::string(40, 'b') + "c", nearly(kLongest, 'b');
+  TextStream text({stop, "zz"}, kLongest);
+  std::string out;
+  out.reserve(text.most_out());
+  std::size_t longest = 0;
+
+  const std::size_t before = testing::n_allocations();
+  for (int i = 0; i < 3; ++i) {
+    for (const std::string* piece : {&cut, &nearly, &nearly, &nearly, &ill_formed, &cut, &nearly}) {
+      out.clear();
+      text.push(*piece, out);
+      longest = std::max(longest, out.size());
+    }
+  }
+  const std::size_t most = text.most_out();
+  out.clear();
+  text.flush(out);
+
+  EXPECT_EQ(testing::n_allocations() - before, 0U);
+  EXPECT_LE(std::max(longest, out.size()), most);
+  EXPECT_GE(longest, 36U + 3U * kLongest);   // what was held and what came, at once
 }
 
 }  // namespace
