@@ -457,6 +457,19 @@ TEST_F(InferProgram, BenchGivesOneObjectPerTest) {
   }
 }
 
+TEST_F(InferProgram, KernelsAreShown) {
+  const auto r = run_infer({"kernels", "--json"});
+  ASSERT_EQ(r.status, 0) << r.err;
+  const json facts = json::parse(r.out, nullptr, false);
+  ASSERT_TRUE(facts.is_object());
+  EXPECT_EQ(facts["tables"].back()["name"], "scalar");
+  bool chosen_runs = false;
+  for (const json& t : facts["tables"]) chosen_runs = chosen_runs || (t["name"] == facts["chosen"] && t["runs_here"] == true);
+  EXPECT_TRUE(chosen_runs);
+  for (const json& k : facts["kernels"]) EXPECT_EQ(k["tables"].back(), "scalar") << k["op"];
+  EXPECT_NE(run_infer({"kernels"}).out.find("matmul"), std::string::npos);
+}
+
 TEST_F(InferProgram, BenchDecodesAtADepth) {
   const auto r = with_model("bench", {"-p", "0", "-n", "4", "-d", "16", "-r", "1"});
   EXPECT_EQ(r.status, 0) << r.err;
