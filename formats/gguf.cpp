@@ -228,8 +228,8 @@ Result<ModelDescriptor> parse(std::span<const Bytes> files, const CancelFlag* ca
   return model;
 }
 
-Result<std::vector<std::string>> parts(Bytes first, std::string_view file_name) {
-  Result<std::vector<std::string>> names = shard_names(first, file_name);
+Result<std::vector<std::string>> parts(Bytes first, std::string_view file_name, const CancelFlag* cancel) {
+  Result<std::vector<std::string>> names = shard_names(first, file_name, cancel);
   if (!names.ok()) return std::move(names).status().with_context("gguf");
   return names;
 }

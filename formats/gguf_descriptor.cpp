@@ -188,18 +188,18 @@ Status read_hyper(const Directory& directory, std::string prefix, Hyper& hyper) 
 
 // The long arrays of the vocabulary. An entry that is not there leaves its list empty.
 
-Result<StringList> vocabulary_strings(const Directory& directory, std::string_view key) {
+Result<StringList> vocabulary_strings(const Directory& directory, std::string_view key, const CancelFlag* cancel) {
   const RawEntry* entry = directory.find(key);
   if (entry == nullptr) return StringList();
   if (!entry->is_array_of(ValueType::string)) {
     return key_error(Code::vocab, *entry, fmt::format("expected array of string, found {}", type_text(*entry)));
   }
-  return strings_of(*entry);
+  return strings_of(*entry, cancel);
 }
 
-Result<StringList> read_tokens(const Directory& directory) {
+Result<StringList> read_tokens(const Directory& directory, const CancelFlag* cancel) {
   constexpr std::string_view kKey = "tokenizer.ggml.tokens";
-  INFER_ASSIGN(StringList tokens, vocabulary_strings(directory, kKey));
+  INFER_ASSIGN(StringList tokens, vocabulary_strings(directory, kKey, cancel));
   if (tokens.size() > kMaxTokens) {
     return key_error(Code::limit, *directory.find(kKey), fmt::format("{} tokens exceed the limit of {}", tokens.size(),
                                                                      kMaxTokens));
@@ -213,19 +213,21 @@ Result<StringList> read_tokens(const Directory& directory) {
   return tokens;
 }
 
-Result<std::vector<float>> read_scores(const Directory& directory) {
+Result<std::vector<float>> read_scores(const Directory& directory, const CancelFlag* cancel) {
   const RawEntry* entry = directory.find("tokenizer.ggml.scores");
   if (entry == nullptr) return std::vector<float>();
   if (entry->type != ValueType::array || !is_float(entry->element)) {
     return key_error(Code::vocab, *entry, fmt::format("expected array of f32, found {}", type_text(*entry)));
   }
   std::vector<float> scores(static_cast<std::size_t>(entry->count));
-  ByteReader reader(entry->payload);
+  ElementReader reader(*entry, cancel);
   for (float& score : scores) score = static_cast<float>(read_real(reader, entry->element));
+  INFER_TRY(reader.done());
   return scores;
 }
 
-Result<std::vector<std::int32_t>> read_token_types(const Directory& directory, GrowthBudget& budget) {
+Result<std::vector<std::int32_t>> read_token_types(const Directory& directory, GrowthBudget& budget,
+                                                   const CancelFlag* cancel) {
   const RawEntry* entry = directory.find("tokenizer.ggml.token_type");
   if (entry == nullptr) return std::vector<std::int32_t>();
   if (entry->type != ValueType::array || !is_integer(entry->element)) {
@@ -237,7 +239,7 @@ Result<std::vector<std::int32_t>> read_token_types(const Directory& directory, G
                                                       type_name(entry->element)));
   }
   std::vector<std::int32_t> types(static_cast<std::size_t>(entry->count));
-  ByteReader reader(entry->payload);
+  ElementReader reader(*entry, cancel);
   for (std::int32_t& type : types) {
     bool too_large = false;
     const std::int64_t value = read_integer(reader, entry->element, too_large);
@@ -246,6 +248,7 @@ Result<std::vector<std::int32_t>> read_token_types(const Directory& directory, G
     }
     type = static_cast<std::int32_t>(value);
   }
+  INFER_TRY(reader.done());
   return types;
 }
 
@@ -263,7 +266,7 @@ void read_chat_template(const Directory& directory, TokenizerSpec& spec, std::ve
   }
 }
 
-Status read_tokenizer(const Directory& directory, GrowthBudget& budget, TokenizerSpec& spec) {
+Status read_tokenizer(const Directory& directory, GrowthBudget& budget, TokenizerSpec& spec, const CancelFlag* cancel) {
   constexpr const char* kPrefix = "tokenizer.ggml.";
   std::optional<std::string> model;
   std::optional<std::string> pre;
@@ -291,10 +294,10 @@ Status read_tokenizer(const Directory& directory, GrowthBudget& budget, Tokenize
   flags.get("remove_extra_whitespaces", spec.remove_extra_whitespaces);
   INFER_TRY(std::move(flags).status());
 
-  INFER_ASSIGN(spec.tokens, read_tokens(directory));
-  INFER_ASSIGN(spec.scores, read_scores(directory));
-  INFER_ASSIGN(spec.types, read_token_types(directory, budget));
-  INFER_ASSIGN(spec.merges, vocabulary_strings(directory, "tokenizer.ggml.merges"));
+  INFER_ASSIGN(spec.tokens, read_tokens(directory, cancel));
+  INFER_ASSIGN(spec.scores, read_scores(directory, cancel));
+  INFER_ASSIGN(spec.types, read_token_types(directory, budget, cancel));
+  INFER_ASSIGN(spec.merges, vocabulary_strings(directory, "tokenizer.ggml.merges", cancel));
   return {};
 }
 
@@ -340,7 +343,7 @@ Result<ModelDescriptor> describe(const Directory& directory, const CancelFlag* c
   INFER_TRY(read_hyper(directory, std::move(prefix), model.hyper));
 
   GrowthBudget budget;
-  INFER_TRY(read_tokenizer(directory, budget, model.tokenizer));
+  INFER_TRY(read_tokenizer(directory, budget, model.tokenizer, cancel));
   read_chat_template(directory, model.tokenizer, model.warnings);
   judge_idle_keys(directory, model.warnings);
 
@@ -357,7 +360,7 @@ Result<ModelDescriptor> describe(const Directory& directory, const CancelFlag* c
     if (is_moved(entry.key)) {
       meta.value = MovedArray{type_name(entry.element), entry.count};
     } else {
-      INFER_ASSIGN(meta.value, meta_value(entry, budget, model.warnings));
+      INFER_ASSIGN(meta.value, meta_value(entry, budget, model.warnings, cancel));
     }
     model.metadata.push_back(std::move(meta));
   }

@@ -111,15 +111,27 @@ struct GrowthBudget {
 };
 
 /// The value for ModelDescriptor::metadata. Arrays that the budget has no room for keep type and count only.
-Result<MetaValue> meta_value(const RawEntry& entry, GrowthBudget& budget, std::vector<std::string>& warnings);
+Result<MetaValue> meta_value(const RawEntry& entry, GrowthBudget& budget, std::vector<std::string>& warnings,
+                             const CancelFlag* cancel);
 /// The elements of an array of strings.
-Result<StringList> strings_of(const RawEntry& entry);
+Result<StringList> strings_of(const RawEntry& entry, const CancelFlag* cancel);
+/// A reader of the elements of an array; what was read counts only when done() says so.
+class ElementReader : public ByteReader {
+ public:
+  ElementReader(const RawEntry& entry, const CancelFlag* cancel) noexcept
+      : ByteReader(entry.payload, cancel), entry_(entry) {}
+  /// Cancelled, or success: all elements are there.
+  Status done() const { return ok() ? Status() : key_error(Code::cancelled, entry_, "loading was cancelled"); }
 
-/// Hyper, tokenizer, metadata and warnings; no tensors. The flag (null: none) is looked at with every key.
+ private:
+  const RawEntry& entry_;
+};
+
+/// Hyper, tokenizer, metadata and warnings; no tensors. The flag (null: none) is looked at with every value.
 Result<ModelDescriptor> describe(const Directory& directory, const CancelFlag* cancel);
 
 // FormatParser::parts, and the check that parts belong together (formats/gguf_shards.cpp).
-Result<std::vector<std::string>> shard_names(Bytes first, std::string_view file_name);
+Result<std::vector<std::string>> shard_names(Bytes first, std::string_view file_name, const CancelFlag* cancel);
 Status check_shards(const std::vector<Directory>& parts);
 
 }  // namespace infer::gguf

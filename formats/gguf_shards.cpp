@@ -115,8 +115,8 @@ Status check_unique_tensors(const std::vector<Directory>& parts, std::size_t n_t
 
 }  // namespace
 
-Result<std::vector<std::string>> shard_names(Bytes first, std::string_view file_name) {
-  ByteReader reader(first);
+Result<std::vector<std::string>> shard_names(Bytes first, std::string_view file_name, const CancelFlag* cancel) {
+  ByteReader reader(first, cancel);
   INFER_ASSIGN(const Directory directory, read_keys(reader));
   INFER_ASSIGN(const std::uint64_t count, count_of(directory));
   INFER_ASSIGN(const std::uint64_t number, number_of(directory, count));

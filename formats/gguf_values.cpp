@@ -32,14 +32,15 @@ Status check_bool(const RawEntry& entry, std::uint8_t byte) {
   return key_error(Code::metadata, entry, fmt::format("a bool must be 0 or 1, found {}", byte));
 }
 
-Result<MetaValue> array_value(const RawEntry& entry, GrowthBudget& budget, std::vector<std::string>& warnings) {
+Result<MetaValue> array_value(const RawEntry& entry, GrowthBudget& budget, std::vector<std::string>& warnings,
+                              const CancelFlag* cancel) {
   const MovedArray left_out{type_name(entry.element), entry.count};
   const auto n = static_cast<std::size_t>(entry.count);
-  ByteReader reader(entry.payload);
+  ElementReader reader(entry, cancel);
 
   if (entry.element == ValueType::array) return MetaValue(left_out);
   if (entry.element == ValueType::string) {
-    INFER_ASSIGN(StringList strings, strings_of(entry));
+    INFER_ASSIGN(StringList strings, strings_of(entry, cancel));
     return MetaValue(std::move(strings));
   }
   if (entry.element == ValueType::boolean) {
@@ -50,6 +51,7 @@ Result<MetaValue> array_value(const RawEntry& entry, GrowthBudget& budget, std::
       INFER_TRY(check_bool(entry, byte));
       values.push_back(byte != 0);
     }
+    INFER_TRY(reader.done());
     return MetaValue(std::move(values));
   }
 
@@ -61,6 +63,7 @@ Result<MetaValue> array_value(const RawEntry& entry, GrowthBudget& budget, std::
   if (is_float(entry.element)) {
     std::vector<double> values(n);
     for (double& value : values) value = read_real(reader, entry.element);
+    INFER_TRY(reader.done());
     return MetaValue(std::move(values));
   }
   std::vector<std::int64_t> values(n);
@@ -72,6 +75,7 @@ Result<MetaValue> array_value(const RawEntry& entry, GrowthBudget& budget, std::
       return MetaValue(left_out);
     }
   }
+  INFER_TRY(reader.done());
   return MetaValue(std::move(values));
 }
 
@@ -142,15 +146,16 @@ Result<std::string_view> text_of(const RawEntry& entry) {
   return as_text(entry.payload);
 }
 
-Result<StringList> strings_of(const RawEntry& entry) {
+Result<StringList> strings_of(const RawEntry& entry, const CancelFlag* cancel) {
   if (entry.text_bytes > StringList::kMaxBytes) {
     return key_error(Code::limit, entry, fmt::format("strings of {} bytes together exceed the limit of {}",
                                                      entry.text_bytes, StringList::kMaxBytes));
   }
   StringList strings;
   strings.reserve(static_cast<std::size_t>(entry.count), static_cast<std::size_t>(entry.text_bytes));
-  ByteReader reader(entry.payload);
-  for (std::uint64_t i = 0; i < entry.count; ++i) strings.push_back(reader.string());
+  ElementReader reader(entry, cancel);
+  for (std::uint64_t i = 0; i < entry.count && reader.ok(); ++i) strings.push_back(reader.string());
+  INFER_TRY(reader.done());
   return strings;
 }
 
@@ -161,10 +166,11 @@ bool GrowthBudget::take(std::uint64_t memory, std::uint64_t file) noexcept {
   return true;
 }
 
-Result<MetaValue> meta_value(const RawEntry& entry, GrowthBudget& budget, std::vector<std::string>& warnings) {
+Result<MetaValue> meta_value(const RawEntry& entry, GrowthBudget& budget, std::vector<std::string>& warnings,
+                             const CancelFlag* cancel) {
   switch (entry.type) {
     case ValueType::array:
-      return array_value(entry, budget, warnings);
+      return array_value(entry, budget, warnings, cancel);
     case ValueType::string:
       return MetaValue(std::string(as_text(entry.payload)));
     case ValueType::boolean: {

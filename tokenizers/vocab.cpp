@@ -80,7 +80,6 @@ Result<Vocab> Vocab::build(const TokenizerSpec& spec, const VocabDefaults& defau
   INFER_TRY(vocab.check_lists());
   INFER_TRY(vocab.take_special_tokens(defaults));
   INFER_TRY(vocab.index_texts(cancel));
-  vocab.index_bytes();
   vocab.find_turn_ends();
   return vocab;
 }
@@ -177,6 +176,10 @@ Status Vocab::index_texts(const CancelFlag* cancel) {
     if (is_cancelled(cancel)) return Status::error(Code::cancelled, "tokenizer.ggml.tokens: loading was cancelled");
     INFER_TRY(check_length(token, n_marks));
     const std::string_view entry = text(token);
+    if (const int byte = byte_value(token); byte >= 0) {
+      Token& first = bytes_[static_cast<std::size_t>(byte)];
+      if (first == kNoToken) first = token;
+    }
     if (entry.empty()) continue;
     longest_ = std::max(longest_, entry.size());
 
@@ -198,12 +201,6 @@ Status Vocab::index_texts(const CancelFlag* cancel) {
     }
   }
   return {};
-}
-
-void Vocab::index_bytes() noexcept {
-  for (Token token = size() - 1; token >= 0; --token) {
-    if (const int byte = byte_value(token); byte >= 0) bytes_[static_cast<std::size_t>(byte)] = token;
-  }
 }
 
 void Vocab::find_turn_ends() {

@@ -81,7 +81,6 @@ class Vocab {
   Status take_special_tokens(const VocabDefaults& defaults);
   Status index_texts(const CancelFlag* cancel);
   Status check_length(Token token, std::size_t& n_marks) const;
-  void index_bytes() noexcept;
   void find_turn_ends();
 
   const TokenizerSpec* spec_;

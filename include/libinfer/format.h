@@ -16,6 +16,7 @@ namespace infer {
 
 using Bytes = std::span<const std::byte>;
 
+/// The flags (null: none) are looked at with every value; Code::cancelled then.
 struct FormatParser {
   std::string_view name;
 
@@ -24,10 +25,9 @@ struct FormatParser {
 
   /// The file names (not paths) of all parts of a sharded model, in order, given the first part and its own file name;
   /// an empty list when the model is one file. Only siblings are ever named.
-  Result<std::vector<std::string>> (*parts)(Bytes first, std::string_view file_name);
+  Result<std::vector<std::string>> (*parts)(Bytes first, std::string_view file_name, const CancelFlag* cancel);
 
-  /// All parts to one descriptor. Reads nothing but the bytes given, validates every tensor's place in its file. The flag
-  /// (null: none) is looked at every few thousand values; Code::cancelled then.
+  /// All parts to one descriptor. Reads nothing but the bytes given, validates every tensor's place in its file.
   Result<ModelDescriptor> (*parse)(std::span<const Bytes> files, const CancelFlag* cancel);
 };
 

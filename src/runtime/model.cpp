@@ -179,7 +179,8 @@ Status Model::open_files(const Source& source, const OpenOptions& options, std::
   if (parser == nullptr) return Status::error(Code::format, describe_foreign(first.bytes())).with_context(name);
 
   const std::string folder = folder_of(source.path);
-  Result<std::vector<std::string>> parts = parser->parts(first.bytes(), std::string_view(source.path).substr(folder.size()));
+  const std::string_view file_name = std::string_view(source.path).substr(folder.size());
+  Result<std::vector<std::string>> parts = parser->parts(first.bytes(), file_name, options.cancel);
   if (!parts.ok()) return std::move(parts).status().with_context(name);
   files.push_back(std::move(first));
   if (files.front().mapped() && !options.progress(files.front().bytes().size(), files.front().bytes().size())) {

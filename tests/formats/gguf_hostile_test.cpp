@@ -521,7 +521,7 @@ TEST(GgufStrings, Row80_HaveOneLimitOfBytesTogether) {
   gguf::RawEntry entry;   // a file of that size is too large for a test; the check comes before anything is read
   entry.key = "tokenizer.ggml.tokens";
   entry.text_bytes = (std::uint64_t{1} << 31);
-  const Result<StringList> strings = gguf::strings_of(entry);
+  const Result<StringList> strings = gguf::strings_of(entry, nullptr);
   ASSERT_FALSE(strings.ok());
   EXPECT_EQ(strings.status().code(), Code::limit);
   EXPECT_EQ(strings.status().message(),
@@ -564,7 +564,7 @@ TEST(GgufSweep, NoHeaderByteBreaksTheSearchForParts) {
     for (const unsigned value : {0x00U, 0x7fU, 0x80U, 0xffU}) {
       File file = right;
       file[i] = static_cast<std::byte>(value);
-      const auto parts = gguf().parts(file, "m-00001-of-00002.gguf");
+      const auto parts = gguf().parts(file, "m-00001-of-00002.gguf", nullptr);
       if (!parts.ok()) {
         EXPECT_FALSE(parts.status().message().empty()) << "byte " << i << " as " << value;
       }
@@ -704,14 +704,14 @@ TEST(GgufShards, HaveOneLimitOfTensorsTogether) {
 
 TEST(GgufShards, OnlySiblingsAreEverNamed) {
   const File first = part(0, 2).build();
-  EXPECT_FALSE(gguf().parts(first, "../m-00001-of-00002.gguf").ok());
-  EXPECT_EQ(gguf().parts(first, "m-00001-of-00003.gguf").status().code(), Code::shard);
-  EXPECT_EQ(gguf().parts(first, "m.gguf").status().code(), Code::shard);
-  EXPECT_EQ(gguf().parts(first, "").status().code(), Code::shard);
+  EXPECT_FALSE(gguf().parts(first, "../m-00001-of-00002.gguf", nullptr).ok());
+  EXPECT_EQ(gguf().parts(first, "m-00001-of-00003.gguf", nullptr).status().code(), Code::shard);
+  EXPECT_EQ(gguf().parts(first, "m.gguf", nullptr).status().code(), Code::shard);
+  EXPECT_EQ(gguf().parts(first, "", nullptr).status().code(), Code::shard);
 }
 
 TEST(GgufShards, ALaterPartSaysWhichFileToGive) {
-  const auto parts = gguf().parts(part(1, 2).build(), "m-00002-of-00002.gguf");
+  const auto parts = gguf().parts(part(1, 2).build(), "m-00002-of-00002.gguf", nullptr);
   ASSERT_FALSE(parts.ok());
   EXPECT_EQ(parts.status().code(), Code::shard);
   EXPECT_NE(parts.status().message().find("m-00001-of-00002.gguf"), std::string_view::npos) << parts.status().message();
@@ -720,7 +720,7 @@ TEST(GgufShards, ALaterPartSaysWhichFileToGive) {
 TEST(GgufShards, TheLimitOfPartsHoldsForTheirNamesToo) {
   GgufWriter w = part(0, 2);
   w.set("split.count", std::uint32_t{99999});
-  EXPECT_EQ(gguf().parts(w.build(), "m-00001-of-99999.gguf").status().code(), Code::shard);
+  EXPECT_EQ(gguf().parts(w.build(), "m-00001-of-99999.gguf", nullptr).status().code(), Code::shard);
 }
 
 }  // namespace

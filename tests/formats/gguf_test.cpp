@@ -430,7 +430,7 @@ TEST(GgufShards, PartsBecomeOneModel) {
 
 TEST(GgufShards, NamesAllPartsInOrder) {
   const File first = three_parts(testing::tiny_model_writer({}))[0].build();
-  const auto names = gguf().parts(first, "my-00001-of-model-00001-of-00003.gguf");
+  const auto names = gguf().parts(first, "my-00001-of-model-00001-of-00003.gguf", nullptr);
   ASSERT_TRUE(names.ok()) << names.status().message();
   EXPECT_EQ(names.value(), (std::vector<std::string>{"my-00001-of-model-00001-of-00003.gguf",
                                                      "my-00001-of-model-00002-of-00003.gguf",
@@ -441,7 +441,7 @@ TEST(GgufShards, OneFileHasNoParts) {
   for (const bool says_so : {false, true}) {
     GgufWriter w = llama();
     if (says_so) w.set("split.count", std::uint16_t{1}).set("split.no", std::uint16_t{0});
-    const auto names = gguf().parts(w.build(), "any name");
+    const auto names = gguf().parts(w.build(), "any name", nullptr);
     ASSERT_TRUE(names.ok()) << names.status().message();
     EXPECT_TRUE(names.value().empty());
     EXPECT_TRUE(parse(w.build()).ok());

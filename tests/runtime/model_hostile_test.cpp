@@ -696,6 +696,7 @@ TEST(ModelCancel, Row141_EveryPhaseLooksAtTheFlag) {
   const FormatParser& gguf = *library->formats.all().front();
   const Bytes bytes(file);
   EXPECT_EQ(gguf.parse({&bytes, 1}, &cancel).status().code(), Code::cancelled);
+  EXPECT_EQ(gguf.parts(bytes, "m.gguf", &cancel).status().code(), Code::cancelled);
   const auto descriptor = gguf.parse({&bytes, 1}, nullptr);
   ASSERT_TRUE(descriptor.ok());
   std::vector<std::string> warnings;
