@@ -19,13 +19,13 @@ struct HostProgress {
 };
 
 /// The environment, or a silent one of its own, from now on with its sink and allocator fixed.
+/// `env`, or a silent environment of its own.
 Ref<infer_env> owner_of(infer_env* env) {
   Ref<infer_env> owner(env);
   if (env == nullptr) {
     owner = Ref<infer_env>(new infer_env);
     drop(owner.get());   // the Ref holds the only reference now
   }
-  owner->used.store(true);
   return owner;
 }
 
@@ -43,6 +43,7 @@ Status load(infer_env* env, const infer_source* source, const infer_options* opt
   }
   o.cancel = flag_of(cancel);
   Ref<infer_env> owner = owner_of(env);
+  owner->used.store(true);
   o.memory = owner->memory;
   o.executor = owner->executor;
   o.log = owner->logger();
@@ -279,9 +280,10 @@ infer_status infer_model_plan(infer_env* env, const infer_source* source, const 
     INFER_TRY(check_optional(model_options, "model_options"));
     INFER_TRY(check_optional(session_options, "session_options"));
     INFER_ASSIGN(const infer::ModelOptions o, to_model_options(model_options == nullptr ? nullptr : &model_options->values));
-    INFER_ASSIGN(const infer::SessionOptions s,
+    INFER_ASSIGN(infer::SessionOptions s,
                  to_session_options(session_options == nullptr ? nullptr : &session_options->values));
     const Ref<infer_env> owner = owner_of(env);
+    s.executor = owner->executor;
     INFER_ASSIGN(const std::shared_ptr<const infer::Model> model, infer::Model::plan(owner->library, source->source, o));
     infer::MemoryUse use = model->memory();
     if (!o.vocab_only) {

@@ -31,7 +31,8 @@ infer_status infer_session_plan(const infer_model* model, const infer_options* o
     INFER_TRY(fill(plan, infer_memory_plan{}));
     INFER_TRY(check(model, "model"));
     INFER_TRY(check_optional(options, "options"));
-    INFER_ASSIGN(const infer::SessionOptions o, to_session_options(options == nullptr ? nullptr : &options->values));
+    INFER_ASSIGN(infer::SessionOptions o, to_session_options(options == nullptr ? nullptr : &options->values));
+    o.executor = model->env->executor;
     INFER_ASSIGN(const infer::MemoryUse use, infer::Session::plan(model->model, o));
     return fill(plan, plan_of(use));
   });

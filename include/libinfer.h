@@ -184,7 +184,8 @@ INFER_API infer_status infer_env_set_log(infer_env *env, int32_t level, infer_lo
 
 /* The host's threads in the place of the library's. The function calls task(arg, i) once for each i below n_tasks, on any
  * threads, one after another or at once, and returns when all have returned. It is called from within the W calls of
- * sessions, for several sessions at once if they are used at once, and must not call into its session nor throw. */
+ * sessions and from loads (which pack weights), for several of them at once if they are used at once, and must not call into
+ * its session nor throw: hold no lock around a load that the function needs. */
 typedef void (*infer_task_fn)(void *arg, size_t i);
 typedef void (*infer_parallel_for_fn)(void *user, size_t n_tasks, infer_task_fn task, void *arg);
 
@@ -199,7 +200,8 @@ INFER_API infer_status infer_env_set_executor(infer_env *env, int32_t n_threads,
 INFER_API infer_status infer_env_get_i64(const infer_env *env, const char *key, int64_t *value, infer_error **err);
 /* Memory of the environment: models loaded with it and their sessions count in one account, by class (INFER_MEMORY_*).
  * The budget is the most bytes that they may own (all classes but MAPPED); 0 for no limit. A load or a session that needs
- * more is refused with INFER_E_BUDGET before anything of it is allocated or read; the message says need, limit and use.
+ * more is refused with INFER_E_BUDGET before its weights are read or anything for them is allocated (its header and vocabulary are
+ * read first, to know the need); the message says need, limit and use.
  * INFER_E_BUDGET here when more is in use already: the old budget holds. Samplers and streams, 12 bytes for each token of
  * the vocabulary, are counted (OTHER) and not refused. W */
 INFER_API infer_status infer_env_set_budget(infer_env *env, uint64_t bytes, infer_error **err);
@@ -209,7 +211,7 @@ INFER_API infer_status infer_env_memory(const infer_env *env, int32_t memory_cla
 /* Memory of the host's for the big blocks: session arenas, read and expanded weights. (Vocabulary, metadata and handles
  * come from the C++ runtime.) alloc answers `size` bytes at a multiple of `alignment`, a power of two, or NULL, which is
  * INFER_E_NOMEM; both are called from whichever thread loads, creates or releases. Both NULL: the system's again. Before the
- * first load or plan with this environment, else STATE. `destroy` runs when the allocator is replaced, or when the
+ * first load with this environment, else STATE. `destroy` runs when the allocator is replaced, or when the
  * environment and all that was taken are gone. A failed call takes nothing over. */
 typedef void *(*infer_alloc_fn)(void *user, size_t size, size_t alignment);
 typedef void (*infer_free_fn)(void *user, void *memory, size_t size);
@@ -240,8 +242,8 @@ INFER_API void infer_source_release(infer_source *source);                      
 
 /* ---- Model: immutable once loaded, shared by any number of sessions and threads ---------------------------------- */
 
-/* Bytes of the current file that were read, and its size; of a sharded model each part counts anew. A mapped file is not
- * read, and is reported once. Return 0 to go on, anything else to stop the load (INFER_E_CALLBACK). */
+/* Bytes of the current file that were read, and its size; of a sharded model each part counts anew. Of a mapped model: how
+ * much of it is packed, from 0 to the size of all its files. Return 0 to go on, anything else to stop the load (INFER_E_CALLBACK). */
 typedef int32_t (*infer_progress_fn)(void *user, uint64_t done, uint64_t total);
 
 /* The simple way: defaults, silent. */
@@ -299,7 +301,7 @@ INFER_API infer_status infer_model_validate(const infer_model *model, const infe
 
 /* Memory by class, in bytes. MAPPED belongs to the page cache or to the host; all others are owned. */
 enum {
-  INFER_MEMORY_WEIGHTS = 0,  /* weights read or expanded into owned memory */
+  INFER_MEMORY_WEIGHTS = 0,  /* weights packed, read or widened into owned memory */
   INFER_MEMORY_MAPPED = 1,
   INFER_MEMORY_KV = 2,
   INFER_MEMORY_SCRATCH = 3,  /* activations, logits */

@@ -313,7 +313,7 @@ class Env : public detail::Shared<infer_env, infer_env_retain, infer_env_release
     return detail::get<Memory>(
         [&](auto m, auto err) { return infer_env_memory(get(), memory_class, &m->now, &m->peak, err); });
   }
-  /// Before the first load or plan with this environment.
+  /// Before the first load with this environment.
   Expected<void> set_allocator(infer_alloc_fn alloc, infer_free_fn free_memory, void* user = nullptr,
                                infer_destroy_fn when_gone = nullptr) {
     return detail::check(

@@ -6,7 +6,7 @@ namespace infer {
 
 /// AVX2, FMA and F16C.
 bool has_avx2() noexcept;
-/// AVX-512 F, BW, DQ, VL and VNNI, and all of AVX2.
+/// AVX-512 F, BW, CD, DQ, VL and VNNI, and all of AVX2.
 bool has_avx512vnni() noexcept;
 
 }  // namespace infer

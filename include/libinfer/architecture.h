@@ -128,9 +128,9 @@ struct Step {
     return true;
   }
 
-  /// Multiply-adds, or as long a time of other work, that a thread may do between two looks at the flag: about 10 ms of the
-  /// slowest kernels.
-  static constexpr std::int64_t kWorkPerLook = std::int64_t{1} << 23;
+  /// Multiply-adds, or as long a time of other work, that a thread may do between two looks at the flag: about 20 ms of the
+  /// slowest kernels, much less than a millisecond of the fast ones.
+  static constexpr std::int64_t kWorkPerLook = std::int64_t{1} << 22;
   /// What is worth handing to another thread.
   static constexpr std::int64_t kLeastWork = std::int64_t{1} << 14;
 

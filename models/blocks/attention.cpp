@@ -21,22 +21,28 @@ void store(const Step& step, std::int64_t layer, const MatF32& k, const MatF32& 
   }
 }
 
-/// The query heads of one KV head of row i.
-void attend(const Step& step, std::int64_t layer, const MatF32& q, const MatF32& out, std::int64_t i, std::int64_t kv_head) noexcept {
+/// The query heads of one KV head of row i; at long contexts a few at a time, with a look at the cancel flag between.
+void attend(Step& step, std::int64_t layer, const MatF32& q, const MatF32& out, std::int64_t i, std::int64_t kv_head) noexcept {
   const DecoderConfig& c = step.config;
   const StepRow& row = step.rows[static_cast<std::size_t>(i)];
   const std::int64_t heads = c.n_heads / c.n_kv_heads;
   AttentionArgs args{};
   step.kv.describe(row.seq, layer, kv_head, args);
   args.q = q.row(i) + kv_head * heads * c.key_dim;
-  args.heads = heads;
   args.last = row.position;
   args.first = c.sliding_window > 0 ? std::max<std::int64_t>(0, row.position - c.sliding_window + 1) : 0;
   args.key_dim = c.key_dim;
   args.value_dim = c.value_dim;
   args.scale = c.attention_scale;
   args.out = out.row(i) + kv_head * heads * c.value_dim;
-  step.kernels.attention[static_cast<std::size_t>(step.kv.type())](args);
+  const std::int64_t work_per_head = (args.last - args.first + 1) * (c.key_dim + c.value_dim);
+  const std::int64_t at_once = std::clamp<std::int64_t>(Step::kWorkPerLook / work_per_head, 1, heads);
+  for (std::int64_t head = 0; head < heads && !step.is_cancelled(); head += at_once) {
+    args.heads = std::min(at_once, heads - head);
+    step.kernels.attention[static_cast<std::size_t>(step.kv.type())](args);
+    args.q += at_once * c.key_dim;
+    args.out += at_once * c.value_dim;
+  }
 }
 
 /// Positions that the furthest row sees.

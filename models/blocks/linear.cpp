@@ -61,12 +61,12 @@ void linear(Step& step, std::initializer_list<Product> products, const MatF32& x
     n += n_units(p.weights);
   }
   // One look at the cancel flag per range of units, and per piece of a batch that is too much work even for one unit.
-  const std::int64_t tile = step.kernels.tile_tokens, work_per_token = kPanelRows * x.cols;
+  constexpr std::int64_t kUnits = 2;   // of a range: kernels take up to two panels at a time
+  const std::int64_t tile = step.kernels.tile_tokens, work_per_token = kUnits * kPanelRows * x.cols;
   const std::int64_t tiles_per_look = std::max<std::int64_t>(1, Step::kWorkPerLook / (work_per_token * tile));
   const std::int64_t tokens_per_look = std::min(tiles_per_look * tile, x.rows);
-  constexpr std::int64_t kUnits = 4;   // ranges of a few panels: kernels take several at a time
-  const std::int64_t grain = (step.grain(n, work_per_token * tokens_per_look) + kUnits - 1) / kUnits * kUnits;
-  step.parallel_for(n, grain, [&](int, std::int64_t first, std::int64_t last) noexcept {
+  const std::int64_t ranges = (n + kUnits - 1) / kUnits;
+  step.parallel_for(n, kUnits * step.grain(ranges, work_per_token * tokens_per_look), [&](int, std::int64_t first, std::int64_t last) noexcept {
     std::int64_t begin = 0;   // of the product's units among all
     for (const Product& p : products) {
       const std::int64_t units = n_units(p.weights);

@@ -16,6 +16,10 @@
 #include <signal.h>
 #include <unistd.h>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -25,6 +29,25 @@
 
 namespace infer {
 namespace {
+
+/// The float modes of the thread as IEEE has them (nearest, subnormals kept), whatever the host made of them, for as long as
+/// this lives: results must not depend on who computes them.
+class DefaultFloatMode {
+ public:
+#if defined(__x86_64__)
+  DefaultFloatMode() noexcept : before_(_mm_getcsr()) { _mm_setcsr(kDefault); }
+  ~DefaultFloatMode() { _mm_setcsr(before_); }
+
+ private:
+  static constexpr unsigned kDefault = 0x1f80;   // all exceptions masked
+  unsigned before_;
+#else
+  DefaultFloatMode() noexcept {}
+#endif
+ public:
+  DefaultFloatMode(const DefaultFloatMode&) = delete;
+  DefaultFloatMode& operator=(const DefaultFloatMode&) = delete;
+};
 
 constexpr std::chrono::microseconds kSpin{50};
 constexpr std::int64_t kMaxChunks = std::numeric_limits<std::int32_t>::max();
@@ -121,6 +144,7 @@ struct ThreadPool::State {
 
   /// Works on chunks while there are any.
   void work(int worker) noexcept {
+    const DefaultFloatMode mode;
     std::uint32_t done = 0;
     for (std::uint32_t left = unclaimed.load(std::memory_order_relaxed); left > 0;) {
       if (!unclaimed.compare_exchange_weak(left, left - 1, std::memory_order_acquire, std::memory_order_relaxed)) continue;
@@ -228,6 +252,7 @@ Result<std::unique_ptr<ThreadPool>> ThreadPool::create(int n_threads, const Exec
 void ThreadPool::run(std::int64_t n, std::int64_t grain, RangeFn call, const void* fn) noexcept {
   State& s = *state_;
   grain = std::max({std::int64_t{1}, grain, n / kMaxChunks + 1});
+  const DefaultFloatMode mode;
   if (n <= grain || size_ == 1 || (s.workers.empty() && !s.executor)) {
     for (std::int64_t first = 0; first < n;) {
       const std::int64_t last = first + std::min(grain, n - first);

@@ -20,7 +20,7 @@ constexpr MemoryPurpose kPurpose{"the model", "use a smaller model, or map its f
 
 // A look at a header that is not mapped: how much is read first, and at most. Real headers are below 20 MB.
 constexpr std::uint64_t kFirstHeader = std::uint64_t{1} << 20;
-constexpr std::uint64_t kMaxHeader = std::uint64_t{1} << 30;
+constexpr std::uint64_t kMaxHeader = std::uint64_t{1} << 28;
 
 OpenOptions open_options(const ModelOptions& options, MemoryAccount& account) {
   return {.use_mmap = options.use_mmap, .progress = options.progress, .cancel = options.cancel, .memory = &account};
@@ -140,6 +140,10 @@ Result<std::shared_ptr<const Model>> Model::make(std::shared_ptr<const Library> 
     return options.vocab_only ? Status() : model->bind(options);
   };
   if (Status s = complete(); !s.ok()) return std::move(s).with_context(source.describe());
+  const std::uint64_t mapped = model->use_[MemoryClass::mapped];
+  if (depth == Depth::load && mapped > 0 && !options.progress(mapped, mapped)) {
+    return Status::error(Code::cancelled, "the load was cancelled").with_context(source.describe());
+  }
   return std::shared_ptr<const Model>(std::move(model));
 }
 
@@ -157,7 +161,7 @@ Status Model::open_header(const Source& source, const ModelOptions& options, std
       whole = whole && seen.back();
     }
     if (whole || open.read_limit >= kMaxHeader) return status;
-    if (is_of_system(status.code())) return status;
+    if (is_of_system(status.code()) || status.code() == Code::format) return status;   // what a file is, its start says
     if (!status.ok()) continue;   // perhaps only because the rest was not read
     for (const TensorMeta& t : descriptor_.tensors) {
       if (t.offset <= open.read_limit) seen[static_cast<std::size_t>(t.file)] = true;
@@ -183,7 +187,7 @@ Status Model::open_files(const Source& source, const OpenOptions& options, std::
   Result<std::vector<std::string>> parts = parser->parts(first.bytes(), file_name, options.cancel);
   if (!parts.ok()) return std::move(parts).status().with_context(name);
   files.push_back(std::move(first));
-  if (files.front().mapped() && !options.progress(files.front().bytes().size(), files.front().bytes().size())) {
+  if (files.front().mapped() && !options.progress(0, files.front().bytes().size())) {
     return Status::error(Code::cancelled, "the load was cancelled");
   }
   for (std::size_t i = 1; i < parts.value().size(); ++i) {
@@ -232,6 +236,7 @@ Result<std::uint64_t> Model::bind_plan() {
   Binder binder(*weights_, *kernels_, library_->quants);
   decoder_->architecture->bind(binder, *decoder_);
   weights_->plan(false);
+  binder.judge_unbound(descriptor_, decoder_->config.n_layers, descriptor_.warnings);
   INFER_TRY(binder.finish());
   return plan_panels(binder.products());
 }
@@ -240,11 +245,8 @@ Status Model::bind(const ModelOptions& options) {
   Binder binder(*weights_, *kernels_, library_->quants);
   decoder_->architecture->bind(binder, *decoder_);
   INFER_TRY(weights_->status());
-  binder.judge_unbound(descriptor_, decoder_->config.n_layers, descriptor_.warnings);
   INFER_TRY(binder.finish());
-  INFER_ASSIGN(const std::unique_ptr<ThreadPool> pool, options.executor ? ThreadPool::create(default_threads(options.executor), options.executor)
-                                                                        : ThreadPool::create(default_threads({})));
-  return pack_weights(binder.products(), *weights_, *account_, *pool, options.cancel);
+  return pack_weights(binder.products(), *weights_, *account_, options);
 }
 
 Status Model::make_tokenizer(const ModelOptions& options) {

@@ -305,11 +305,11 @@ static void memory(const char *path) {
   CHECK(both.owned == both.weights + both.kv + both.scratch + both.vocab + both.other);
   CHECK(infer_env_memory(env, INFER_MEMORY_OWNED, &now, &peak, NULL) == INFER_OK && now == 0 && peak == 0);
   EXPECT_ERROR(infer_env_memory(env, 77, &now, NULL, &err), INFER_E_ARGUMENT, "77");
-  EXPECT_ERROR(infer_env_set_allocator(env, NULL, NULL, NULL, NULL, &err), INFER_E_STATE, "before the first load");
 
   /* The plan is enough; a byte less is not, and the message says both numbers. */
   CHECK(infer_env_set_budget(env, both.owned - 1, NULL) == INFER_OK);
   CHECK(infer_model_load(env, source, NULL, NULL, NULL, NULL, &model, NULL) == INFER_OK);
+  EXPECT_ERROR(infer_env_set_allocator(env, NULL, NULL, NULL, NULL, &err), INFER_E_STATE, "before the first load");
   CHECK(infer_session_plan(model, o, &alone, NULL) == INFER_OK);
   CHECK(alone.weights == 0 && alone.kv == both.kv && alone.scratch == both.scratch);
   EXPECT_ERROR(infer_session_create(model, o, &session, &err), INFER_E_BUDGET, "the budget is ");

@@ -3,7 +3,7 @@
 // of libFuzzer, and always each is linked with replay.cpp to a plain test that runs its corpus and mutations of it.
 //
 //   cmake -S . -B build-fuzz -G Ninja -DCMAKE_CXX_COMPILER=clang++-16 -DINFER_FUZZ=ON -DINFER_SANITIZE=address,undefined
-//   ninja -C build-fuzz fuzz_gguf_load && build-fuzz/tests/fuzz_gguf_load tests/fuzz/corpus/gguf_load
+//   ninja -C build-fuzz fuzz_gguf_load && build-fuzz/fuzz_gguf_load tests/fuzz/corpus/gguf_load
 #pragma once
 
 #include <cstddef>
@@ -78,7 +78,7 @@ inline void run(const std::shared_ptr<const Model>& model) {
   for (int round = 0; round < 2; ++round) {
     const Status fed = session.value()->feed(0, tokens, WantLogits::last, nullptr);
     if (!fed.ok()) require_message(fed);
-    require(session.value()->length(0) == (fed.ok() ? 5 * (round + 1) : 0));
+    require(session.value()->length(0) == 5 * (round + (fed.ok() ? 1 : 0)));
     if (!fed.ok()) return;
     require(session.value()->logits(0).ok());
   }

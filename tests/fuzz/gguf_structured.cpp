@@ -31,7 +31,11 @@ void change(GgufWriter& file, Input& input) {
     case 3: key.value = input.take_bytes(input.take<std::uint8_t>()); break;
     case 4: key.name = "llama." + std::to_string(input.take<std::uint8_t>()); break;
     case 5: tensor.type = input.take<std::uint32_t>() % 48; break;
-    case 6: tensor.dims[input.take<std::uint8_t>() % tensor.dims.size()] = input.take<std::uint64_t>(); break;
+    case 6: {
+      const std::size_t i = input.take<std::uint8_t>();
+      if (!tensor.dims.empty()) tensor.dims[i % tensor.dims.size()] = input.take<std::uint64_t>();
+      break;
+    }
     case 7: tensor.dims.resize(input.take<std::uint8_t>() % 6, 1); break;
     case 8: tensor.offset = input.take<std::uint64_t>(); break;
     case 9: file.n_keys = input.take<std::uint64_t>(); break;

@@ -1,8 +1,20 @@
 // SPDX-License-Identifier: MIT
-// Fuzz target: any bytes as text. Every id is in the vocabulary, and the ids stand for the same bytes again: the vocabulary
-// has all byte tokens.
+// Fuzz target: any bytes as text. Every id is in the vocabulary, and the ids stand for the same bytes again (the
+// vocabulary has all byte tokens), but for U+2581, which SentencePiece writes for a space.
+#include <string>
+
 #include "tests/fuzz/fuzz.h"
 #include "tests/testing/tiny_model.h"
+
+namespace {
+
+/// U+2581 is how SentencePiece writes a space. A stray byte in front of one keeps its bytes apart, so it may come back as it is.
+std::string plain(std::string text) {
+  for (std::size_t at = 0; (at = text.find("\u2581", at)) != std::string::npos;) text.replace(at, 3, " ");
+  return text;
+}
+
+}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using infer::fuzz::require;
@@ -18,6 +30,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto back = tokenizer.decode(ids.value(), {.remove_special = options.add_special, .unparse_special = options.parse_special});
   require(back.ok());
   // What looks like a control token is one when it is asked for, and takes the spaces beside it along.
-  if (!options.parse_special) require(back.value() == text);
+  if (options.parse_special) return 0;
+  require(plain(back.value()) == plain(std::string(text)));
   return 0;
 }
