@@ -42,7 +42,8 @@ std::vector<Entry> entries(const infer::Library& library) {
     all.push_back({"attention", std::string(kv->name), [](const KernelTable& t, int n) { return any(t.attention[n]); }, i});
     all.push_back({"kv_store", std::string(kv->name), [](const KernelTable& t, int n) { return any(t.kv_store[n]); }, i});
   }
-  for (const auto& [type, style] : {std::pair{"interleaved", infer::RopeStyle::interleaved}, std::pair{"halves", infer::RopeStyle::halves}}) {
+  for (const auto& [type, style] :
+       {std::pair{"interleaved", infer::RopeStyle::interleaved}, std::pair{"halves", infer::RopeStyle::halves}}) {
     all.push_back({"rope", type, [](const KernelTable& t, int i) { return any(t.rope[i]); }, static_cast<int>(style)});
   }
   all.push_back({"rms_norm", "", [](const KernelTable& t, int) { return any(t.rms_norm); }, 0});

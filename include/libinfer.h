@@ -243,7 +243,8 @@ INFER_API void infer_source_release(infer_source *source);                      
 /* ---- Model: immutable once loaded, shared by any number of sessions and threads ---------------------------------- */
 
 /* Bytes of the current file that were read, and its size; of a sharded model each part counts anew. Of a mapped model: how
- * much of it is packed, from 0 to the size of all its files. Return 0 to go on, anything else to stop the load (INFER_E_CALLBACK). */
+ * much of it is packed, from 0 to the size of all its files. Return 0 to go on, anything else to stop the load
+ * (INFER_E_CALLBACK). */
 typedef int32_t (*infer_progress_fn)(void *user, uint64_t done, uint64_t total);
 
 /* The simple way: defaults, silent. */

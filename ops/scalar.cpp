@@ -162,14 +162,14 @@ void rms_norm(const RmsNormArgs& a) noexcept {
 
 // ---- element by element
 
-/// e^x: x = n ln 2 + r, the Taylor series of e^r to its seventh power (|r| <= ln 2 / 2: below a tenth of an ulp off), times 2^n
-/// through the exponent. 0 below -87.33 and infinity above 88.72, where the result would not be a normal number.
+/// e^x: x = n ln 2 + r, the Taylor series of e^r to its seventh power (|r| <= ln 2 / 2: a tenth of an ulp off), times 2^n through
+/// the exponent. 0 below -87.33 and infinity above 88.72, where the result would not be a normal number.
 float exp_of(float x) noexcept {
   if (std::isnan(x)) return x;
   if (x < -87.33f) return 0.0f;
   if (x > 88.72f) return std::numeric_limits<float>::infinity();
   const float n = std::nearbyint(x * 0x1.715476p+0f);        // log2 e
-  float r = std::fma(n, -0x1.62e4p-1f, x);                   // ln 2 in two parts; the first has few digits: n times it is exact
+  float r = std::fma(n, -0x1.62e4p-1f, x);                   // ln 2 in two parts: n times the first is exact
   r = std::fma(n, -0x1.7f7d1cp-20f, r);
   float p = 1.0f / 5040.0f;
   for (const float c : {1.0f / 720.0f, 1.0f / 120.0f, 1.0f / 24.0f, 1.0f / 6.0f, 0.5f, 1.0f, 1.0f}) p = std::fma(p, r, c);

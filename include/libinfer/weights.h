@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // WeightStore: the bytes of a model and an index of its tensors. Big matrices stay quantised for ever, in the mapped file or
 // rearranged to panels (src/runtime/packing.h), and are decoded inside the kernels; only small vectors (norms, biases,
-// RoPE factors) are widened to float, once, while binding. After loading the store never changes: a Model needs no lock. Tested by tests/base/weights_test.cpp.
+// RoPE factors) are widened to float, once, while binding. After loading the store never changes: a Model needs no lock.
+// Tested by tests/base/weights_test.cpp.
 #pragma once
 
 #include <cstdint>

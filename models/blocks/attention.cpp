@@ -22,7 +22,8 @@ void store(const Step& step, std::int64_t layer, const MatF32& k, const MatF32& 
 }
 
 /// The query heads of one KV head of row i; at long contexts a few at a time, with a look at the cancel flag between.
-void attend(Step& step, std::int64_t layer, const MatF32& q, const MatF32& out, std::int64_t i, std::int64_t kv_head) noexcept {
+void attend(Step& step, std::int64_t layer, const MatF32& q, const MatF32& out, std::int64_t i,
+            std::int64_t kv_head) noexcept {
   const DecoderConfig& c = step.config;
   const StepRow& row = step.rows[static_cast<std::size_t>(i)];
   const std::int64_t heads = c.n_heads / c.n_kv_heads;
@@ -59,7 +60,8 @@ void attention(Step& step, const AttentionWeights& w, std::int64_t layer, const 
   const MatF32 q = step.act.q.first_rows(h.rows), k = step.act.k.first_rows(h.rows), v = step.act.v.first_rows(h.rows);
   const MatF32 context = step.act.attn.first_rows(h.rows);
   linear(step, {{w.q, q}, {w.k, k}, {w.v, v}}, h);
-  step.parallel_for(h.rows, step.grain(h.rows, q.cols + 2 * (k.cols + v.cols)), [&](int, std::int64_t first, std::int64_t last) noexcept {
+  const std::int64_t rows_grain = step.grain(h.rows, q.cols + 2 * (k.cols + v.cols));
+  step.parallel_for(h.rows, rows_grain, [&](int, std::int64_t first, std::int64_t last) noexcept {
     for (std::int64_t i = first; i < last; ++i) {
       rope(step, q, c.n_heads, i);
       rope(step, k, c.n_kv_heads, i);
@@ -69,7 +71,9 @@ void attention(Step& step, const AttentionWeights& w, std::int64_t layer, const 
   const std::int64_t items = h.rows * c.n_kv_heads, heads = c.n_heads / c.n_kv_heads;
   const std::int64_t grain = step.grain(items, longest(step.rows) * heads * (c.key_dim + c.value_dim));
   step.parallel_for(items, grain, [&](int, std::int64_t first, std::int64_t last) noexcept {
-    for (std::int64_t item = first; item < last; ++item) attend(step, layer, q, context, item / c.n_kv_heads, item % c.n_kv_heads);
+    for (std::int64_t item = first; item < last; ++item) {
+      attend(step, layer, q, context, item / c.n_kv_heads, item % c.n_kv_heads);
+    }
   });
   linear(step, {{w.output, out}}, context);
 }

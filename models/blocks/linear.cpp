@@ -30,7 +30,8 @@ std::int64_t n_units(const Linear& w) noexcept { return (w.weight.rows + kPanelR
 void run_units(const Step& step, const Product& product, const MatF32& x, std::int64_t token, std::int64_t tokens,
                std::int64_t first, std::int64_t last) noexcept {
   const Linear& w = product.weights;
-  const auto run = [&](MatmulFn matmul, const std::byte* weights, std::size_t stride, std::int64_t row, std::int64_t end) noexcept {
+  const auto run = [&](MatmulFn matmul, const std::byte* weights, std::size_t stride, std::int64_t row,
+                       std::int64_t end) noexcept {
     if (row >= end) return;
     matmul({.weights = weights + static_cast<std::size_t>(row) / (matmul == w.matmul_rows ? 1 : kPanelRows) * stride,
             .stride = stride,
@@ -66,7 +67,8 @@ void linear(Step& step, std::initializer_list<Product> products, const MatF32& x
   const std::int64_t tiles_per_look = std::max<std::int64_t>(1, Step::kWorkPerLook / (work_per_token * tile));
   const std::int64_t tokens_per_look = std::min(tiles_per_look * tile, x.rows);
   const std::int64_t ranges = (n + kUnits - 1) / kUnits;
-  step.parallel_for(n, kUnits * step.grain(ranges, work_per_token * tokens_per_look), [&](int, std::int64_t first, std::int64_t last) noexcept {
+  const std::int64_t grain = kUnits * step.grain(ranges, work_per_token * tokens_per_look);
+  step.parallel_for(n, grain, [&](int, std::int64_t first, std::int64_t last) noexcept {
     std::int64_t begin = 0;   // of the product's units among all
     for (const Product& p : products) {
       const std::int64_t units = n_units(p.weights);

@@ -62,7 +62,8 @@ INFER_INLINE void weigh(const AttentionArgs& a, const float* q, const PagePart& 
   const std::size_t line = kLanes * Stored::kBytes, half = static_cast<std::size_t>(a.key_dim) * line;
   for (std::int64_t i = 0; i < a.key_dim; ++i) {
     Lanes<Isa> key[kPageLanes];
-    for (std::size_t part = 0; part < kPageLanes; ++part) key[part] = Stored::load(page.keys + part * half + static_cast<std::size_t>(i) * line);
+    const std::byte* const entry_of_all = page.keys + static_cast<std::size_t>(i) * line;
+    for (std::size_t part = 0; part < kPageLanes; ++part) key[part] = Stored::load(entry_of_all + part * half);
     for (int h = 0; h < N; ++h) {
       const Lanes<Isa> entry = Lanes<Isa>::of(q[h * a.key_dim + i]);
       for (int part = 0; part < kPageLanes; ++part) scores[h][part] = fma(entry, key[part], scores[h][part]);

@@ -48,9 +48,10 @@ std::span<const float> WeightStore::widen(const TensorMeta& tensor, DecodeFn dec
 void WeightStore::let_go(const TensorView& tensor) const noexcept {
   const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
   for (const MappedFile& f : files_) {
-    if (!f.backed_by_file() || tensor.data < f.bytes().data() || tensor.data >= f.bytes().data() + f.bytes().size()) continue;
+    const std::byte* const last = tensor.data + static_cast<std::size_t>(tensor.rows) * tensor.row_bytes;
+    if (!f.backed_by_file() || tensor.data < f.bytes().data() || last > f.bytes().data() + f.bytes().size()) continue;
     const auto begin = (reinterpret_cast<std::uintptr_t>(tensor.data) + page - 1) / page * page;
-    const auto end = (reinterpret_cast<std::uintptr_t>(tensor.data) + static_cast<std::size_t>(tensor.rows) * tensor.row_bytes) / page * page;
+    const auto end = reinterpret_cast<std::uintptr_t>(last) / page * page;
     if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
   }
 }

@@ -27,7 +27,9 @@ std::vector<std::string_view> names_of(const Architecture& architecture) {
 
 Result<const KernelTable*> choose_kernels(const Library& library) {
   if (const char* forced = std::getenv("INFER_FORCE_ISA"); forced != nullptr && *forced != '\0') {
-    INFER_ASSIGN(const KernelTable* const table, library.kernels.require(forced, Code::unsupported));
+    Result<const KernelTable*> named = library.kernels.require(forced, Code::unsupported);
+    if (!named.ok()) return std::move(named).status().with_context("INFER_FORCE_ISA");
+    const KernelTable* const table = named.value();
     if (table->runs_here()) return table;
     return Status::error(Code::unsupported, fmt::format("INFER_FORCE_ISA = {}: this machine does not run them", quoted(forced)));
   }

@@ -29,7 +29,8 @@ Result<std::uint64_t> plan_panels(std::span<Linear* const> products) {
   for (const Linear* w : products) {
     const std::int64_t panels = whole_panels(*w);
     if (panels == 0) continue;
-    const std::optional<std::uint64_t> bytes = checked_mul(static_cast<std::uint64_t>(panels), w->format->panel_bytes(w->weight.cols));
+    const std::size_t panel_bytes = w->format->panel_bytes(w->weight.cols);
+    const std::optional<std::uint64_t> bytes = checked_mul(static_cast<std::uint64_t>(panels), panel_bytes);
     const std::optional<std::uint64_t> total = bytes ? checked_add(sum, *bytes) : std::nullopt;
     if (!total || *total > static_cast<std::uint64_t>(std::numeric_limits<std::ptrdiff_t>::max())) {
       return Status::error(Code::limit, "the packed weights do not fit in the address space");
@@ -39,7 +40,8 @@ Result<std::uint64_t> plan_panels(std::span<Linear* const> products) {
   return sum;
 }
 
-Status pack_weights(std::span<Linear* const> products, WeightStore& weights, MemoryAccount& account, const ModelOptions& options) {
+Status pack_weights(std::span<Linear* const> products, WeightStore& weights, MemoryAccount& account,
+                    const ModelOptions& options) {
   const Status stopped = Status::error(Code::cancelled, "the load was cancelled");
   INFER_ASSIGN(const std::uint64_t bytes, plan_panels(products));
   if (is_cancelled(options.cancel)) return stopped.clone();

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -468,6 +469,14 @@ TEST_F(InferProgram, KernelsAreShown) {
   EXPECT_TRUE(chosen_runs);
   for (const json& k : facts["kernels"]) EXPECT_EQ(k["tables"].back(), "scalar") << k["op"];
   EXPECT_NE(run_infer({"kernels"}).out.find("matmul"), std::string::npos);
+
+  const char* const before = std::getenv("INFER_FORCE_ISA");
+  const std::string kept = before == nullptr ? "" : before;
+  setenv("INFER_FORCE_ISA", "avx9", 1);
+  const auto unknown = run_infer({"kernels"});
+  kept.empty() ? unsetenv("INFER_FORCE_ISA") : setenv("INFER_FORCE_ISA", kept.c_str(), 1);
+  EXPECT_EQ(unknown.status, 1);
+  EXPECT_NE(unknown.err.find("INFER_FORCE_ISA: unknown kernel table 'avx9'; known: "), std::string::npos) << unknown.err;
 }
 
 TEST_F(InferProgram, BenchDecodesAtADepth) {
