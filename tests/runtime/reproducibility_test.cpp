@@ -3,6 +3,7 @@
 // into batches, gives the logits of the specification on one thread, compared with ==.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -18,8 +19,27 @@ namespace {
 
 using File = std::vector<std::byte>;
 
+/// Takes INFER_FORCE_ISA away for as long as it lives: this test names its tables itself.
+class NoForcedIsa {
+ public:
+  NoForcedIsa() {
+    if (const char* value = std::getenv(kName)) kept_ = value;
+    unsetenv(kName);
+  }
+  ~NoForcedIsa() {
+    if (!kept_.empty()) setenv(kName, kept_.c_str(), 1);
+  }
+  NoForcedIsa(const NoForcedIsa&) = delete;
+  NoForcedIsa& operator=(const NoForcedIsa&) = delete;
+
+ private:
+  static constexpr const char* kName = "INFER_FORCE_ISA";
+  std::string kept_;
+};
+
 /// The model on the kernels of one table.
 std::shared_ptr<const Model> load(const File& file, const KernelTable& table) {
+  const NoForcedIsa free_choice;
   Library library = *Library::builtin();
   const KernelTable* const only[] = {&table};
   library.kernels = {"kernel table", only};
