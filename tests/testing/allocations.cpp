@@ -64,6 +64,7 @@ void uncount(void* memory) noexcept {
 
 #if INFER_COUNT_MALLOC
 
+#pragma GCC visibility push(default)   // or the shared libraries would not find them
 extern "C" {
 
 void* __libc_malloc(std::size_t size);
@@ -110,6 +111,7 @@ void free(void* memory) {
 }
 
 }  // extern "C"
+#pragma GCC visibility pop
 
 #else
 
