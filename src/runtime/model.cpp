@@ -53,12 +53,6 @@ struct HeapOf {
   std::uint64_t operator()(const T&) const noexcept { return 0; }   // a number
 };
 
-/// "dir/" of "dir/file.gguf", "" of "file.gguf".
-std::string folder_of(std::string_view path) {
-  const std::size_t slash = path.rfind('/');
-  return std::string(slash == std::string_view::npos ? std::string_view() : path.substr(0, slash + 1));
-}
-
 /// The architecture to run the file as: the forced one, the one it names, or the one that its tensors look like.
 Result<const Architecture*> choose(const Library& library, const ModelDescriptor& model, const std::string& forced) {
   if (!forced.empty()) return library.architectures.require(forced, Code::arch);
