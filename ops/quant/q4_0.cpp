@@ -12,19 +12,18 @@
 #include "ops/quant/blocks.h"
 #include "ops/quant/half.h"
 #include "ops/quant/quants.h"
+#include "ops/quant/unpack.h"
 
 namespace infer {
 namespace {
 
-void decode(const std::byte* src, float* dst, std::int64_t n) noexcept {
-  for (std::int64_t first = 0; first < n; first += 32, src += sizeof(BlockQ4_0)) {
-    BlockQ4_0 b;
-    std::memcpy(&b, src, sizeof b);
-    const float d = half_to_float(b.d);
-    for (int i = 0; i < 16; ++i) {
-      dst[first + i] = d * static_cast<float>((b.q[i] & 15) - 8);
-      dst[first + i + 16] = d * static_cast<float>((b.q[i] >> 4) - 8);
-    }
+void codes(const std::byte* block, CodeBlock& out) noexcept {
+  const auto b = read_block<BlockQ4_0>(block);
+  out.d = half_to_float(b.d);
+  unit_scales(out, 32);
+  for (int i = 0; i < 16; ++i) {
+    out.codes[i] = static_cast<std::int8_t>((b.q[i] & 15) - 8);
+    out.codes[i + 16] = static_cast<std::int8_t>((b.q[i] >> 4) - 8);
   }
 }
 
@@ -33,7 +32,7 @@ std::uint8_t code(float w, float inverse) noexcept {
   return static_cast<std::uint8_t>(std::fmin(15.0f, std::fmax(0.0f, std::round(w * inverse) + 8.0f)));
 }
 
-void encode(const float* src, std::byte* dst, std::int64_t n) noexcept {
+void encode(const float* src, const float*, std::byte* dst, std::int64_t n) noexcept {
   for (std::int64_t first = 0; first < n; first += 32, dst += sizeof(BlockQ4_0)) {
     float extreme = 0.0f;   // the weight of largest magnitude, with its sign
     for (int i = 0; i < 32; ++i) {
@@ -47,18 +46,6 @@ void encode(const float* src, std::byte* dst, std::int64_t n) noexcept {
       b.q[i] = static_cast<std::uint8_t>(code(src[first + i], inverse) | code(src[first + i + 16], inverse) << 4);
     }
     std::memcpy(dst, &b, sizeof b);
-  }
-}
-
-void codes(const std::byte* src, std::int8_t* dst, float* scales, std::int64_t n) noexcept {
-  for (std::int64_t first = 0; first < n; first += 32, src += sizeof(BlockQ4_0), dst += 32, ++scales) {
-    BlockQ4_0 b;
-    std::memcpy(&b, src, sizeof b);
-    for (int i = 0; i < 16; ++i) {
-      dst[i] = static_cast<std::int8_t>((b.q[i] & 15) - 8);
-      dst[i + 16] = static_cast<std::int8_t>((b.q[i] >> 4) - 8);
-    }
-    *scales = half_to_float(b.d);
   }
 }
 
@@ -76,12 +63,7 @@ void pack(const std::byte* rows, std::size_t row_bytes, std::int64_t cols, std::
 
 }  // namespace
 
-constinit const QuantFormat quant_q4_0{.dtype = DType::q4_0,
-                                     .input = InputForm::q8,
-                                     .decode = decode,
-                                     .encode = encode,
-                                     .codes = codes,
-                                     .panel_bytes = PanelQ4_0::panel_bytes,
-                                     .pack = pack};
+constinit const QuantFormat quant_q4_0 = quant_of_codes<DType::q4_0, codes>(
+    {.encode = encode, .panel_bytes = PanelQ4_0::panel_bytes, .pack = pack});
 
 }  // namespace infer

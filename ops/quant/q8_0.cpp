@@ -11,20 +11,19 @@
 #include "ops/quant/blocks.h"
 #include "ops/quant/half.h"
 #include "ops/quant/quants.h"
+#include "ops/quant/unpack.h"
 
 namespace infer {
 namespace {
 
-void decode(const std::byte* src, float* dst, std::int64_t n) noexcept {
-  for (std::int64_t first = 0; first < n; first += 32, src += sizeof(BlockQ8_0)) {
-    BlockQ8_0 b;
-    std::memcpy(&b, src, sizeof b);
-    const float d = half_to_float(b.d);
-    for (int i = 0; i < 32; ++i) dst[first + i] = d * static_cast<float>(b.q[i]);
-  }
+void codes(const std::byte* block, CodeBlock& out) noexcept {
+  const auto b = read_block<BlockQ8_0>(block);
+  out.d = half_to_float(b.d);
+  unit_scales(out, 32);
+  std::memcpy(out.codes, b.q, sizeof b.q);
 }
 
-void encode(const float* src, std::byte* dst, std::int64_t n) noexcept {
+void encode(const float* src, const float*, std::byte* dst, std::int64_t n) noexcept {
   for (std::int64_t first = 0; first < n; first += 32, dst += sizeof(BlockQ8_0)) {
     float largest = 0.0f;
     for (int i = 0; i < 32; ++i) largest = std::fmax(largest, std::fabs(src[first + i]));
@@ -36,15 +35,6 @@ void encode(const float* src, std::byte* dst, std::int64_t n) noexcept {
       b.q[i] = static_cast<std::int8_t>(std::fmin(127.0f, std::fmax(-127.0f, std::round(src[first + i] * inverse))));
     }
     std::memcpy(dst, &b, sizeof b);
-  }
-}
-
-void codes(const std::byte* src, std::int8_t* dst, float* scales, std::int64_t n) noexcept {
-  for (std::int64_t first = 0; first < n; first += 32, src += sizeof(BlockQ8_0), dst += 32, ++scales) {
-    BlockQ8_0 b;
-    std::memcpy(&b, src, sizeof b);
-    std::memcpy(dst, b.q, sizeof b.q);
-    *scales = half_to_float(b.d);
   }
 }
 
@@ -67,12 +57,7 @@ void pack(const std::byte* rows, std::size_t row_bytes, std::int64_t cols, std::
 
 }  // namespace
 
-constinit const QuantFormat quant_q8_0{.dtype = DType::q8_0,
-                                     .input = InputForm::q8,
-                                     .decode = decode,
-                                     .encode = encode,
-                                     .codes = codes,
-                                     .panel_bytes = PanelQ8_0::panel_bytes,
-                                     .pack = pack};
+constinit const QuantFormat quant_q8_0 = quant_of_codes<DType::q8_0, codes>(
+    {.encode = encode, .panel_bytes = PanelQ8_0::panel_bytes, .pack = pack});
 
 }  // namespace infer

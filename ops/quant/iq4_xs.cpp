@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+// IQ4_XS: 256 weights in 136 bytes, 4.25 bits per weight; the codebook of IQ4_NL, eight sub-blocks of 32 with a scale of 6 bits.
+//
+//   | d: half | scales_high: 16 bits | scales_low[4] | q[128] |        w = d * (scale - 32) * book[q]
+//
+// Weights 32s + l have the low nibble of q[16s + l], weights 32s + 16 + l the high one. Scale s: nibble s of scales_low, then bits
+// 2s and up of scales_high. Tested by tests/ops/quant_test.cpp.
+#include "ops/quant/blocks.h"
+#include "ops/quant/codebooks.h"
+#include "ops/quant/half.h"
+#include "ops/quant/quants.h"
+#include "ops/quant/unpack.h"
+
+namespace infer {
+namespace {
+
+void codes(const std::byte* block, CodeBlock& out) noexcept {
+  const auto b = read_block<BlockIq4Xs>(block);
+  out.d = half_to_float(b.d);
+  for (int s = 0; s < 8; ++s) {
+    const int low = b.scales_low[s / 2] >> s % 2 * 4 & 15, high = b.scales_high >> 2 * s & 3;
+    set_scale(out, s, (low | high << 4) - 32);
+    for (int l = 0; l < 16; ++l) {
+      out.codes[32 * s + l] = kIq4Codebook[b.q[16 * s + l] & 15];
+      out.codes[32 * s + 16 + l] = kIq4Codebook[b.q[16 * s + l] >> 4];
+    }
+  }
+}
+
+}  // namespace
+
+constinit const QuantFormat quant_iq4_xs = quant_of_codes<DType::iq4_xs, codes>();
+
+}  // namespace infer
