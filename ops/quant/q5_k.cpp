@@ -6,6 +6,7 @@
 // Weights 64c + l have the low nibble of q[32c + l], weights 64c + 32 + l the high one; the fifth bit of weight 32s + l is
 // bit s of high[l].
 // Scales and mins: ops/quant/six_bits.h. Tested by tests/ops/quant_test.cpp.
+#include "ops/panels.h"
 #include "ops/quant/blocks.h"
 #include "ops/quant/half.h"
 #include "ops/quant/quants.h"
@@ -26,8 +27,20 @@ void codes(const std::byte* block, CodeBlock& out) noexcept {
   }
 }
 
+void pack_row(const BlockQ5_K& b, std::size_t row, std::byte* chunk, std::size_t) noexcept {
+  pack_lines(bytes_of(b.q), 32, row, chunk);
+  pack_lines(bytes_of(b.high), 8, row, chunk + PanelQ5_K::kHigh);
+  for (std::size_t s = 0; s < 8; ++s) {
+    pack_six_bits(static_cast<unsigned>(scale_of(b.scales, static_cast<int>(s))), s, 16, row, chunk + PanelQ5_K::kScales);
+    pack_six_bits(static_cast<unsigned>(min_of(b.scales, static_cast<int>(s))), s + 8, 16, row, chunk + PanelQ5_K::kScales);
+  }
+  std::memcpy(chunk + PanelQ5_K::kD + 2 * row, &b.d, 2);
+  std::memcpy(chunk + PanelQ5_K::kM + 2 * row, &b.m, 2);
+}
+
 }  // namespace
 
-constinit const QuantFormat quant_q5_k = quant_of_codes<DType::q5_k, codes, true>();
+constinit const QuantFormat quant_q5_k = quant_of_codes<DType::q5_k, codes, true>(
+    {.panel_bytes = PanelQ5_K::panel_bytes, .pack = pack_blocks<PanelQ5_K, BlockQ5_K, 1, pack_row>});
 
 }  // namespace infer

@@ -5,6 +5,7 @@
 //
 // Of half h, weights 128h + 32j + l: nibbles of q[64h + 32 (j % 2) + l], the low ones for j < 2; two more bits, 2j and up, of
 // high[32h + l]. Tested by tests/ops/quant_test.cpp.
+#include "ops/panels.h"
 #include "ops/quant/blocks.h"
 #include "ops/quant/half.h"
 #include "ops/quant/quants.h"
@@ -24,8 +25,16 @@ void codes(const std::byte* block, CodeBlock& out) noexcept {
   }
 }
 
+void pack_row(const BlockQ6_K& b, std::size_t row, std::byte* chunk, std::size_t) noexcept {
+  pack_lines(bytes_of(b.q), 32, row, chunk);
+  pack_lines(bytes_of(b.high), 16, row, chunk + PanelQ6_K::kHigh);
+  for (std::size_t s = 0; s < 16; ++s) chunk[PanelQ6_K::kScales + s * kPanelRows + row] = static_cast<std::byte>(b.scales[s]);
+  std::memcpy(chunk + PanelQ6_K::kD + 2 * row, &b.d, 2);
+}
+
 }  // namespace
 
-constinit const QuantFormat quant_q6_k = quant_of_codes<DType::q6_k, codes>();
+constinit const QuantFormat quant_q6_k = quant_of_codes<DType::q6_k, codes>(
+    {.panel_bytes = PanelQ6_K::panel_bytes, .pack = pack_blocks<PanelQ6_K, BlockQ6_K, 1, pack_row>});
 
 }  // namespace infer
