@@ -231,6 +231,31 @@ Status check_optional(const H* handle, const char* name) {
   return handle == nullptr ? Status() : check(handle, name);
 }
 
+/// The environment, or a silent one of its own.
+inline Ref<infer_env> owner_of(infer_env* env) {
+  if (env != nullptr) return Ref<infer_env>(env);
+  Ref<infer_env> own(new infer_env);
+  drop(own.get());   // the Ref holds the only reference now
+  return own;
+}
+
+/// The host's progress callback, and whether it asked to stop. Stays where it is while in use.
+struct HostProgress {
+  infer_progress_fn fn;
+  void* user;
+  bool stopped = false;
+
+  Progress progress() noexcept {
+    if (fn == nullptr) return {};
+    return {.report = [](void* p, std::uint64_t done, std::uint64_t total) {
+              HostProgress& h = *static_cast<HostProgress*>(p);
+              h.stopped = h.stopped || h.fn(h.user, done, total) != 0;
+              return !h.stopped;
+            },
+            .user = this};
+  }
+};
+
 inline const CancelFlag* flag_of(const infer_cancel* cancel) noexcept { return cancel == nullptr ? nullptr : &cancel->flag; }
 
 /// Bytes of an INFER_MEMORY_* class; 0 for an unknown one.

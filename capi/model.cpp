@@ -11,36 +11,11 @@ using namespace infer::capi;
 
 namespace {
 
-/// The host's progress callback, and whether it asked to stop.
-struct HostProgress {
-  infer_progress_fn fn;
-  void* user;
-  bool stopped = false;
-};
-
-/// The environment, or a silent one of its own, from now on with its sink and allocator fixed.
-/// `env`, or a silent environment of its own.
-Ref<infer_env> owner_of(infer_env* env) {
-  Ref<infer_env> owner(env);
-  if (env == nullptr) {
-    owner = Ref<infer_env>(new infer_env);
-    drop(owner.get());   // the Ref holds the only reference now
-  }
-  return owner;
-}
-
 Status load(infer_env* env, const infer_source* source, const infer_options* options, const infer_cancel* cancel,
             infer_progress_fn progress, void* user, infer_model** out) {
   INFER_ASSIGN(infer::ModelOptions o, to_model_options(options == nullptr ? nullptr : &options->values));
   HostProgress host{progress, user};
-  if (progress != nullptr) {
-    o.progress = {.report = [](void* p, std::uint64_t done, std::uint64_t total) {
-                    HostProgress& h = *static_cast<HostProgress*>(p);
-                    h.stopped = h.stopped || h.fn(h.user, done, total) != 0;
-                    return !h.stopped;
-                  },
-                  .user = &host};
-  }
+  o.progress = host.progress();
   o.cancel = flag_of(cancel);
   Ref<infer_env> owner = owner_of(env);
   owner->used.store(true);

@@ -132,7 +132,13 @@ INFER_API void infer_error_release(infer_error *err);                  /* T */
 
 /* ---- Options: values by key name, checked when they are set ------------------------------------------------------ */
 
-enum { INFER_OPTIONS_MODEL = 1, INFER_OPTIONS_SESSION = 2, INFER_OPTIONS_SAMPLER = 3, INFER_OPTIONS_GENERATE = 4 };
+enum {
+  INFER_OPTIONS_MODEL = 1,
+  INFER_OPTIONS_SESSION = 2,
+  INFER_OPTIONS_SAMPLER = 3,
+  INFER_OPTIONS_GENERATE = 4,
+  INFER_OPTIONS_QUANT = 5
+};
 enum { INFER_TYPE_I64 = 1, INFER_TYPE_F64 = 2, INFER_TYPE_STR = 3, INFER_TYPE_BOOL = 4, INFER_TYPE_STR_LIST = 5 };
 
 /* What an option is. infer_option_describe lists all of a kind; INFER_OPTIONS_GENERATE has the SAMPLER keys too. */
@@ -330,6 +336,30 @@ typedef struct infer_memory_plan {
  * without BUDGET. T */
 INFER_API infer_status infer_model_plan(infer_env *env, const infer_source *source, const infer_options *model_options,
                                         const infer_options *session_options, infer_memory_plan *plan, infer_error **err);
+
+/* ---- Quantising: a model file to another one of fewer bits ---------------------------------------------------------- */
+
+/* Options (kind QUANT) name the type, such as Q4_K_M, and what differs from its rule. `env` and `cancel` may be NULL; the
+ * source is any that a model is loaded from.
+ *
+ * The plan, as JSON: {"type", "tensors": [{"name", "shape", "from", "to", "bytes_from", "bytes_to", "importance"}],
+ * "bytes_from", "bytes_to", "bits_per_weight", "file_bytes": [of each file], "warnings"}. Headers are read, nothing is computed or
+ * written. Errors: those of opening a source and reading its header; ARGUMENT (no type, a tensor_type that is not
+ * PATTERN=TYPE or matches nothing), QUANT_TYPE (an unknown type; a tensor that cannot be brought to its type: it is quantised already,
+ * its rows are not whole blocks, or the type needs an importance matrix and none speaks of the tensor), TENSOR (the importance
+ * matrix is of another model, or no measurement), LIMIT (a row too long to be held), BUFFER. T */
+INFER_API infer_status infer_quantize_plan(infer_env *env, const infer_source *source, const infer_options *options,
+                                           char *buffer, size_t capacity, size_t *need, infer_error **err);
+/* Makes it: a temporary file beside `path` is written, brought to the disk, read back and parsed, and then takes the
+ * place of an older file at once. With keep_split and a source of N > 1 parts the files are NAME-0000X-of-0000N.gguf, for the path
+ * NAME.gguf. On any failure the older file stays and no other is left. Memory: a chunk of rows, some megabytes, counted in
+ * the environment (SCRATCH). Same bytes for any number of threads. Progress is in bytes of the source's tensors, on the
+ * calling thread. Errors: those of the plan; ARGUMENT (a malformed path; the output is the source), NOFILE (no such folder),
+ * PERMISSION, IO (no room left, the path is a folder, the disk answers other bytes), LIMIT (the process may not write so much),
+ * TENSOR (a weight is NaN, infinite or too large for its type: which and where), CANCELLED, CALLBACK, BUDGET, NOMEM. T */
+INFER_API infer_status infer_quantize(infer_env *env, const infer_source *source, const char *path, size_t length,
+                                      const infer_options *options, const infer_cancel *cancel, infer_progress_fn progress,
+                                      void *user, infer_error **err);
 
 /* ---- Tokens --------------------------------------------------------------------------------------------------------
  * An unknown tokenizer does not stop a load: its error comes from these calls. */

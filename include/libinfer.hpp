@@ -387,6 +387,23 @@ inline Expected<std::string> kernels_json() {
   return detail::fill<std::string>(4096, [](auto... out) { return infer_kernels_json(out...); });
 }
 
+/// The plan of a quantisation, as JSON: see infer_quantize_plan. `how.options` is of kind QUANT.
+inline Expected<std::string> quantize_plan(const Source& source, const Load& how) {
+  return detail::fill<std::string>(65536, [&](auto... out) {
+    return infer_quantize_plan(detail::raw(how.env), source.get(), detail::raw(how.options), out...);
+  });
+}
+/// Writes the file `path`. `how.options` is of kind QUANT; progress is in bytes of the source's tensors.
+inline Expected<void> quantize(const Source& source, std::string_view path, const Load& how) {
+  const infer_progress_fn progress = [](void* user, std::uint64_t done, std::uint64_t total) -> std::int32_t {
+    return static_cast<const Load*>(user)->progress(done, total) ? 0 : 1;
+  };
+  return detail::check([&](auto err) {
+    return infer_quantize(detail::raw(how.env), source.get(), path.data(), path.size(), detail::raw(how.options),
+                          detail::raw(how.cancel), how.progress ? progress : nullptr, const_cast<Load*>(&how), err);
+  });
+}
+
 /// Immutable once loaded; copies are the same model.
 class Model : public detail::Shared<infer_model, infer_model_retain, infer_model_release> {
  public:

@@ -31,8 +31,8 @@ Activations layout_activations(Workspace& w, const DecoderConfig& c, const Activ
   a.rope_cos = matrix(w, s.batch, n_pairs);
   a.rope_sin = matrix(w, s.batch, n_pairs);
   const std::int64_t widest = std::max({c.n_embd, c.n_heads * c.value_dim, c.n_ff});
-  for (const InputForm form : {InputForm::f32, InputForm::q8}) {
-    const std::int64_t bytes = input_bytes(form, (widest + kBlockCols - 1) / kBlockCols * kBlockCols);
+  for (const InputForm form : kInputForms) {
+    const std::int64_t bytes = input_bytes(form, (widest + input_block(form) - 1) / input_block(form) * input_block(form));
     a.input[static_cast<int>(form)] =
         w.take<std::byte>(MemoryClass::scratch, static_cast<std::uint64_t>(s.batch) * static_cast<std::uint64_t>(bytes)).data();
   }

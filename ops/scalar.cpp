@@ -24,33 +24,53 @@ void input_f32(const InputArgs& a) noexcept {
   }
 }
 
-/// One block of 32 to codes, scale and minus the sum of the codes. Whether all is finite is seen in the bits of the
-/// magnitudes, which as integers are ordered like the floats, with infinity and NaNs above.
-void block_q8(const float* x, std::byte* out) noexcept {
+/// One block to codes and scale. Whether all is finite is seen in the bits of the magnitudes, which as integers are ordered
+/// like the floats, with infinity and NaNs above. Answers the scale.
+float round_block(const float* x, std::int8_t* codes, std::int64_t n) noexcept {
   std::uint32_t largest = 0;
-  for (int i = 0; i < kBlockCols; ++i) largest = std::max(largest, std::bit_cast<std::uint32_t>(x[i]) & 0x7fffffffu);
-  float scale = 0.0f, inverse = 0.0f;
-  if (largest >= 0x7f800000u) {
-    scale = std::numeric_limits<float>::quiet_NaN();
-  } else if (std::bit_cast<float>(largest) >= kLeastQ8) {
-    scale = std::bit_cast<float>(largest) / 127.0f;
-    inverse = 127.0f / std::bit_cast<float>(largest);
-  }
-  std::int8_t codes[kBlockCols] = {};
-  std::int32_t minus_sum = 0;
-  for (int i = 0; i < kBlockCols && inverse > 0.0f; ++i) {
-    codes[i] = static_cast<std::int8_t>(std::nearbyint(x[i] * inverse));   // ties to even; at most 127 as 127 / m * m is
-    minus_sum -= codes[i];
-  }
+  for (std::int64_t i = 0; i < n; ++i) largest = std::max(largest, std::bit_cast<std::uint32_t>(x[i]) & 0x7fffffffu);
+  std::fill_n(codes, n, std::int8_t{0});
+  if (largest >= 0x7f800000u) return std::numeric_limits<float>::quiet_NaN();
+  const float magnitude = std::bit_cast<float>(largest);
+  if (magnitude < kLeastQ8) return 0.0f;
+  const float inverse = 127.0f / magnitude;
+  // Ties to even; at most 127, as 127 / m * m is.
+  for (std::int64_t i = 0; i < n; ++i) codes[i] = static_cast<std::int8_t>(std::nearbyint(x[i] * inverse));
+  return magnitude / 127.0f;
+}
+
+std::int32_t sum_of(const std::int8_t* codes, std::int64_t n) noexcept {
+  std::int32_t sum = 0;
+  for (std::int64_t i = 0; i < n; ++i) sum += codes[i];
+  return sum;
+}
+
+void block_q8(const float* x, std::byte* out) noexcept {
+  std::int8_t codes[kBlockCols];
+  const float scale = round_block(x, codes, kBlockCols);
+  const std::int32_t minus_sum = -sum_of(codes, kBlockCols);
   std::memcpy(out, codes, sizeof codes);
   std::memcpy(out + kBlockCols, &scale, sizeof scale);
   std::memcpy(out + kBlockCols + 4, &minus_sum, sizeof minus_sum);
 }
 
-void input_q8(const InputArgs& a) noexcept {
+void block_q8_k(const float* x, std::byte* out) noexcept {
+  std::int8_t codes[kSuperCols];
+  const float scale = round_block(x, codes, kSuperCols);
+  std::int16_t sums[kSuperCols / kSubCols];
+  for (std::int64_t i = 0; i < kSuperCols; i += kSubCols) {
+    sums[i / kSubCols] = static_cast<std::int16_t>(sum_of(codes + i, kSubCols));
+  }
+  std::memcpy(out, codes, sizeof codes);
+  std::memcpy(out + kSuperCols, &scale, sizeof scale);
+  std::memcpy(out + kSuperCols + 4, sums, sizeof sums);
+}
+
+template <InputForm form, void (*block)(const float*, std::byte*) noexcept>
+void input_blocks(const InputArgs& a) noexcept {
   for (std::int64_t t = 0; t < a.tokens; ++t) {
-    for (std::int64_t c = 0; c < a.cols; c += kBlockCols) {
-      block_q8(a.x + t * a.stride + c, a.out + t * input_bytes(InputForm::q8, a.cols) + input_bytes(InputForm::q8, c));
+    for (std::int64_t c = 0; c < a.cols; c += input_block(form)) {
+      block(a.x + t * a.stride + c, a.out + t * input_bytes(form, a.cols) + input_bytes(form, c));
     }
   }
 }
@@ -106,36 +126,43 @@ void matmul_f32(const MatmulArgs& m) noexcept {
   }
 }
 
-/// Weights and activations as codes: the products of a block are summed exactly, in integers; one fused multiply-add
-/// takes the block's sum, times the product of the scales, to the row's.
-void matmul_q8(const MatmulArgs& m) noexcept {
+/// Weights and activations as codes. In each block the products are summed exactly, in integers: those of sixteen columns
+/// times their scale; and the columns' activations times their min. Two fused multiply-adds take these sums, times the
+/// products of the floats, to the row's.
+void matmul_codes(const MatmulArgs& m) noexcept {
+  const InputForm form = m.format->input;
+  const std::int64_t block_cols = input_block(form);
   for (std::int64_t r = 0; r < m.rows; ++r) {
     for (std::int64_t t = 0; t < m.tokens; ++t) m.y[t * m.y_stride + r] = 0.0f;
-    for (std::int64_t c = 0; c < m.cols; c += kStretch) {
-      const std::int64_t n = std::min(kStretch, m.cols - c);
-      std::int8_t w[kStretch];
-      float w_scale[kStretch / kBlockCols];
-      m.format->codes(at_col(m, r, c), w, w_scale, n);
+    for (std::int64_t c = 0; c < m.cols; c += block_cols) {
+      CodeBlock w;
+      m.format->codes(at_col(m, r, c), w);
       for (std::int64_t t = 0; t < m.tokens; ++t) {
         const InTile tile = find(m, t);
-        const std::byte* x = tile.data + tile.n * input_bytes(InputForm::q8, c) + tile.t * 4;
-        float& y = m.y[t * m.y_stride + r];
-        for (std::int64_t b = 0; b < n; b += kBlockCols, x += tile.n * (kBlockCols + 8)) {
-          std::int32_t sum = 0;
-          for (std::int64_t i = 0; i < kBlockCols; ++i) {
-            sum += w[b + i] * static_cast<std::int8_t>(x[i / 4 * 4 * tile.n + i % 4]);
+        const std::byte* x = tile.data + tile.n * input_bytes(form, c) + tile.t * 4;
+        std::int32_t dot = 0, offset = 0;
+        for (std::int64_t sub = 0; sub < block_cols / kSubCols; ++sub) {
+          std::int32_t products = 0, sum = 0;
+          for (std::int64_t i = sub * kSubCols; i < (sub + 1) * kSubCols; ++i) {
+            const auto code = static_cast<std::int8_t>(x[i / 4 * 4 * tile.n + i % 4]);
+            products += w.codes[i] * code;
+            sum += code;
           }
-          float x_scale;
-          std::memcpy(&x_scale, x + kBlockCols * tile.n, sizeof x_scale);
-          y = std::fma(static_cast<float>(sum), w_scale[b / kBlockCols] * x_scale, y);
+          dot += w.scales[sub] * products;
+          if (m.format->has_mins) offset += w.mins[sub] * sum;
         }
+        float x_scale;
+        std::memcpy(&x_scale, x + block_cols * tile.n, sizeof x_scale);
+        float& y = m.y[t * m.y_stride + r];
+        y = std::fma(static_cast<float>(dot), w.d * x_scale, y);
+        if (m.format->has_mins) y = std::fma(static_cast<float>(-offset), w.m * x_scale, y);
       }
     }
     for (std::int64_t t = 0; t < m.tokens; ++t) store(m, t, r, m.y[t * m.y_stride + r]);
   }
 }
 
-void matmul(const MatmulArgs& m) noexcept { m.format->input == InputForm::f32 ? matmul_f32(m) : matmul_q8(m); }
+void matmul(const MatmulArgs& m) noexcept { m.format->input == InputForm::f32 ? matmul_f32(m) : matmul_codes(m); }
 
 // ---- sums over a vector
 
@@ -286,7 +313,8 @@ constexpr KernelTable make_table() noexcept {
   t.runs_here = []() noexcept { return true; };
   t.tile_tokens = 1;
   t.input[static_cast<int>(InputForm::f32)] = input_f32;
-  t.input[static_cast<int>(InputForm::q8)] = input_q8;
+  t.input[static_cast<int>(InputForm::q8)] = input_blocks<InputForm::q8, block_q8>;
+  t.input[static_cast<int>(InputForm::q8_k)] = input_blocks<InputForm::q8_k, block_q8_k>;
   for (Matmul& m : t.matmul) m = {.run = matmul, .packed = false};
   t.matmul_rows = matmul;
   t.attention[static_cast<int>(KvType::f32)] = attention<KvType::f32>;

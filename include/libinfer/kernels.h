@@ -17,13 +17,29 @@ namespace infer {
 
 /// Expands `n` weights (whole blocks) from `src` to floats.
 using DecodeFn = void (*)(const std::byte* src, float* dst, std::int64_t n) noexcept;
-/// Rounds `n` floats (whole blocks) to the type: the plain rounding, for tests and tools.
-using EncodeFn = void (*)(const float* src, std::byte* dst, std::int64_t n) noexcept;
-/// Splits `n` weights (whole blocks of 32) into integer codes and one scale per 32: weight = scale * code.
-using CodesFn = void (*)(const std::byte* src, std::int8_t* codes, float* scales, std::int64_t n) noexcept;
+/// Rounds `n` floats (whole blocks) to the type, with the scales that make the weighted squared error small.
+/// `importance`: (n) weights of that error, not negative; null: all alike. The same bits on every machine.
+using EncodeFn = void (*)(const float* x, const float* importance, std::byte* out, std::int64_t n) noexcept;
 
-/// Columns of a block: sums over a row are taken block by block (docs/numerics.md).
+/// Columns of a small block: sums of products with floats, and of types of 32, are taken block by block (docs/numerics.md).
 inline constexpr std::int64_t kBlockCols = 32;
+/// Columns of a super-block, that of K-quants and their kin.
+inline constexpr std::int64_t kSuperCols = 256;
+/// Columns that share a sub-scale, at least.
+inline constexpr std::int64_t kSubCols = 16;
+
+/// A block in its parts, the same for every quantised type: weight = (d * scale) * code - m * min, with the scale and min
+/// of its sixteen columns. Products are made of these: |code| <= 127 (128 in hostile files where all scales are 1), |scale| <= 128,
+/// 0 <= min <= 128.
+struct CodeBlock {
+  std::int8_t codes[kSuperCols];
+  std::int16_t scales[kSuperCols / kSubCols];
+  std::int16_t mins[kSuperCols / kSubCols];   ///< only where QuantFormat::has_mins
+  float d;
+  float m;                                    ///< likewise
+};
+/// Takes one block of the type apart: as many entries as it has columns, 32 or 256.
+using CodesFn = void (*)(const std::byte* block, CodeBlock& out) noexcept;
 /// Rows of a panel: weights of 16 rows side by side, so that a vector register holds one column of them (ops/panels.h).
 inline constexpr std::int64_t kPanelRows = 16;
 
@@ -36,24 +52,36 @@ using PackFn = void (*)(const std::byte* rows, std::size_t row_bytes, std::int64
 enum class InputForm : std::uint8_t {
   f32,   ///< as they are
   q8,    ///< rounded to 8 bits in blocks of 32: x = scale * code, scale = max |x| / 127 (docs/numerics.md)
+  q8_k,  ///< the same in blocks of 256
 };
-inline constexpr int kInputFormCount = 2;
+inline constexpr InputForm kInputForms[] = {InputForm::f32, InputForm::q8, InputForm::q8_k};
+inline constexpr int kInputFormCount = 3;
 
 /// Bytes that one token takes in the form.
 constexpr std::int64_t input_bytes(InputForm form, std::int64_t cols) noexcept {
-  // q8: 32 codes, the scale and minus the sum of the codes, for each block.
-  return form == InputForm::f32 ? cols * 4 : cols / kBlockCols * (kBlockCols + 8);
+  switch (form) {
+    case InputForm::f32: return cols * 4;
+    case InputForm::q8: return cols / kBlockCols * (kBlockCols + 8);          // codes, scale, minus the sum of the codes
+    case InputForm::q8_k: return cols / kSuperCols * (kSuperCols + 4 + 32);   // codes, scale, the sums of sixteen codes
+  }
+  return 0;
+}
+/// What a form's rows have to be a multiple of.
+constexpr std::int64_t input_block(InputForm form) noexcept {
+  return form == InputForm::f32 ? 1 : form == InputForm::q8 ? kBlockCols : kSuperCols;
 }
 
 /// What the library can do with an element type. One per file in ops/quant; the table is ops/quant/quants.cpp.
 struct QuantFormat {
-  DType dtype;
-  InputForm input;              ///< of products with weights of this type
-  DecodeFn decode;
-  EncodeFn encode;              ///< null: cannot be produced
-  CodesFn codes;                ///< null where input is f32
-  PanelBytesFn panel_bytes;     ///< null, with pack: has no panel layout
-  PackFn pack;
+  DType dtype = DType::f32;
+  InputForm input = InputForm::f32;   ///< of products with weights of this type: q8 for blocks of 32, q8_k for blocks of 256
+  bool has_mins = false;        ///< weights are not symmetric around 0: CodeBlock::mins
+  bool needs_importance = false;   ///< so few bits that encoding without importance is of no use: refuse it
+  DecodeFn decode = nullptr;
+  EncodeFn encode = nullptr;    ///< null: cannot be produced
+  CodesFn codes = nullptr;      ///< null where input is f32
+  PanelBytesFn panel_bytes = nullptr;   ///< null, with pack: has no panel layout
+  PackFn pack = nullptr;
 };
 
 inline constexpr float kLeastQ8 = 0x1p-100f;   ///< see InputArgs
@@ -62,13 +90,15 @@ inline constexpr float kLeastQ8 = 0x1p-100f;   ///< see InputArgs
 /// smaller); within a tile of n tokens, dwords of the same place stand side by side:
 ///   f32  (cols, n) floats
 ///   q8   per block: (8, n) groups of four codes, n scales (float), n times minus the sum of the codes (int32)
+///   q8_k per block: (64, n) groups of four codes, n scales (float), (8, n) pairs of int16: of each 32 codes, the sum of
+///        the first sixteen and that of the others
 /// A block of a token with an infinite or NaN entry gets the scale NaN and codes of 0; one whose entries are all below
 /// kLeastQ8 counts as zeros.
 struct InputArgs {
   const float* x;             ///< (tokens, cols)
   std::int64_t stride;
   std::int64_t tokens;        ///< starting with a tile
-  std::int64_t cols;          ///< q8: a multiple of kBlockCols
+  std::int64_t cols;          ///< a multiple of input_block(form)
   std::byte* out;             ///< tokens * input_bytes(form, cols), 64-byte aligned at its first tile
 };
 

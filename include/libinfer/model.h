@@ -76,7 +76,6 @@ class Model {
   static Result<std::shared_ptr<const Model>> make(std::shared_ptr<const Library> library, const Source& source,
                                                    const ModelOptions& options, Depth depth);
   Status open_header(const Source& source, const ModelOptions& options, std::vector<MappedFile>& files);
-  Status open_files(const Source& source, const OpenOptions& options, std::vector<MappedFile>& files);
   Status configure(const ModelOptions& options);
   Result<std::uint64_t> bind_plan();
   Status bind(const ModelOptions& options);

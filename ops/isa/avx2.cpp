@@ -54,7 +54,13 @@ struct Avx2 {
     const __m128i four = _mm_max_epi32(_mm256_castsi256_si128(most), _mm256_extracti128_si256(most, 1));
     return static_cast<std::uint32_t>(_mm_cvtsi128_si32(fold_max(four)));
   }
-  INFER_INLINE static std::int32_t round_block(const float* x, float inverse, std::int32_t* codes) noexcept {
+  INFER_INLINE static std::int32_t total(__m256i v) noexcept {
+    __m128i four = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0xb1));
+    return _mm_cvtsi128_si32(four);
+  }
+  INFER_INLINE static simd::SubSums round_block(const float* x, float inverse, std::int32_t* codes) noexcept {
     const __m256 factor = _mm256_set1_ps(inverse);
     __m256i v[4];
     for (int i = 0; i < 4; ++i) v[i] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * i), factor));
@@ -62,11 +68,7 @@ struct Avx2 {
     const __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(v[0], v[1]), _mm256_packs_epi32(v[2], v[3]));
     const __m256i bytes = _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
     _mm256_store_si256(reinterpret_cast<__m256i*>(codes), bytes);
-    const __m256i sum = _mm256_add_epi32(_mm256_add_epi32(v[0], v[1]), _mm256_add_epi32(v[2], v[3]));
-    __m128i four = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
-    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
-    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0xb1));
-    return _mm_cvtsi128_si32(four);
+    return {total(_mm256_add_epi32(v[0], v[1])), total(_mm256_add_epi32(v[2], v[3]))};
   }
 
   /// Without VNNI a product of bytes needs one side unsigned, and pairs must fit 16 bits: the magnitude of the weight

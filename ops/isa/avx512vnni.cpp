@@ -42,13 +42,13 @@ struct Avx512Vnni {
     const __m512i a = _mm512_and_si512(_mm512_loadu_si512(x), mask), b = _mm512_and_si512(_mm512_loadu_si512(x + 16), mask);
     return static_cast<std::uint32_t>(_mm512_reduce_max_epi32(_mm512_max_epi32(a, b)));
   }
-  INFER_INLINE static std::int32_t round_block(const float* x, float inverse, std::int32_t* codes) noexcept {
+  INFER_INLINE static simd::SubSums round_block(const float* x, float inverse, std::int32_t* codes) noexcept {
     const __m512 factor = _mm512_set1_ps(inverse);
     const __m512i a = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), factor));
     const __m512i b = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + 16), factor));
     _mm_store_si128(reinterpret_cast<__m128i*>(codes), _mm512_cvtepi32_epi8(a));
     _mm_store_si128(reinterpret_cast<__m128i*>(codes + 4), _mm512_cvtepi32_epi8(b));
-    return _mm512_reduce_add_epi32(_mm512_add_epi32(a, b));
+    return {_mm512_reduce_add_epi32(a), _mm512_reduce_add_epi32(b)};
   }
 
   INFER_INLINE static __m512i line(const std::byte* p) noexcept { return _mm512_load_si512(p); }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The block layouts of the quantised types, as they lie in a GGUF file, little-endian and packed. Each type's own file
-// draws its block and gives the formula.
+// draws its block and gives the formula. Source: the GGUF specification and the block structs of ggml-common.h (ggml-org/ggml).
 #pragma once
 
 #include <cstdint>
@@ -9,18 +9,33 @@
 
 namespace infer {
 
-/// 32 weights: w[i] = d * q[i].
-struct BlockQ8_0 {
-  std::uint16_t d;        ///< half float
-  std::int8_t q[32];
-};
-static_assert(sizeof(BlockQ8_0) == info(DType::q8_0).block_bytes);
+using Half = std::uint16_t;   ///< the bits of a half float (ops/quant/half.h)
 
-/// 32 weights: w[i] = d * (low nibble of q[i] - 8), w[i + 16] = d * (high nibble of q[i] - 8).
-struct BlockQ4_0 {
-  std::uint16_t d;        ///< half float
-  std::uint8_t q[16];
-};
-static_assert(sizeof(BlockQ4_0) == info(DType::q4_0).block_bytes);
+#define INFER_BLOCK(Type, dtype, ...) \
+  struct Type {                       \
+    __VA_ARGS__                       \
+  };                                  \
+  static_assert(sizeof(Type) == info(DType::dtype).block_bytes)
+
+// ---- blocks of 32
+INFER_BLOCK(BlockQ4_0, q4_0, Half d; std::uint8_t q[16];);
+INFER_BLOCK(BlockQ4_1, q4_1, Half d; Half m; std::uint8_t q[16];);
+INFER_BLOCK(BlockQ5_0, q5_0, Half d; std::uint8_t high[4]; std::uint8_t q[16];);
+INFER_BLOCK(BlockQ5_1, q5_1, Half d; Half m; std::uint8_t high[4]; std::uint8_t q[16];);
+INFER_BLOCK(BlockQ8_0, q8_0, Half d; std::int8_t q[32];);
+INFER_BLOCK(BlockIq4Nl, iq4_nl, Half d; std::uint8_t q[16];);
+INFER_BLOCK(BlockMxfp4, mxfp4, std::uint8_t e; std::uint8_t q[16];);
+
+// ---- super-blocks of 256
+INFER_BLOCK(BlockQ2_K, q2_k, std::uint8_t scales[16]; std::uint8_t q[64]; Half d; Half m;);
+INFER_BLOCK(BlockQ3_K, q3_k, std::uint8_t high[32]; std::uint8_t q[64]; std::uint8_t scales[12]; Half d;);
+INFER_BLOCK(BlockQ4_K, q4_k, Half d; Half m; std::uint8_t scales[12]; std::uint8_t q[128];);
+INFER_BLOCK(BlockQ5_K, q5_k, Half d; Half m; std::uint8_t scales[12]; std::uint8_t high[32]; std::uint8_t q[128];);
+INFER_BLOCK(BlockQ6_K, q6_k, std::uint8_t q[128]; std::uint8_t high[64]; std::int8_t scales[16]; Half d;);
+INFER_BLOCK(BlockIq4Xs, iq4_xs, Half d; std::uint16_t scales_high; std::uint8_t scales_low[4]; std::uint8_t q[128];);
+INFER_BLOCK(BlockTq1_0, tq1_0, std::uint8_t q[48]; std::uint8_t rest[4]; Half d;);
+INFER_BLOCK(BlockTq2_0, tq2_0, std::uint8_t q[64]; Half d;);
+
+#undef INFER_BLOCK
 
 }  // namespace infer

@@ -17,7 +17,7 @@ void decode(const std::byte* src, float* dst, std::int64_t n) noexcept {
   }
 }
 
-void encode(const float* src, std::byte* dst, std::int64_t n) noexcept {
+void encode(const float* src, const float*, std::byte* dst, std::int64_t n) noexcept {
   for (std::int64_t i = 0; i < n; ++i) {
     const std::uint16_t h = float_to_half(src[i]);
     std::memcpy(dst + 2 * i, &h, 2);
@@ -30,7 +30,6 @@ constinit const QuantFormat quant_f16{.dtype = DType::f16,
                                     .input = InputForm::f32,
                                     .decode = decode,
                                     .encode = encode,
-                                    .codes = nullptr,
                                     .panel_bytes = plain_panel_bytes<2>,
                                     .pack = pack_plain<2>};
 

@@ -12,7 +12,7 @@ void decode(const std::byte* src, float* dst, std::int64_t n) noexcept {
   std::memcpy(dst, src, static_cast<std::size_t>(n) * sizeof(float));
 }
 
-void encode(const float* src, std::byte* dst, std::int64_t n) noexcept {
+void encode(const float* src, const float*, std::byte* dst, std::int64_t n) noexcept {
   std::memcpy(dst, src, static_cast<std::size_t>(n) * sizeof(float));
 }
 
@@ -22,7 +22,6 @@ constinit const QuantFormat quant_f32{.dtype = DType::f32,
                                     .input = InputForm::f32,
                                     .decode = decode,
                                     .encode = encode,
-                                    .codes = nullptr,
                                     .panel_bytes = plain_panel_bytes<4>,
                                     .pack = pack_plain<4>};
 

@@ -12,19 +12,18 @@
 #include "ops/quant/blocks.h"
 #include "ops/quant/half.h"
 #include "ops/quant/quants.h"
+#include "ops/quant/unpack.h"
 
 namespace infer {
 namespace {
 
-void decode(const std::byte* src, float* dst, std::int64_t n) noexcept {
-  for (std::int64_t first = 0; first < n; first += 32, src += sizeof(BlockQ4_0)) {
-    BlockQ4_0 b;
-    std::memcpy(&b, src, sizeof b);
-    const float d = half_to_float(b.d);
-    for (int i = 0; i < 16; ++i) {
-      dst[first + i] = d * static_cast<float>((b.q[i] & 15) - 8);
-      dst[first + i + 16] = d * static_cast<float>((b.q[i] >> 4) - 8);
-    }
+void codes(const std::byte* block, CodeBlock& out) noexcept {
+  const auto b = read_block<BlockQ4_0>(block);
+  out.d = half_to_float(b.d);
+  unit_scales(out, 32);
+  for (int i = 0; i < 16; ++i) {
+    out.codes[i] = static_cast<std::int8_t>((b.q[i] & 15) - 8);
+    out.codes[i + 16] = static_cast<std::int8_t>((b.q[i] >> 4) - 8);
   }
 }
 
@@ -33,7 +32,7 @@ std::uint8_t code(float w, float inverse) noexcept {
   return static_cast<std::uint8_t>(std::fmin(15.0f, std::fmax(0.0f, std::round(w * inverse) + 8.0f)));
 }
 
-void encode(const float* src, std::byte* dst, std::int64_t n) noexcept {
+void encode(const float* src, const float*, std::byte* dst, std::int64_t n) noexcept {
   for (std::int64_t first = 0; first < n; first += 32, dst += sizeof(BlockQ4_0)) {
     float extreme = 0.0f;   // the weight of largest magnitude, with its sign
     for (int i = 0; i < 32; ++i) {
@@ -50,38 +49,15 @@ void encode(const float* src, std::byte* dst, std::int64_t n) noexcept {
   }
 }
 
-void codes(const std::byte* src, std::int8_t* dst, float* scales, std::int64_t n) noexcept {
-  for (std::int64_t first = 0; first < n; first += 32, src += sizeof(BlockQ4_0), dst += 32, ++scales) {
-    BlockQ4_0 b;
-    std::memcpy(&b, src, sizeof b);
-    for (int i = 0; i < 16; ++i) {
-      dst[i] = static_cast<std::int8_t>((b.q[i] & 15) - 8);
-      dst[i + 16] = static_cast<std::int8_t>((b.q[i] >> 4) - 8);
-    }
-    *scales = half_to_float(b.d);
-  }
-}
-
-void pack(const std::byte* rows, std::size_t row_bytes, std::int64_t cols, std::byte* panel) noexcept {
-  for (std::int64_t block = 0; block < cols / 32; ++block) {
-    std::byte* lines = panel + PanelQ4_0::lines(block);
-    std::byte* scales = panel + PanelQ4_0::scales(block);
-    for (std::size_t r = 0; r < kPanelRows; ++r) {
-      const std::byte* src = rows + r * row_bytes + static_cast<std::size_t>(block) * sizeof(BlockQ4_0);
-      std::memcpy(scales + 2 * r, src, 2);
-      for (std::size_t g = 0; g < 4; ++g) std::memcpy(lines + 64 * g + 4 * r, src + 2 + 4 * g, 4);
-    }
-  }
+void pack_row(const BlockQ4_0& b, std::size_t row, std::byte* chunk, std::size_t half) noexcept {
+  pack_lines(bytes_of(b.q), 4, row, chunk + PanelQ4_0::lines(half));
+  std::memcpy(chunk + PanelQ4_0::scales(half) + 2 * row, &b.d, 2);
 }
 
 }  // namespace
 
-constinit const QuantFormat quant_q4_0{.dtype = DType::q4_0,
-                                     .input = InputForm::q8,
-                                     .decode = decode,
-                                     .encode = encode,
-                                     .codes = codes,
-                                     .panel_bytes = PanelQ4_0::panel_bytes,
-                                     .pack = pack};
+constinit const QuantFormat quant_q4_0 = quant_of_codes<DType::q4_0, codes>(
+    {.encode = encode,
+     .panel_bytes = PanelQ4_0::panel_bytes, .pack = pack_blocks<PanelQ4_0, BlockQ4_0, 2, pack_row>});
 
 }  // namespace infer

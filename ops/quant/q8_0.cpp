@@ -11,20 +11,19 @@
 #include "ops/quant/blocks.h"
 #include "ops/quant/half.h"
 #include "ops/quant/quants.h"
+#include "ops/quant/unpack.h"
 
 namespace infer {
 namespace {
 
-void decode(const std::byte* src, float* dst, std::int64_t n) noexcept {
-  for (std::int64_t first = 0; first < n; first += 32, src += sizeof(BlockQ8_0)) {
-    BlockQ8_0 b;
-    std::memcpy(&b, src, sizeof b);
-    const float d = half_to_float(b.d);
-    for (int i = 0; i < 32; ++i) dst[first + i] = d * static_cast<float>(b.q[i]);
-  }
+void codes(const std::byte* block, CodeBlock& out) noexcept {
+  const auto b = read_block<BlockQ8_0>(block);
+  out.d = half_to_float(b.d);
+  unit_scales(out, 32);
+  std::memcpy(out.codes, b.q, sizeof b.q);
 }
 
-void encode(const float* src, std::byte* dst, std::int64_t n) noexcept {
+void encode(const float* src, const float*, std::byte* dst, std::int64_t n) noexcept {
   for (std::int64_t first = 0; first < n; first += 32, dst += sizeof(BlockQ8_0)) {
     float largest = 0.0f;
     for (int i = 0; i < 32; ++i) largest = std::fmax(largest, std::fabs(src[first + i]));
@@ -39,40 +38,17 @@ void encode(const float* src, std::byte* dst, std::int64_t n) noexcept {
   }
 }
 
-void codes(const std::byte* src, std::int8_t* dst, float* scales, std::int64_t n) noexcept {
-  for (std::int64_t first = 0; first < n; first += 32, src += sizeof(BlockQ8_0), dst += 32, ++scales) {
-    BlockQ8_0 b;
-    std::memcpy(&b, src, sizeof b);
-    std::memcpy(dst, b.q, sizeof b.q);
-    *scales = half_to_float(b.d);
-  }
-}
-
-void pack(const std::byte* rows, std::size_t row_bytes, std::int64_t cols, std::byte* panel) noexcept {
-  for (std::int64_t block = 0; block < cols / 32; ++block) {
-    std::byte* lines = panel + PanelQ8_0::lines(block);
-    std::byte* scales = panel + PanelQ8_0::scales(block);
-    for (std::size_t r = 0; r < kPanelRows; ++r) {
-      const std::byte* src = rows + r * row_bytes + static_cast<std::size_t>(block) * sizeof(BlockQ8_0);
-      std::memcpy(scales + 2 * r, src, 2);
-      for (std::size_t g = 0; g < 8; ++g) {
-        std::uint32_t four;
-        std::memcpy(&four, src + 2 + 4 * g, 4);
-        four ^= 0x80808080u;   // + 128
-        std::memcpy(lines + 64 * g + 4 * r, &four, 4);
-      }
-    }
-  }
+void pack_row(const BlockQ8_0& b, std::size_t row, std::byte* chunk, std::size_t half) noexcept {
+  std::uint8_t unsigned_codes[32];   // + 128
+  for (int i = 0; i < 32; ++i) unsigned_codes[i] = static_cast<std::uint8_t>(b.q[i] ^ 0x80);
+  pack_lines(bytes_of(unsigned_codes), 8, row, chunk + PanelQ8_0::lines(half));
+  std::memcpy(chunk + PanelQ8_0::scales(half) + 2 * row, &b.d, 2);
 }
 
 }  // namespace
 
-constinit const QuantFormat quant_q8_0{.dtype = DType::q8_0,
-                                     .input = InputForm::q8,
-                                     .decode = decode,
-                                     .encode = encode,
-                                     .codes = codes,
-                                     .panel_bytes = PanelQ8_0::panel_bytes,
-                                     .pack = pack};
+constinit const QuantFormat quant_q8_0 = quant_of_codes<DType::q8_0, codes>(
+    {.encode = encode,
+     .panel_bytes = PanelQ8_0::panel_bytes, .pack = pack_blocks<PanelQ8_0, BlockQ8_0, 2, pack_row>});
 
 }  // namespace infer

@@ -5,7 +5,13 @@
 namespace infer {
 namespace {
 
-constexpr const QuantFormat* kQuants[] = {&quant_f32, &quant_f16, &quant_bf16, &quant_q8_0, &quant_q4_0};
+constexpr const QuantFormat* kQuants[] = {
+    &quant_f32,  &quant_f16,  &quant_bf16,                             // floats
+    &quant_q4_0, &quant_q4_1, &quant_q5_0,   &quant_q5_1, &quant_q8_0,   // blocks of 32
+    &quant_iq4_nl, &quant_mxfp4,
+    &quant_q2_k, &quant_q3_k, &quant_q4_k,   &quant_q5_k, &quant_q6_k,   // blocks of 256
+    &quant_iq4_xs, &quant_tq1_0, &quant_tq2_0,
+};
 
 }  // namespace
 

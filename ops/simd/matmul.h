@@ -10,6 +10,11 @@ namespace infer::simd {
 
 // ---- inputs
 
+/// The sums of the codes of 32 columns: of the first sixteen, and of the others.
+struct SubSums {
+  std::int32_t first, second;
+};
+
 template <class Isa>
 void input_f32(const InputArgs& a) noexcept {
   float* out = reinterpret_cast<float*>(a.out);
@@ -23,33 +28,52 @@ void input_f32(const InputArgs& a) noexcept {
   }
 }
 
-template <class Isa>
-void input_q8(const InputArgs& a) noexcept {
+/// A block of `kCols` floats to codes, which stand `n` dwords apart; answers the scale. `sums` gets the sums of the codes of
+/// each 32.
+template <class Isa, std::int64_t kCols>
+INFER_INLINE float round_block(const float* x, std::int32_t* out, std::int64_t n, SubSums (&sums)[kCols / kBlockCols]) noexcept {
+  std::uint32_t bits = 0;
+  for (std::int64_t c = 0; c < kCols; c += kBlockCols) {
+    const std::uint32_t of_32 = Isa::largest_magnitude(x + c);
+    bits = bits < of_32 ? of_32 : bits;
+  }
+  const float magnitude = __builtin_bit_cast(float, bits);
+  const bool finite = bits < 0x7f800000u, zero = finite && magnitude < kLeastQ8;
+  const float inverse = finite && !zero ? 127.0f / magnitude : 0.0f;
+  for (std::int64_t b = 0; b < kCols / kBlockCols; ++b, out += 8 * n) {
+    alignas(32) std::int32_t codes[8] = {};
+    sums[b] = {};
+    if (inverse > 0.0f) sums[b] = Isa::round_block(x + b * kBlockCols, inverse, codes);
+    for (std::int64_t g = 0; g < 8; ++g) out[g * n] = codes[g];
+  }
+  return !finite ? __builtin_nanf("") : zero ? 0.0f : magnitude / 127.0f;
+}
+
+template <class Isa, InputForm kForm>
+void input_codes(const InputArgs& a) noexcept {
+  constexpr std::int64_t kCols = input_block(kForm), kDwords = input_bytes(kForm, kCols) / 4;
   std::byte* tile = a.out;
   for (std::int64_t first = 0; first < a.tokens; first += Isa::kTileTokens) {
     const std::int64_t n = a.tokens - first < Isa::kTileTokens ? a.tokens - first : Isa::kTileTokens;
     for (std::int64_t t = 0; t < n; ++t) {
       const float* x = a.x + (first + t) * a.stride;
       std::int32_t* out = reinterpret_cast<std::int32_t*>(tile) + t;
-      for (std::int64_t c = 0; c < a.cols; c += kBlockCols, out += 10 * n) {
-        const std::uint32_t bits = Isa::largest_magnitude(x + c);
-        const float magnitude = __builtin_bit_cast(float, bits);
-        float scale = 0.0f, inverse = 0.0f;
-        if (bits >= 0x7f800000u) {
-          scale = __builtin_nanf("");
-        } else if (magnitude >= kLeastQ8) {
-          scale = magnitude / 127.0f;
-          inverse = 127.0f / magnitude;
+      for (std::int64_t c = 0; c < a.cols; c += kCols, out += kDwords * n) {
+        SubSums sums[kCols / kBlockCols];
+        const float scale = round_block<Isa, kCols>(x + c, out, n, sums);
+        std::int32_t* const rest = out + kCols / 4 * n;
+        rest[0] = __builtin_bit_cast(std::int32_t, scale);
+        if constexpr (kForm == InputForm::q8) {
+          rest[n] = -(sums[0].first + sums[0].second);
+        } else {
+          for (std::int64_t b = 0; b < kCols / kBlockCols; ++b) {
+            rest[(b + 1) * n] = static_cast<std::int32_t>((static_cast<std::uint32_t>(sums[b].second) << 16) |
+                                                          (static_cast<std::uint32_t>(sums[b].first) & 0xffffu));
+          }
         }
-        alignas(32) std::int32_t codes[8] = {};
-        std::int32_t sum = 0;
-        if (inverse > 0.0f) sum = Isa::round_block(x + c, inverse, codes);
-        for (std::int64_t g = 0; g < 8; ++g) out[g * n] = codes[g];
-        out[8 * n] = __builtin_bit_cast(std::int32_t, scale);
-        out[9 * n] = -sum;
       }
     }
-    tile += n * input_bytes(InputForm::q8, a.cols);
+    tile += n * input_bytes(kForm, a.cols);
   }
 }
 

@@ -8,7 +8,7 @@
 //   load_halves(p), load_half(p), store_half(f, p)   half floats
 //   load_bf16(p)                             sixteen bfloat16
 //   largest_magnitude(x)                     of 32 floats, as bits: ordered as integers, NaNs on top
-//   round_block(x, inverse, codes)           32 floats times inverse to bytes, ties to even; answers their sum
+//   round_block(x, inverse, codes)           32 floats times inverse to bytes, ties to even; answers the two SubSums
 //   DotQ8_0, DotQ4_0                         block<M, N>(lines, panel stride, codes, sums): the dot products of a block
 #pragma once
 
@@ -42,7 +42,8 @@ constexpr KernelTable make_table(const char* name, bool (*runs_here)() noexcept)
   t.runs_here = runs_here;
   t.tile_tokens = Isa::kTileTokens;
   t.input[static_cast<int>(InputForm::f32)] = input_f32<Isa>;
-  t.input[static_cast<int>(InputForm::q8)] = input_q8<Isa>;
+  t.input[static_cast<int>(InputForm::q8)] = input_codes<Isa, InputForm::q8>;
+  t.input[static_cast<int>(InputForm::q8_k)] = input_codes<Isa, InputForm::q8_k>;
   t.matmul[static_cast<int>(DType::f32)] = {matmul_f32<Isa, ColumnF32<Isa>>, true};
   t.matmul[static_cast<int>(DType::f16)] = {matmul_f32<Isa, ColumnF16<Isa>>, true};
   t.matmul[static_cast<int>(DType::bf16)] = {matmul_f32<Isa, ColumnBf16<Isa>>, true};

@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstring>
 #include <system_error>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -176,6 +177,8 @@ Status OutputFile::finish(const CancelFlag* cancel) {
   if (io_.fsync(fd_) != 0) return failed("cannot be brought to the disk", errno, written_);
   INFER_TRY(read_back(cancel));
   buffer_ = Block();
+  const int fd = std::exchange(fd_, -1);
+  if (io_.close(fd) != 0 && errno != EINTR) return failed("cannot be closed", errno, written_);   // a server may say no now
   return {};
 }
 

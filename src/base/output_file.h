@@ -59,7 +59,8 @@ class OutputFile final : public ByteSink {
 
   /// Errors: io.
   Status write(std::span<const std::byte> bytes) override;
-  /// All is written: brings it to the disk and reads it back; what is read must be what was written. Gives up its buffer.
+  /// All is written: brings it to the disk and reads it back; what is read must be what was written. Gives up buffer and
+  /// descriptor.
   /// Errors: io, cancelled.
   Status finish(const CancelFlag* cancel = nullptr);
   /// After finish(): puts the file in its place. Errors: io, permission.

@@ -94,8 +94,9 @@ std::uint32_t dword(const testing::AlignedBytes& input, const KernelTable& table
 
 TEST_P(Kernels, MakeTheInputsOfTheSpecification) {
   Random random(20);
-  for (const InputForm form : {InputForm::f32, InputForm::q8}) {
-    for (const std::int64_t cols : {32, 64, 96, 512}) {
+  for (const InputForm form : kInputForms) {
+    for (const std::int64_t cols : {32, 64, 96, 256, 512}) {
+      if (cols % input_block(form) != 0) continue;
       for (std::int64_t tokens = 1; tokens <= 14; ++tokens) {
         Matrix x(tokens, cols, 3);
         x.randomise(random);
@@ -115,15 +116,16 @@ TEST_P(Kernels, MakeTheInputsOfTheSpecification) {
 }
 
 /// What the specification's codes and scales of x stand for.
-Matrix as_q8(const Matrix& x) {
+Matrix as_rounded(InputForm form, const Matrix& x) {
   Matrix rounded = x;
-  const auto input = testing::make_input(kernels_scalar, InputForm::q8, x, 0, x.rows);
-  const std::int64_t bytes = input_bytes(InputForm::q8, x.cols);
+  const auto input = testing::make_input(kernels_scalar, form, x, 0, x.rows);
+  const std::int64_t bytes = input_bytes(form, x.cols), block_cols = input_block(form), block_dwords = input_bytes(form, block_cols) / 4;
+  const auto at = [&](std::int64_t place, std::int64_t t) { return dword(*input, kernels_scalar, bytes, x.rows, place, t); };
   for (std::int64_t t = 0; t < x.rows; ++t) {
     for (std::int64_t c = 0; c < x.cols; ++c) {
-      const std::int64_t block = c / 32 * 10;
-      const auto code = static_cast<std::int8_t>(dword(*input, kernels_scalar, bytes, x.rows, block + c % 32 / 4, t) >> (c % 4 * 8));
-      rounded.row(t)[c] = static_cast<float>(code) * std::bit_cast<float>(dword(*input, kernels_scalar, bytes, x.rows, block + 8, t));
+      const std::int64_t block = c / block_cols * block_dwords;
+      const auto code = static_cast<std::int8_t>(at(block + c % block_cols / 4, t) >> (c % 4 * 8));
+      rounded.row(t)[c] = static_cast<float>(code) * std::bit_cast<float>(at(block + block_cols / 4, t));
     }
   }
   return rounded;
@@ -131,17 +133,19 @@ Matrix as_q8(const Matrix& x) {
 
 TEST(KernelTables, RoundInputsByHalfAStepAtMost) {
   Random random(21);
-  Matrix x(7, 256, 0);
+  Matrix x(7, 512, 0);
   x.randomise(random);
-  const Matrix rounded = as_q8(x);
-  for (std::int64_t t = 0; t < 7; ++t) {
-    for (std::int64_t c = 0; c < 256; c += 32) {
-      float largest = 0.0f;
-      for (std::int64_t i = c; i < c + 32; ++i) largest = std::max(largest, std::fabs(x.row(t)[i]));
-      for (std::int64_t i = c; i < c + 32; ++i) {
-        ASSERT_NEAR(rounded.row(t)[i], x.row(t)[i], largest / 127.0f * 0.50001f);
-        if (std::fabs(x.row(t)[i]) == largest) {
-          ASSERT_FLOAT_EQ(rounded.row(t)[i], x.row(t)[i]);
+  for (const InputForm form : {InputForm::q8, InputForm::q8_k}) {
+    const Matrix rounded = as_rounded(form, x);
+    for (std::int64_t t = 0; t < 7; ++t) {
+      for (std::int64_t c = 0; c < 512; c += input_block(form)) {
+        float largest = 0.0f;
+        for (std::int64_t i = c; i < c + input_block(form); ++i) largest = std::max(largest, std::fabs(x.row(t)[i]));
+        for (std::int64_t i = c; i < c + input_block(form); ++i) {
+          ASSERT_NEAR(rounded.row(t)[i], x.row(t)[i], largest / 127.0f * 0.50001f);
+          if (std::fabs(x.row(t)[i]) == largest) {
+            ASSERT_FLOAT_EQ(rounded.row(t)[i], x.row(t)[i]);
+          }
         }
       }
     }
@@ -167,13 +171,14 @@ TEST_P(Kernels, MultiplyMatrices) {
         testing::multiply(kernels_scalar, *q, w, 0, rows, x, 0, tokens, biased ? bias.data() : nullptr, specified);
         for (std::size_t i = 0; i < y.values.size(); ++i) ASSERT_TRUE(same_bits(y.values[i], specified.values[i]));
 
-        if (q->input == InputForm::q8) x = as_q8(x);
+        if (q->input != InputForm::f32) x = as_rounded(q->input, x);
         for (std::int64_t t = 0; t < tokens; ++t) {
           for (std::int64_t r = 0; r < rows; ++r) {
             Sum sum;
             for (std::int64_t c = 0; c < cols; ++c) {
-              sum.add(static_cast<double>(w.floats[static_cast<std::size_t>(r * cols + c)]) *
-                      static_cast<double>(x.row(t)[c]));
+              const auto i = static_cast<std::size_t>(r * cols + c);
+              const double value = static_cast<double>(x.row(t)[c]);
+              sum.add(static_cast<double>(w.floats[i]) * value, static_cast<double>(w.magnitudes[i]) * std::fabs(value));
             }
             if (biased) sum.add(static_cast<double>(bias[static_cast<std::size_t>(r)]));
             ASSERT_NEAR(static_cast<double>(y.row(t)[r]), sum.value, sum.tolerance(cols))

@@ -25,7 +25,7 @@ using Bytes = std::vector<std::byte>;
 Bytes encoded(const QuantFormat& q, const std::vector<float>& values) {
   const DTypeInfo& i = info(q.dtype);
   Bytes bytes(values.size() / i.block_elems * i.block_bytes);
-  q.encode(values.data(), bytes.data(), static_cast<std::int64_t>(values.size()));
+  q.encode(values.data(), nullptr, bytes.data(), static_cast<std::int64_t>(values.size()));
   return bytes;
 }
 

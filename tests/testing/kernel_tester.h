@@ -24,9 +24,10 @@ struct Sum {
   double value = 0.0;
   double magnitude = 0.0;
 
-  void add(double term) {
+  void add(double term) { add(term, std::fabs(term)); }
+  void add(double term, double of_magnitude) {
     value += term;
-    magnitude += std::fabs(term);
+    magnitude += of_magnitude;
   }
   /// How far a float sum of n terms, in any order that a kernel may choose, can be from the value: half a unit in the
     /// last place per rounding. Kernels add in stretches of 32 or in parallel sums, so n / 8 + 16 roundings are generous.
@@ -72,23 +73,48 @@ inline bool same_bits(float a, float b) {
   return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b) || (std::isnan(a) && std::isnan(b));
 }
 
-/// Random weights of a type: (rows, cols), encoded where the type can be produced.
+/// Random weights of a type: (rows, cols). Types of codes get random bytes, so that every code, scale and min occurs;
+/// blocks whose scales make them infinite, NaN or huge are drawn again.
 struct Weights {
   Weights(const QuantFormat& quant, std::int64_t n_rows, std::int64_t n_cols, Random& random)
       : row_bytes(static_cast<std::size_t>(n_cols) / info(quant.dtype).block_elems * info(quant.dtype).block_bytes),
         bytes(row_bytes * static_cast<std::size_t>(n_rows)),
-        floats(static_cast<std::size_t>(n_rows * n_cols)) {
-    if (quant.encode != nullptr) {
-      quant.encode(random.normals(n_rows * n_cols).data(), bytes.data(), n_rows * n_cols);
-    } else {
-      for (std::size_t i = 0; i < bytes.size(); ++i) bytes.data()[i] = static_cast<std::byte>(random.below(0x38));
+        floats(static_cast<std::size_t>(n_rows * n_cols)),
+        magnitudes(floats.size()) {
+    if (quant.codes == nullptr) {
+      quant.encode(random.normals(n_rows * n_cols).data(), nullptr, bytes.data(), n_rows * n_cols);
+      quant.decode(bytes.data(), floats.data(), n_rows * n_cols);
+      for (std::size_t i = 0; i < floats.size(); ++i) magnitudes[i] = std::fabs(floats[i]);
+      return;
     }
-    quant.decode(bytes.data(), floats.data(), n_rows * n_cols);
+    const std::size_t block_bytes = info(quant.dtype).block_bytes, block_elems = info(quant.dtype).block_elems;
+    for (std::size_t b = 0; b < floats.size() / block_elems; ++b) {
+      std::byte* const block = bytes.data() + b * block_bytes;
+      do {
+        for (std::size_t i = 0; i < block_bytes; ++i) block[i] = static_cast<std::byte>(random.next() & 0xff);
+      } while (!take_apart(quant, block, b * block_elems, block_elems));
+    }
   }
 
   std::size_t row_bytes;
   OddBytes bytes;
-  std::vector<float> floats;   ///< what they stand for
+  std::vector<float> floats;       ///< what they stand for
+  std::vector<float> magnitudes;   ///< of the parts of each: |d scale code| + |m min|
+
+ private:
+  bool take_apart(const QuantFormat& quant, const std::byte* block, std::size_t first, std::size_t n) {
+    quant.decode(block, floats.data() + first, static_cast<std::int64_t>(n));
+    CodeBlock parts;
+    quant.codes(block, parts);
+    for (std::size_t i = 0; i < n; ++i) {
+      const std::size_t sub = i / static_cast<std::size_t>(kSubCols);
+      float& magnitude = magnitudes[first + i];
+      magnitude = std::fabs(parts.d * static_cast<float>(parts.scales[sub]) * static_cast<float>(parts.codes[i]));
+      if (quant.has_mins) magnitude += std::fabs(parts.m * static_cast<float>(parts.mins[sub]));
+      if (!(magnitude < 1e4f)) return false;
+    }
+    return true;
+  }
 };
 
 /// Memory as the library gives it to kernels: aligned to 64 bytes, and ending where it ends.

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+// IQ4_NL: 32 weights in 18 bytes, 4.5 bits per weight; nibbles name entries of a codebook (ops/quant/codebooks.h).
+//
+//   | d: half | q[0] ... q[15] |        w[i]      = d * book[q[i] & 15]
+//                                       w[i + 16] = d * book[q[i] >> 4]
+//
+// Tested by tests/ops/quant_test.cpp.
+#include "ops/panels.h"
+#include "ops/quant/blocks.h"
+#include "ops/quant/codebooks.h"
+#include "ops/quant/half.h"
+#include "ops/quant/quants.h"
+#include "ops/quant/unpack.h"
+
+namespace infer {
+namespace {
+
+void codes(const std::byte* block, CodeBlock& out) noexcept {
+  const auto b = read_block<BlockIq4Nl>(block);
+  out.d = half_to_float(b.d);
+  unit_scales(out, 32);
+  for (int i = 0; i < 16; ++i) {
+    out.codes[i] = kIq4Codebook[b.q[i] & 15];
+    out.codes[i + 16] = kIq4Codebook[b.q[i] >> 4];
+  }
+}
+
+void pack_row(const BlockIq4Nl& b, std::size_t row, std::byte* chunk, std::size_t half) noexcept {
+  pack_lines(bytes_of(b.q), 4, row, chunk + PanelQ4_0::lines(half));
+  std::memcpy(chunk + PanelQ4_0::scales(half) + 2 * row, &b.d, 2);
+}
+
+}  // namespace
+
+constinit const QuantFormat quant_iq4_nl = quant_of_codes<DType::iq4_nl, codes>(
+    {.panel_bytes = PanelQ4_0::panel_bytes, .pack = pack_blocks<PanelQ4_0, BlockIq4Nl, 2, pack_row>});
+
+}  // namespace infer

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+// Q4_1: 32 weights in 20 bytes, 5 bits per weight.
+//
+//   | d: half | m: half | q[0] ... q[15] |        w[i]      = d * (q[i] & 15) + m
+//                                                 w[i + 16] = d * (q[i] >> 4) + m
+//
+// Tested by tests/ops/quant_test.cpp.
+#include "ops/panels.h"
+#include "ops/quant/blocks.h"
+#include "ops/quant/half.h"
+#include "ops/quant/quants.h"
+#include "ops/quant/unpack.h"
+
+namespace infer {
+namespace {
+
+void codes(const std::byte* block, CodeBlock& out) noexcept {
+  const auto b = read_block<BlockQ4_1>(block);
+  out.d = half_to_float(b.d);
+  out.m = -half_to_float(b.m);
+  set_scale(out, 0, 1, 1);
+  for (int i = 0; i < 16; ++i) {
+    out.codes[i] = static_cast<std::int8_t>(b.q[i] & 15);
+    out.codes[i + 16] = static_cast<std::int8_t>(b.q[i] >> 4);
+  }
+}
+
+void pack_row(const BlockQ4_1& b, std::size_t row, std::byte* chunk, std::size_t half) noexcept {
+  pack_lines(bytes_of(b.q), 4, row, chunk + PanelQ4_1::lines(half));
+  std::memcpy(chunk + PanelQ4_1::scales(half) + 2 * row, &b.d, 2);
+  const Half minus_m = b.m ^ 0x8000;
+  std::memcpy(chunk + PanelQ4_1::mins(half) + 2 * row, &minus_m, 2);
+}
+
+}  // namespace
+
+constinit const QuantFormat quant_q4_1 = quant_of_codes<DType::q4_1, codes, true>(
+    {.panel_bytes = PanelQ4_1::panel_bytes, .pack = pack_blocks<PanelQ4_1, BlockQ4_1, 2, pack_row>});
+
+}  // namespace infer

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+// Q4_K: 256 weights in 144 bytes, 4.5 bits per weight; eight sub-blocks of 32 with a scale and a min of 6 bits.
+//
+//   | d: half | m: half | scales[12] | q[128] |        w = d * scale * q - m * min
+//
+// Weights 64c + l have the low nibble of q[32c + l], weights 64c + 32 + l the high one.
+// Scales and mins: ops/quant/six_bits.h. Tested by tests/ops/quant_test.cpp.
+#include "ops/panels.h"
+#include "ops/quant/blocks.h"
+#include "ops/quant/half.h"
+#include "ops/quant/quants.h"
+#include "ops/quant/six_bits.h"
+#include "ops/quant/unpack.h"
+
+namespace infer {
+namespace {
+
+void codes(const std::byte* block, CodeBlock& out) noexcept {
+  const auto b = read_block<BlockQ4_K>(block);
+  out.d = half_to_float(b.d);
+  out.m = half_to_float(b.m);
+  for (int s = 0; s < 8; ++s) set_scale(out, s, scale_of(b.scales, s), min_of(b.scales, s));
+  for (int i = 0; i < 256; ++i) {
+    const int low = b.q[i / 64 * 32 + i % 32] >> i % 64 / 32 * 4 & 15;
+    out.codes[i] = static_cast<std::int8_t>(low);
+  }
+}
+
+void pack_row(const BlockQ4_K& b, std::size_t row, std::byte* chunk, std::size_t) noexcept {
+  pack_lines(bytes_of(b.q), 32, row, chunk);
+  for (std::size_t s = 0; s < 8; ++s) {
+    pack_six_bits(static_cast<unsigned>(scale_of(b.scales, static_cast<int>(s))), s, 16, row, chunk + PanelQ4_K::kScales);
+    pack_six_bits(static_cast<unsigned>(min_of(b.scales, static_cast<int>(s))), s + 8, 16, row, chunk + PanelQ4_K::kScales);
+  }
+  std::memcpy(chunk + PanelQ4_K::kD + 2 * row, &b.d, 2);
+  std::memcpy(chunk + PanelQ4_K::kM + 2 * row, &b.m, 2);
+}
+
+}  // namespace
+
+constinit const QuantFormat quant_q4_k = quant_of_codes<DType::q4_k, codes, true>(
+    {.panel_bytes = PanelQ4_K::panel_bytes, .pack = pack_blocks<PanelQ4_K, BlockQ4_K, 1, pack_row>});
+
+}  // namespace infer

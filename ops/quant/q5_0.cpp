@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+// Q5_0: 32 weights in 22 bytes, 5.5 bits per weight.
+//
+//   | d: half | high: 32 bits | q[0] ... q[15] |        w[i]      = d * ((q[i] & 15 | bit i of high << 4) - 16)
+//                                                       w[i + 16] = d * ((q[i] >> 4 | bit i + 16 of high << 4) - 16)
+//
+// Tested by tests/ops/quant_test.cpp.
+#include "ops/panels.h"
+#include "ops/quant/blocks.h"
+#include "ops/quant/half.h"
+#include "ops/quant/quants.h"
+#include "ops/quant/unpack.h"
+
+namespace infer {
+namespace {
+
+void codes(const std::byte* block, CodeBlock& out) noexcept {
+  const auto b = read_block<BlockQ5_0>(block);
+  out.d = half_to_float(b.d);
+  unit_scales(out, 32);
+  for (int i = 0; i < 16; ++i) {
+    const int low = b.high[i / 8] >> i % 8 & 1, high = b.high[2 + i / 8] >> i % 8 & 1;
+    out.codes[i] = static_cast<std::int8_t>(((b.q[i] & 15) | low << 4) - 16);
+    out.codes[i + 16] = static_cast<std::int8_t>((b.q[i] >> 4 | high << 4) - 16);
+  }
+}
+
+void pack_row(const BlockQ5_0& b, std::size_t row, std::byte* chunk, std::size_t half) noexcept {
+  pack_lines(bytes_of(b.q), 4, row, chunk + PanelQ5_0::lines(half));
+  pack_fifth_bits(b.high, row, chunk + PanelQ5_0::lines(half) + 4 * kLineBytes);
+  std::memcpy(chunk + PanelQ5_0::scales(half) + 2 * row, &b.d, 2);
+}
+
+}  // namespace
+
+constinit const QuantFormat quant_q5_0 = quant_of_codes<DType::q5_0, codes>(
+    {.panel_bytes = PanelQ5_0::panel_bytes, .pack = pack_blocks<PanelQ5_0, BlockQ5_0, 2, pack_row>});
+
+}  // namespace infer

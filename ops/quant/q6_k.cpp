@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+// Q6_K: 256 weights in 210 bytes, 6.5625 bits per weight; sixteen sub-blocks of 16 with a scale of 8 bits.
+//
+//   | q[128] | high[64] | scales[16]: int8 | d: half |        w = d * scale * (q + 16 * high - 32)
+//
+// Of half h, weights 128h + 32j + l: nibbles of q[64h + 32 (j % 2) + l], the low ones for j < 2; two more bits, 2j and up, of
+// high[32h + l]. Tested by tests/ops/quant_test.cpp.
+#include "ops/panels.h"
+#include "ops/quant/blocks.h"
+#include "ops/quant/half.h"
+#include "ops/quant/quants.h"
+#include "ops/quant/unpack.h"
+
+namespace infer {
+namespace {
+
+void codes(const std::byte* block, CodeBlock& out) noexcept {
+  const auto b = read_block<BlockQ6_K>(block);
+  out.d = half_to_float(b.d);
+  for (int s = 0; s < 16; ++s) out.scales[s] = b.scales[s];
+  for (int i = 0; i < 256; ++i) {
+    const int h = i / 128, j = i % 128 / 32, l = i % 32;
+    const int low = b.q[64 * h + 32 * (j % 2) + l] >> j / 2 * 4 & 15, high = b.high[32 * h + l] >> 2 * j & 3;
+    out.codes[i] = static_cast<std::int8_t>((low | high << 4) - 32);
+  }
+}
+
+void pack_row(const BlockQ6_K& b, std::size_t row, std::byte* chunk, std::size_t) noexcept {
+  pack_lines(bytes_of(b.q), 32, row, chunk);
+  pack_lines(bytes_of(b.high), 16, row, chunk + PanelQ6_K::kHigh);
+  for (std::size_t s = 0; s < 16; ++s) chunk[PanelQ6_K::kScales + s * kPanelRows + row] = static_cast<std::byte>(b.scales[s]);
+  std::memcpy(chunk + PanelQ6_K::kD + 2 * row, &b.d, 2);
+}
+
+}  // namespace
+
+constinit const QuantFormat quant_q6_k = quant_of_codes<DType::q6_k, codes>(
+    {.panel_bytes = PanelQ6_K::panel_bytes, .pack = pack_blocks<PanelQ6_K, BlockQ6_K, 1, pack_row>});
+
+}  // namespace infer
