@@ -139,14 +139,14 @@ INFER_INLINE void add_super(const std::byte* const (&chunk)[M], const ScalePairs
   }
   constexpr int kHalf = kSuperCols / kBlockCols / 2;   // blocks of half a chunk
 #pragma GCC unroll 1
-  for (int half = 0; half < 2; ++half) {
+  for (std::size_t half = 0; half < 2; ++half) {
     Places<M> w;
     for (int p = 0; p < M; ++p) {
       w.low[p] = chunk[p] + half * Type::kHalfLines * kLineBytes;
       w.high[p] = chunk[p] + 2 * Type::kHalfLines * kLineBytes + half * Type::kHalfHighLines * kLineBytes;
     }
     unroll<kHalf>([&](auto b) INFER_INLINE_LAMBDA {
-      const int block = half * kHalf + b.value;
+      const std::size_t block = half * kHalf + b.value;
       const std::int16_t* of_block[M];
       for (int p = 0; p < M; ++p) of_block[p] = scales[p].of[block];
       add_products<Isa, Type, b.value, Type::kSubs>(w, of_block, x + block * 8 * N, sums);
