@@ -108,6 +108,12 @@ infer::Result<const Fact*> find(const Fact (&facts)[n], std::string_view key) {
   return Status::error(Code::notfound, fmt::format("unknown fact '{}'; known: {}", key, known)).about(key);
 }
 
+infer::Result<const infer::TensorMeta*> tensor_of(const infer_model& model, std::size_t index) {
+  const auto& tensors = model.model->descriptor().tensors;
+  if (index < tensors.size()) return &tensors[index];
+  return Status::error(Code::range, fmt::format("tensor {} does not exist; there are {}", index, tensors.size()));
+}
+
 Status untold(std::string_view key) {
   return Status::error(Code::notfound, fmt::format("'{}' is not known: only the vocabulary was loaded", key)).about(key);
 }
@@ -220,11 +226,8 @@ infer_status infer_model_tensor_at(const infer_model* model, size_t index, infer
   return guard(err, [&]() -> Status {
     if (out == nullptr) return null_argument("info");
     INFER_TRY(check(model, "model"));
-    const auto& tensors = model->model->descriptor().tensors;
-    if (index >= tensors.size()) {
-      return Status::error(Code::range, fmt::format("tensor {} does not exist; there are {}", index, tensors.size()));
-    }
-    const infer::TensorMeta& t = tensors[index];
+    INFER_ASSIGN(const infer::TensorMeta* const tensor, tensor_of(*model, index));
+    const infer::TensorMeta& t = *tensor;
     infer_tensor_info value{};
     value.name = t.name.c_str();
     value.type = infer::info(t.dtype).name;
@@ -234,6 +237,16 @@ infer_status infer_model_tensor_at(const infer_model* model, size_t index, infer
     value.offset = t.offset;
     value.bytes = t.bytes;
     return fill(out, value);
+  });
+}
+
+infer_status infer_model_tensor_read(const infer_model* model, size_t index, uint64_t first, size_t n, float* values,
+                                     infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(check(model, "model"));
+    if (values == nullptr && n > 0) return null_argument("values");
+    INFER_ASSIGN(const infer::TensorMeta* const tensor, tensor_of(*model, index));
+    return model->model->read(*tensor, first, {values, n});
   });
 }
 

@@ -19,7 +19,7 @@ constexpr double kAnyInt = 9223372036854775808.0;   // 2^63: all bit patterns
 
 constexpr OptionSpec kModel[] = {
     {"use_mmap", boolean, 0, 1, "true", "map the file; false reads it into memory"},
-    {"vocab_only", boolean, 0, 1, "false", "load only what tokenising needs"},
+    {"vocab_only", boolean, 0, 1, "false", "load what tokenising needs; weights are not made ready to run"},
     {"architecture", str, 0, 0, "", "run the file as this architecture instead of the one it names"},
 };
 

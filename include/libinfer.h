@@ -297,6 +297,12 @@ INFER_API size_t infer_model_tensor_count(const infer_model *model);            
 INFER_API infer_status infer_model_tensor_at(const infer_model *model, size_t index, infer_tensor_info *info,
                                              infer_error **err);                                                /* R */
 
+/* Elements first .. first + n - 1 of a tensor, counted along its rows, as the floats that products work with. Any stretch; big
+ * tensors are read piece by piece. With the option vocab_only, too: then the file is neither rearranged nor need its
+ * architecture be known. Errors: RANGE, QUANT_TYPE (no numbers can be made of its type); nothing is written then. R */
+INFER_API infer_status infer_model_tensor_read(const infer_model *model, size_t index, uint64_t first, size_t n, float *values,
+                                               infer_error **err);
+
 /* Oddities that did not stop the load. R; borrowed for the life of the model; NULL past the end. */
 INFER_API size_t infer_model_warning_count(const infer_model *model);
 INFER_API const char *infer_model_warning(const infer_model *model, size_t index);

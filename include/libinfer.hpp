@@ -463,6 +463,10 @@ class Model : public detail::Shared<infer_model, infer_model_retain, infer_model
       return infer_model_tensor_at(get(), index, info, err);
     });
   }
+  /// n elements of a tensor from `first` on, as floats.
+  Expected<void> read_tensor(std::size_t index, std::uint64_t first, float* values, std::size_t n) const {
+    return detail::check([&](auto err) { return infer_model_tensor_read(get(), index, first, n, values, err); });
+  }
   std::vector<std::string> warnings() const {
     std::vector<std::string> all;
     for (std::size_t i = 0; i < infer_model_warning_count(get()); ++i) all.emplace_back(infer_model_warning(get(), i));

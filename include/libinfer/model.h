@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "libinfer/architecture.h"
@@ -20,7 +21,7 @@ namespace infer {
 
 struct ModelOptions {
   bool use_mmap = true;
-  bool vocab_only = false;        ///< no weights are bound; tokenising works, sessions do not
+  bool vocab_only = false;        ///< no weights are bound; tokenising and read() work, sessions do not
   std::string architecture{};     ///< instead of what the file says; empty: the file's
   std::shared_ptr<MemoryAccount> memory{};   ///< of this model and its sessions; null: one of their own, without limit
   Executor executor{};            ///< packs the weights instead of threads of the library's own
@@ -58,6 +59,13 @@ class Model {
   /// Looks at every weight of the file for NaN and infinity. Errors: tensor (names the first ten tensors that have one, each
   /// with the index of the first), state (only the vocabulary was loaded), cancelled. Reads the whole file.
   Status validate(const CancelFlag* cancel) const;
+
+  /// The bytes of a tensor of the descriptor, as they lie in its file.
+  TensorView view(const TensorMeta& tensor) const noexcept { return weights_->view(tensor); }
+
+  /// Elements of a tensor of the descriptor from `first` on, counted along its rows, as floats. Works where only the vocabulary
+  /// was loaded, too: the file is there all the same. Errors: quant_type (no numbers can be made of its type), range.
+  Status read(const TensorMeta& tensor, std::uint64_t first, std::span<float> values) const;
 
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;

@@ -362,6 +362,14 @@ static void facts(infer_model *model) {
     info.struct_size = sizeof info;
     CHECK(infer_model_tensor_at(model, n, &info, NULL) == INFER_OK && info.dims[0] > 0 && info.bytes > 0);
   }
+  float two[2] = {0, 0}, one = 0;
+  CHECK(infer_model_tensor_read(model, 0, 33, 2, two, NULL) == INFER_OK);
+  CHECK(infer_model_tensor_read(model, 0, 34, 1, &one, NULL) == INFER_OK && one == two[1] && one != 0);
+  CHECK(infer_model_tensor_read(model, 0, 0, 0, NULL, NULL) == INFER_OK);
+  EXPECT_ERROR(infer_model_tensor_read(model, 0, 0, 1, NULL, &err), INFER_E_ARGUMENT, "values");
+  EXPECT_ERROR(infer_model_tensor_read(model, 999, 0, 1, &one, &err), INFER_E_RANGE, "tensor 999");
+  EXPECT_ERROR(infer_model_tensor_read(model, 0, UINT64_MAX, 1, &one, &err), INFER_E_RANGE, "it has 256");
+  EXPECT_ERROR(infer_model_tensor_read(NULL, 0, 0, 1, &one, &err), INFER_E_ARGUMENT, "model");
   infer_tensor_info unset = {0};
   EXPECT_ERROR(infer_model_tensor_at(model, 0, &unset, &err), INFER_E_ARGUMENT, "struct_size");
 }
