@@ -9,14 +9,15 @@
 //     Q4_0 Q4_1 IQ4_NL   4 lines: low nibbles of line g, high nibbles of line g + 4
 //     Q5_0 Q5_1      the same, then one line of fifth bits: bit g of each byte belongs to line g
 //   blocks of 256  per 256 columns   lines, scales and mins of the sub-blocks, 16 times d, 16 times m (half)
-//     Q4_K Q5_K      32 lines: low nibbles of block 2c, high nibbles of block 2c + 1; Q5_K: 8 lines, bit b: block b; six-bit planes
+//     Q4_K Q5_K      32 lines: low nibbles of block 2c, high nibbles of block 2c + 1; Q5_K: a fifth bit; six-bit planes
 //     Q6_K           32 lines: of each half, low nibbles of blocks 0 1, high nibbles of blocks 2 3; 16 lines, two bits for each
 //                    block of the half; (16, 16) scales
-//     Q2_K Q3_K      16 lines: of each half, two bits for each block; Q3_K: 8 lines, bit b: block b; Q2_K: (16, 16) scale | min << 4,
-//                    Q3_K: six-bit planes
+//     Q2_K Q3_K      16 lines: of each half, two bits for each block; Q2_K: (16, 16) scale | min << 4; Q3_K: a third bit, six-bit
+//                    planes
 //     IQ4_XS         32 lines: of each block, low nibbles of line g, high nibbles of line g + 4; six-bit planes
 //
-// A block here is 32 columns, a half four of them. Six-bit planes: n vectors of 16 rows; first nibbles, of vector j low and of
+// A block here is 32 columns, a half four of them. One more bit: of each half, 4 lines; bit b for block b of line g, bit 4 + b of
+// line g + 4. Six-bit planes: n vectors of 16 rows; first nibbles, of vector j low and of
 // vector j + n / 2 high, then two bits, of vectors j, j + n / 4 ... from low to high. Where both are, scales come before mins.
 //
 // Each type's file in ops/quant packs its own; tables for instruction sets read them (ops/simd). The same bytes as in the file, but
@@ -95,6 +96,16 @@ const std::byte* bytes_of(const T (&array)[n]) noexcept {
 /// Bit 4g + k of `bits` to bit g of the k-th byte.
 inline void pack_fifth_bits(const std::uint8_t (&bits)[4], std::size_t row, std::byte* line) noexcept {
   for (std::size_t i = 0; i < 32; ++i) line[4 * row + i % 4] |= static_cast<std::byte>((bits[i / 8] >> i % 8 & 1) << i / 4);
+}
+
+/// Bit b of byte 4g + k, of block b, to the lines of one more bit.
+inline void pack_one_bits(const std::uint8_t (&bits)[32], std::size_t row, std::byte* lines) noexcept {
+  for (std::size_t half = 0; half < 2; ++half) {
+    for (std::size_t i = 0; i < 16; ++i) {   // 4 lines, 4 bytes
+      const int both = (bits[i] >> 4 * half & 15) | (bits[i + 16] >> 4 * half & 15) << 4;
+      lines[(half * 4 + i / 4) * kLineBytes + 4 * row + i % 4] = static_cast<std::byte>(both);
+    }
+  }
 }
 
 /// A value of vector j of n to its place in the planes, which are zero before.

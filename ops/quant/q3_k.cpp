@@ -33,7 +33,7 @@ void codes(const std::byte* block, CodeBlock& out) noexcept {
 
 void pack_row(const BlockQ3_K& b, std::size_t row, std::byte* chunk, std::size_t) noexcept {
   pack_lines(bytes_of(b.q), 16, row, chunk);
-  pack_lines(bytes_of(b.high), 8, row, chunk + PanelQ3_K::kHigh);
+  pack_one_bits(b.high, row, chunk + PanelQ3_K::kHigh);
   for (std::size_t s = 0; s < 16; ++s) pack_six_bits(scale_bits(b, s), s, 16, row, chunk + PanelQ3_K::kScales);
   std::memcpy(chunk + PanelQ3_K::kD + 2 * row, &b.d, 2);
 }

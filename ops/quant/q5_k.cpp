@@ -29,7 +29,7 @@ void codes(const std::byte* block, CodeBlock& out) noexcept {
 
 void pack_row(const BlockQ5_K& b, std::size_t row, std::byte* chunk, std::size_t) noexcept {
   pack_lines(bytes_of(b.q), 32, row, chunk);
-  pack_lines(bytes_of(b.high), 8, row, chunk + PanelQ5_K::kHigh);
+  pack_one_bits(b.high, row, chunk + PanelQ5_K::kHigh);
   for (std::size_t s = 0; s < 8; ++s) {
     pack_six_bits(static_cast<unsigned>(scale_of(b.scales, static_cast<int>(s))), s, 16, row, chunk + PanelQ5_K::kScales);
     pack_six_bits(static_cast<unsigned>(min_of(b.scales, static_cast<int>(s))), s + 8, 16, row, chunk + PanelQ5_K::kScales);
