@@ -24,5 +24,6 @@ Action setup_perplexity(CLI::App& app);
 Action setup_diff(CLI::App& app);
 Action setup_imatrix(CLI::App& app);
 Action setup_kernels(CLI::App& app);
+Action setup_quantize(CLI::App& app);
 
 }  // namespace tool

@@ -34,6 +34,7 @@ constexpr Command kCommands[] = {
     {"perplexity", "measure how well a text is foretold, and against another model", tool::setup_perplexity},
     {"imatrix", "measure which columns of the weights matter, for quantising", tool::setup_imatrix},
     {"diff", "compare two model files tensor by tensor", tool::setup_diff},
+    {"quantize", "make a model file of fewer bits", tool::setup_quantize},
     {"kernels", "show what computes what on this machine", tool::setup_kernels},
 };
 
