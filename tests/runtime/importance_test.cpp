@@ -49,7 +49,8 @@ std::shared_ptr<ImportanceMatrix> make(const std::shared_ptr<const Model>& model
 std::unique_ptr<Session> session_of(const std::shared_ptr<const Model>& model, const std::shared_ptr<ImportanceMatrix>& m,
                                     std::int64_t batch = 16, std::int64_t threads = 1) {
   auto session = Session::create(
-      model, {.n_ctx = 64, .n_seq = 2, .n_batch = batch, .n_logits = 64, .n_threads = threads, .n_awake = threads, .kv_type = "f32"});
+      model, {.n_ctx = 64, .n_seq = 2, .n_batch = batch, .n_logits = 64, .n_threads = threads, .n_awake = threads,
+              .kv_type = "f32"});
   EXPECT_TRUE(session.ok());
   EXPECT_TRUE(session.value()->set_importance(m).ok());
   return std::move(session).value();
@@ -126,7 +127,8 @@ class Naive {
   Doubles normed(const Doubles& x, const std::string& name) const {
     double sum = 0;
     for (const double v : x) sum += v * v;
-    const double scale = 1 / std::sqrt(sum / static_cast<double>(x.size()) + static_cast<double>(model_.decoder()->config.norm_eps));
+    const double eps = static_cast<double>(model_.decoder()->config.norm_eps);
+    const double scale = 1 / std::sqrt(sum / static_cast<double>(x.size()) + eps);
     Doubles out = tensor(name);
     for (std::size_t i = 0; i < x.size(); ++i) out[i] *= x[i] * scale;
     return out;
