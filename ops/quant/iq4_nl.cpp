@@ -4,11 +4,12 @@
 //   | d: half | q[0] ... q[15] |        w[i]      = d * book[q[i] & 15]
 //                                       w[i + 16] = d * book[q[i] >> 4]
 //
-// Tested by tests/ops/quant_test.cpp.
+// Encoding: d is searched (ops/quant/search.h). Tested by tests/ops/quant_test.cpp.
 #include "ops/quant/blocks.h"
 #include "ops/quant/codebooks.h"
 #include "ops/quant/half.h"
 #include "ops/quant/quants.h"
+#include "ops/quant/search.h"
 #include "ops/quant/unpack.h"
 
 namespace infer {
@@ -24,8 +25,17 @@ void codes(const std::byte* block, CodeBlock& out) noexcept {
   }
 }
 
+constexpr SearchRule kRule = {.subs = 1, .cols = 32, .least = -127, .most = 113, .reach = {0.9f, 1.4f, 11}, .book = kIq4Codebook};
+
+void put(const CodeBlock& in, std::byte* out) noexcept {
+  BlockIq4Nl b;
+  b.d = float_to_half(in.d);
+  for (int i = 0; i < 16; ++i) b.q[i] = static_cast<std::uint8_t>(iq4_index(in.codes[i]) | iq4_index(in.codes[i + 16]) << 4);
+  std::memcpy(out, &b, sizeof b);
+}
+
 }  // namespace
 
-constinit const QuantFormat quant_iq4_nl = quant_of_codes<DType::iq4_nl, codes>();
+constinit const QuantFormat quant_iq4_nl = quant_of_codes<DType::iq4_nl, codes>({.encode = encode_searched<DType::iq4_nl, kRule, put>});
 
 }  // namespace infer

@@ -4,10 +4,11 @@
 //   | d: half | m: half | high: 32 bits | q[0] ... q[15] |        w[i]      = d * (q[i] & 15 | bit i of high << 4) + m
 //                                                                 w[i + 16] = d * (q[i] >> 4 | bit i + 16 of high << 4) + m
 //
-// Tested by tests/ops/quant_test.cpp.
+// Encoding: d and m are searched (ops/quant/search.h). Tested by tests/ops/quant_test.cpp.
 #include "ops/quant/blocks.h"
 #include "ops/quant/half.h"
 #include "ops/quant/quants.h"
+#include "ops/quant/search.h"
 #include "ops/quant/unpack.h"
 
 namespace infer {
@@ -25,8 +26,23 @@ void codes(const std::byte* block, CodeBlock& out) noexcept {
   }
 }
 
+constexpr SearchRule kRule = {.subs = 1, .cols = 32, .least = 0, .most = 31, .reach = {-0.02f, 0.06f, 5}, .has_mins = true};
+
+void put(const CodeBlock& in, std::byte* out) noexcept {
+  BlockQ5_1 b = {};
+  b.d = float_to_half(in.d);
+  b.m = float_to_half(-in.m);
+  for (int i = 0; i < 16; ++i) {
+    const int low = in.codes[i], high = in.codes[i + 16];
+    b.q[i] = static_cast<std::uint8_t>((low & 15) | (high & 15) << 4);
+    b.high[i / 8] |= static_cast<std::uint8_t>(low >> 4 << i % 8);
+    b.high[2 + i / 8] |= static_cast<std::uint8_t>(high >> 4 << i % 8);
+  }
+  std::memcpy(out, &b, sizeof b);
+}
+
 }  // namespace
 
-constinit const QuantFormat quant_q5_1 = quant_of_codes<DType::q5_1, codes, true>();
+constinit const QuantFormat quant_q5_1 = quant_of_codes<DType::q5_1, codes, true>({.encode = encode_searched<DType::q5_1, kRule, put>});
 
 }  // namespace infer
