@@ -155,7 +155,7 @@ void matmul_codes(const MatmulArgs& m) noexcept {
         std::memcpy(&x_scale, x + block_cols * tile.n, sizeof x_scale);
         float& y = m.y[t * m.y_stride + r];
         y = std::fma(static_cast<float>(dot), w.d * x_scale, y);
-        if (m.format->has_mins) y = std::fma(-static_cast<float>(offset), w.m * x_scale, y);
+        if (m.format->has_mins) y = std::fma(static_cast<float>(-offset), w.m * x_scale, y);
       }
     }
     for (std::int64_t t = 0; t < m.tokens; ++t) store(m, t, r, m.y[t * m.y_stride + r]);

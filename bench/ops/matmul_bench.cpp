@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Matrix products of every kernel table and every type that can be produced, for one token and for a few. Reports the
+// Matrix products of every kernel table and every type, for one token and for a few. Reports the
 // bytes of weights per second, the honest unit of a memory-bound product.
 #include <benchmark/benchmark.h>
 
@@ -23,9 +23,9 @@ void matmul(benchmark::State& state, const KernelTable& table, const QuantFormat
   x.randomise(random);
   const auto input = testing::make_input(table, format.input, x, 0, tokens);
   const Matmul& kernel = table.matmul[static_cast<std::size_t>(format.dtype)];
-  const std::size_t panel_bytes = format.panel_bytes(n);
+  const std::size_t panel_bytes = kernel.packed ? format.panel_bytes(n) : 0;
   testing::AlignedBytes panels(static_cast<std::size_t>(n / kPanelRows) * panel_bytes);
-  for (std::int64_t p = 0; p < n / kPanelRows; ++p) {
+  for (std::int64_t p = 0; kernel.packed && p < n / kPanelRows; ++p) {
     format.pack(weights.bytes.data() + static_cast<std::size_t>(p * kPanelRows) * weights.row_bytes, weights.row_bytes, n,
                 panels.data + static_cast<std::size_t>(p) * panel_bytes);
   }
@@ -55,7 +55,6 @@ int main(int argc, char** argv) {
   for (const KernelTable* table : builtin_kernels()) {
     if (!table->runs_here()) continue;
     for (const QuantFormat* format : builtin_quants()) {
-      if (format->encode == nullptr) continue;
       for (const std::int64_t tokens : {1, 6, 48}) {
         const std::string name = fmt::format("matmul/{}/{}/{}x{}/t{}", info(format->dtype).name, table->name, n, n, tokens);
         benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& s) { matmul(s, *table, *format, n, tokens); });

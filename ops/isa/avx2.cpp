@@ -39,7 +39,6 @@ struct Avx2 {
     __builtin_memcpy(p, &h, 2);
   }
 
-  INFER_INLINE static __m256i line(const std::byte* p) noexcept { return _mm256_load_si256(reinterpret_cast<const __m256i*>(p)); }
   INFER_INLINE static __m128i fold_max(__m128i v) noexcept {
     v = _mm_max_epi32(v, _mm_shuffle_epi32(v, 0x4e));
     return _mm_max_epi32(v, _mm_shuffle_epi32(v, 0xb1));
@@ -71,74 +70,92 @@ struct Avx2 {
     return {total(_mm256_add_epi32(v[0], v[1])), total(_mm256_add_epi32(v[2], v[3]))};
   }
 
-  /// Without VNNI a product of bytes needs one side unsigned, and pairs must fit 16 bits: the magnitude of the weight
-  /// times the activation with the weight's sign.
-  struct DotQ8_0 {
-    using Panel = PanelQ8_0;
-    template <int M, int N>
-    INFER_INLINE static void block(const std::byte* w, std::size_t stride, const std::int32_t* x, Vector (&sums)[M][N]) noexcept {
-      const __m256i offset = _mm256_set1_epi8(-128), ones = _mm256_set1_epi16(1);
-      __m256i t[M][N][2];
-      for (int p = 0; p < M; ++p) {
-        for (int n = 0; n < N; ++n) t[p][n][0] = t[p][n][1] = _mm256_setzero_si256();
-      }
-      for (std::size_t g = 0; g < 8; ++g) {
-        for (std::size_t p = 0; p < M; ++p) {
-          for (std::size_t half = 0; half < 2; ++half) {
-            const __m256i weight = _mm256_xor_si256(line(w + p * stride + 64 * g + 32 * half), offset);
-            const __m256i magnitude = _mm256_abs_epi8(weight);
-            for (int n = 0; n < N; ++n) {
-              const __m256i four = _mm256_set1_epi32(x[g * N + static_cast<std::size_t>(n)]);
-              const __m256i pairs = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(four, weight));
-              t[p][n][half] = _mm256_add_epi32(t[p][n][half], _mm256_madd_epi16(pairs, ones));
-            }
-          }
-        }
-      }
-      for (int p = 0; p < M; ++p) {
-        for (int n = 0; n < N; ++n) {
-          for (int half = 0; half < 2; ++half) sums[p][n].reg[half] = _mm256_cvtepi32_ps(t[p][n][half]);
-        }
-      }
-    }
+  struct Ints {
+    __m256i v[2];
   };
+  INFER_INLINE static Ints ints(std::int32_t i) noexcept { return {{_mm256_set1_epi32(i), _mm256_set1_epi32(i)}}; }
+  INFER_INLINE static Ints load_ints(const std::int16_t* p) noexcept {
+    return {{_mm256_load_si256(reinterpret_cast<const __m256i*>(p)), _mm256_load_si256(reinterpret_cast<const __m256i*>(p + 16))}};
+  }
+  INFER_INLINE static Ints minus(Ints a) noexcept {
+    const __m256i zero = _mm256_setzero_si256();
+    return {{_mm256_sub_epi32(zero, a.v[0]), _mm256_sub_epi32(zero, a.v[1])}};
+  }
+  template <int n>
+  INFER_INLINE static Ints shift_left(Ints a) noexcept {
+    return {{_mm256_slli_epi32(a.v[0], n), _mm256_slli_epi32(a.v[1], n)}};
+  }
+  INFER_INLINE static Vector floats(Ints a) noexcept { return {{_mm256_cvtepi32_ps(a.v[0]), _mm256_cvtepi32_ps(a.v[1])}}; }
+  INFER_INLINE static Ints add_pairs(Ints sum, Ints pairs, std::int32_t sums) noexcept {
+    const __m256i two = _mm256_set1_epi32(sums);
+    for (int i = 0; i < 2; ++i) sum.v[i] = _mm256_add_epi32(sum.v[i], _mm256_madd_epi16(pairs.v[i], two));
+    return sum;
+  }
 
-  /// Nibbles times bytes: the eight groups of a block fit in 16 bits (2 * 15 * 127 * 8 < 2^15).
-  struct DotQ4_0 {
-    using Panel = PanelQ4_0;
-    template <int M, int N>
-    INFER_INLINE static void block(const std::byte* w, std::size_t stride, const std::int32_t* x, Vector (&sums)[M][N]) noexcept {
-      const __m256i nibble = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
-      __m256i t[M][N][2];
-      for (int p = 0; p < M; ++p) {
-        for (int n = 0; n < N; ++n) t[p][n][0] = t[p][n][1] = _mm256_setzero_si256();
-      }
-      for (std::size_t g = 0; g < 4; ++g) {
-        for (std::size_t p = 0; p < M; ++p) {
-          for (std::size_t half = 0; half < 2; ++half) {
-            const __m256i both = line(w + p * stride + 64 * g + 32 * half);
-            const __m256i low = _mm256_and_si256(both, nibble);
-            const __m256i high = _mm256_and_si256(_mm256_srli_epi16(both, 4), nibble);
-            for (int n = 0; n < N; ++n) {
-              const __m256i first = _mm256_set1_epi32(x[g * N + static_cast<std::size_t>(n)]);
-              const __m256i second = _mm256_set1_epi32(x[(g + 4) * N + static_cast<std::size_t>(n)]);
-              const __m256i pairs = _mm256_add_epi16(_mm256_maddubs_epi16(low, first), _mm256_maddubs_epi16(high, second));
-              t[p][n][half] = _mm256_add_epi16(t[p][n][half], pairs);
-            }
-          }
-        }
-      }
-      for (int n = 0; n < N; ++n) {
-        const __m256i seed = _mm256_slli_epi32(_mm256_set1_epi32(x[9 * N + n]), 3);   // -8 times the sum of the codes
-        for (int p = 0; p < M; ++p) {
-          for (int half = 0; half < 2; ++half) {
-            const __m256i sum = _mm256_add_epi32(_mm256_madd_epi16(t[p][n][half], ones), seed);
-            sums[p][n].reg[half] = _mm256_cvtepi32_ps(sum);
-          }
+  struct Line {
+    __m256i v[2];
+  };
+  INFER_INLINE static Line line(const std::byte* p) noexcept {
+    return {{_mm256_load_si256(reinterpret_cast<const __m256i*>(p)), _mm256_load_si256(reinterpret_cast<const __m256i*>(p + 32))}};
+  }
+  INFER_INLINE static Line either(Line a, Line b) noexcept {
+    return {{_mm256_or_si256(a.v[0], b.v[0]), _mm256_or_si256(a.v[1], b.v[1])}};
+  }
+  template <int n, int mask>
+  INFER_INLINE static Line bits(Line a) noexcept {
+    for (__m256i& v : a.v) {
+      if constexpr (n > 0) v = _mm256_srli_epi16(v, n);
+      if constexpr (n < 0) v = _mm256_slli_epi16(v, -n);
+      v = _mm256_and_si256(v, _mm256_set1_epi8(mask));
+    }
+    return a;
+  }
+  static constexpr int kSignedOffset = 0;   // Dot<0> takes signed codes
+  INFER_INLINE static Line signed_line(const std::byte* p) noexcept {
+    Line a = line(p);
+    for (__m256i& v : a.v) v = _mm256_xor_si256(v, _mm256_set1_epi8(-128));
+    return a;
+  }
+  INFER_INLINE static Line lookup(Line a, const std::int8_t (&book)[16]) noexcept {
+    const __m256i table = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(book)));
+    return {{_mm256_shuffle_epi8(table, a.v[0]), _mm256_shuffle_epi8(table, a.v[1])}};
+  }
+
+  /// Products of unsigned codes up to kMax with signed ones, in pairs of int16: as many lines as 2 * kMax * 127 fits there.
+  /// Without an unsigned side (0) it is the magnitude of the weight times the activation with the weight's sign.
+  template <int kMax>
+  struct Dot {
+    static constexpr int kMost = kMax == 0 ? 1 : 32767 / (2 * 127 * (kMax == 0 ? 1 : kMax));
+    static constexpr int kLines = kMost >= 8 ? 8 : kMost >= 4 ? 4 : kMost >= 2 ? 2 : 1;
+    __m256i t[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+
+    INFER_INLINE void add(Line w, std::int32_t x) noexcept {
+      const __m256i four = _mm256_set1_epi32(x);
+      for (int i = 0; i < 2; ++i) {
+        if constexpr (kMax == 0) {
+          t[i] = _mm256_maddubs_epi16(_mm256_abs_epi8(w.v[i]), _mm256_sign_epi8(four, w.v[i]));
+        } else {
+          t[i] = _mm256_add_epi16(t[i], _mm256_maddubs_epi16(w.v[i], four));
         }
       }
     }
+    INFER_INLINE Ints plus(Ints sum) const noexcept { return plus(sum, {{_mm256_set1_epi16(1), _mm256_set1_epi16(1)}}); }
+    INFER_INLINE Ints plus(Ints sum, Ints scale) const noexcept {
+      for (int i = 0; i < 2; ++i) sum.v[i] = _mm256_add_epi32(sum.v[i], _mm256_madd_epi16(t[i], scale.v[i]));
+      return sum;
+    }
   };
+  /// The scale in both halves of each pair; with one for all 32 columns it lies so.
+  template <int sub, int subs>
+  INFER_INLINE static Ints sub_scale(const std::int16_t* pairs) noexcept {
+    Ints a = load_ints(pairs);
+    if constexpr (subs == 2) {
+      for (__m256i& v : a.v) {
+        v = sub == 0 ? _mm256_blend_epi16(v, _mm256_slli_epi32(v, 16), 0xaa) : _mm256_blend_epi16(_mm256_srli_epi32(v, 16), v, 0xaa);
+      }
+    }
+    return a;
+  }
 };
 
 }  // namespace

@@ -51,66 +51,50 @@ struct Avx512Vnni {
     return {_mm512_reduce_add_epi32(a), _mm512_reduce_add_epi32(b)};
   }
 
-  INFER_INLINE static __m512i line(const std::byte* p) noexcept { return _mm512_load_si512(p); }
+  using Ints = __m512i;
+  INFER_INLINE static Ints ints(std::int32_t i) noexcept { return _mm512_set1_epi32(i); }
+  INFER_INLINE static Ints load_ints(const std::int16_t* p) noexcept { return _mm512_load_si512(p); }
+  INFER_INLINE static Ints minus(Ints a) noexcept { return _mm512_sub_epi32(_mm512_setzero_si512(), a); }
+  template <int n>
+  INFER_INLINE static Ints shift_left(Ints a) noexcept {
+    return _mm512_slli_epi32(a, n);
+  }
+  INFER_INLINE static Vector floats(Ints a) noexcept { return {{_mm512_cvtepi32_ps(a)}}; }
+  INFER_INLINE static Ints add_pairs(Ints sum, Ints pairs, std::int32_t sums) noexcept {
+    return _mm512_dpwssd_epi32(sum, pairs, _mm512_set1_epi32(sums));
+  }
 
-  /// The codes of weights are unsigned, w + 128: sums begin at -128 times the sum of the activations' codes.
-  struct DotQ8_0 {
-    using Panel = PanelQ8_0;
-    template <int M, int N>
-    INFER_INLINE static void block(const std::byte* w, std::size_t stride, const std::int32_t* x, Vector (&sums)[M][N]) noexcept {
-      __m512i t[M][N];
-      for (int n = 0; n < N; ++n) {
-        const __m512i seed = _mm512_slli_epi32(_mm512_set1_epi32(x[9 * N + n]), 7);
-        for (int p = 0; p < M; ++p) t[p][n] = seed;
-      }
-#pragma GCC unroll 8
-      for (std::size_t g = 0; g < 8; ++g) {
-        __m512i weights[M];
-        for (std::size_t p = 0; p < M; ++p) weights[p] = line(w + p * stride + 64 * g);
-        for (int n = 0; n < N; ++n) {
-          const __m512i four = _mm512_set1_epi32(x[g * N + static_cast<std::size_t>(n)]);
-          for (int p = 0; p < M; ++p) t[p][n] = _mm512_dpbusd_epi32(t[p][n], weights[p], four);
-        }
-      }
-      for (int p = 0; p < M; ++p) {
-        for (int n = 0; n < N; ++n) sums[p][n].reg[0] = _mm512_cvtepi32_ps(t[p][n]);
-      }
-    }
-  };
+  using Line = __m512i;
+  INFER_INLINE static Line line(const std::byte* p) noexcept { return _mm512_load_si512(p); }
+  INFER_INLINE static Line either(Line a, Line b) noexcept { return _mm512_or_si512(a, b); }
+  template <int n, int mask>
+  INFER_INLINE static Line bits(Line a) noexcept {
+    if constexpr (n > 0) a = _mm512_srli_epi16(a, n);
+    if constexpr (n < 0) a = _mm512_slli_epi16(a, -n);
+    return _mm512_and_si512(a, _mm512_set1_epi8(mask));
+  }
+  static constexpr int kSignedOffset = 128;   // Dot takes unsigned codes only
+  INFER_INLINE static Line signed_line(const std::byte* p) noexcept { return line(p); }
+  INFER_INLINE static Line lookup(Line a, const std::int8_t (&book)[16]) noexcept {
+    const __m128i table = _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(book)), _mm_set1_epi8(-128));
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), a);
+  }
 
-  /// Nibbles, w + 8; a line has the columns of group g low and of group g + 4 high.
-  struct DotQ4_0 {
-    using Panel = PanelQ4_0;
-    template <int M, int N>
-    INFER_INLINE static void block(const std::byte* w, std::size_t stride, const std::int32_t* x, Vector (&sums)[M][N]) noexcept {
-      const __m512i nibble = _mm512_set1_epi8(15);
-      __m512i t[M][N];
-      for (int n = 0; n < N; ++n) {
-        const __m512i seed = _mm512_slli_epi32(_mm512_set1_epi32(x[9 * N + n]), 3);
-        for (int p = 0; p < M; ++p) t[p][n] = seed;
-      }
-#pragma GCC unroll 4
-      for (std::size_t g = 0; g < 4; ++g) {
-        __m512i low[M], high[M];
-        for (std::size_t p = 0; p < M; ++p) {
-          const __m512i both = line(w + p * stride + 64 * g);
-          low[p] = _mm512_and_si512(both, nibble);
-          high[p] = _mm512_and_si512(_mm512_srli_epi16(both, 4), nibble);
-        }
-        for (int n = 0; n < N; ++n) {
-          const __m512i four = _mm512_set1_epi32(x[g * N + static_cast<std::size_t>(n)]);
-          for (int p = 0; p < M; ++p) t[p][n] = _mm512_dpbusd_epi32(t[p][n], low[p], four);
-        }
-        for (int n = 0; n < N; ++n) {
-          const __m512i four = _mm512_set1_epi32(x[(g + 4) * N + static_cast<std::size_t>(n)]);
-          for (int p = 0; p < M; ++p) t[p][n] = _mm512_dpbusd_epi32(t[p][n], high[p], four);
-        }
-      }
-      for (int p = 0; p < M; ++p) {
-        for (int n = 0; n < N; ++n) sums[p][n].reg[0] = _mm512_cvtepi32_ps(t[p][n]);
-      }
-    }
+  /// VNNI adds up in 32 bits: any number of lines.
+  template <int kMax>
+  struct Dot {
+    static constexpr int kLines = 8;
+    __m512i t = _mm512_setzero_si512();
+
+    INFER_INLINE void add(Line w, std::int32_t x) noexcept { t = _mm512_dpbusd_epi32(t, w, _mm512_set1_epi32(x)); }
+    INFER_INLINE Ints plus(Ints sum) const noexcept { return _mm512_add_epi32(sum, t); }
+    INFER_INLINE Ints plus(Ints sum, Ints scale) const noexcept { return _mm512_add_epi32(sum, _mm512_mullo_epi32(t, scale)); }
   };
+  template <int sub, int subs>
+  INFER_INLINE static Ints sub_scale(const std::int16_t* pairs) noexcept {
+    const Ints a = load_ints(pairs);
+    return _mm512_srai_epi32(sub == 0 && subs == 2 ? _mm512_slli_epi32(a, 16) : a, 16);
+  }
 };
 
 }  // namespace

@@ -33,6 +33,19 @@ INFER_BLOCK(BlockQ4_K, q4_k, Half d; Half m; std::uint8_t scales[12]; std::uint8
 INFER_BLOCK(BlockQ5_K, q5_k, Half d; Half m; std::uint8_t scales[12]; std::uint8_t high[32]; std::uint8_t q[128];);
 INFER_BLOCK(BlockQ6_K, q6_k, std::uint8_t q[128]; std::uint8_t high[64]; std::int8_t scales[16]; Half d;);
 INFER_BLOCK(BlockIq4Xs, iq4_xs, Half d; std::uint16_t scales_high; std::uint8_t scales_low[4]; std::uint8_t q[128];);
+INFER_BLOCK(BlockIq1S, iq1_s, Half d; std::uint8_t q[32]; std::uint16_t high[8];);
+INFER_BLOCK(BlockIq1M, iq1_m, std::uint8_t q[32]; std::uint8_t high[16]; std::uint16_t scales[4];);
+struct PartIq2Xxs {   // of 32 weights
+  std::uint8_t point[4];
+  std::uint8_t signs_scale[4];   // a word of 32 bits that is not aligned
+};
+INFER_BLOCK(BlockIq2Xxs, iq2_xxs, Half d; PartIq2Xxs parts[8];);
+INFER_BLOCK(BlockIq2Xs, iq2_xs, Half d; std::uint16_t q[32]; std::uint8_t scales[8];);
+INFER_BLOCK(BlockIq2S, iq2_s, Half d; std::uint8_t q[32]; std::uint8_t signs[32]; std::uint8_t high[8];
+            std::uint8_t scales[8];);
+INFER_BLOCK(BlockIq3Xxs, iq3_xxs, Half d; std::uint8_t q[64]; std::uint8_t signs_scale[8][4];);   // words, not aligned
+INFER_BLOCK(BlockIq3S, iq3_s, Half d; std::uint8_t q[64]; std::uint8_t high[8]; std::uint8_t signs[32];
+            std::uint8_t scales[4];);
 INFER_BLOCK(BlockTq1_0, tq1_0, std::uint8_t q[48]; std::uint8_t rest[4]; Half d;);
 INFER_BLOCK(BlockTq2_0, tq2_0, std::uint8_t q[64]; Half d;);
 

@@ -7,6 +7,7 @@
 // 2s and up of scales_high.
 //
 // Encoding: all scales are searched (ops/quant/search.h). Tested by tests/ops/quant_test.cpp.
+#include "ops/panels.h"
 #include "ops/quant/blocks.h"
 #include "ops/quant/codebooks.h"
 #include "ops/quant/half.h"
@@ -17,12 +18,17 @@
 namespace infer {
 namespace {
 
+/// Six bits.
+unsigned scale_bits(const BlockIq4Xs& b, std::size_t s) noexcept {
+  const int low = b.scales_low[s / 2] >> s % 2 * 4 & 15, high = b.scales_high >> 2 * s & 3;
+  return static_cast<unsigned>(low | high << 4);
+}
+
 void codes(const std::byte* block, CodeBlock& out) noexcept {
   const auto b = read_block<BlockIq4Xs>(block);
   out.d = half_to_float(b.d);
   for (int s = 0; s < 8; ++s) {
-    const int low = b.scales_low[s / 2] >> s % 2 * 4 & 15, high = b.scales_high >> 2 * s & 3;
-    set_scale(out, s, (low | high << 4) - 32);
+    set_scale(out, s, static_cast<int>(scale_bits(b, static_cast<std::size_t>(s))) - 32);
     for (int l = 0; l < 16; ++l) {
       out.codes[32 * s + l] = kIq4Codebook[b.q[16 * s + l] & 15];
       out.codes[32 * s + 16 + l] = kIq4Codebook[b.q[16 * s + l] >> 4];
@@ -47,8 +53,16 @@ void put(const CodeBlock& in, std::byte* out) noexcept {
   std::memcpy(out, &b, sizeof b);
 }
 
+void pack_row(const BlockIq4Xs& b, std::size_t row, std::byte* chunk, std::size_t) noexcept {
+  pack_lines(bytes_of(b.q), 32, row, chunk);
+  for (std::size_t s = 0; s < 8; ++s) pack_six_bits(scale_bits(b, s), s, 8, row, chunk + PanelIq4Xs::kScales);
+  std::memcpy(chunk + PanelIq4Xs::kD + 2 * row, &b.d, 2);
+}
+
 }  // namespace
 
-constinit const QuantFormat quant_iq4_xs = quant_of_codes<DType::iq4_xs, codes>({.encode = encode_searched<DType::iq4_xs, kRule, put>});
+constinit const QuantFormat quant_iq4_xs = quant_of_codes<DType::iq4_xs, codes>(
+    {.encode = encode_searched<DType::iq4_xs, kRule, put>,
+     .panel_bytes = PanelIq4Xs::panel_bytes, .pack = pack_blocks<PanelIq4Xs, BlockIq4Xs, 1, pack_row>});
 
 }  // namespace infer

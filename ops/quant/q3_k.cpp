@@ -7,6 +7,7 @@
 // scales[s % 8], the low or (s >= 8) the high nibble, and two more in scales[8 + s % 4], bits 2 (s / 4) and up.
 //
 // Encoding: all scales are searched (ops/quant/search.h). Tested by tests/ops/quant_test.cpp.
+#include "ops/panels.h"
 #include "ops/quant/blocks.h"
 #include "ops/quant/half.h"
 #include "ops/quant/quants.h"
@@ -16,13 +17,16 @@
 namespace infer {
 namespace {
 
+/// Six bits.
+unsigned scale_bits(const BlockQ3_K& b, std::size_t s) noexcept {
+  const int low = b.scales[s % 8] >> s / 8 * 4 & 15, high = b.scales[8 + s % 4] >> s / 4 * 2 & 3;
+  return static_cast<unsigned>(low | high << 4);
+}
+
 void codes(const std::byte* block, CodeBlock& out) noexcept {
   const auto b = read_block<BlockQ3_K>(block);
   out.d = half_to_float(b.d);
-  for (int s = 0; s < 16; ++s) {
-    const int low = b.scales[s % 8] >> s / 8 * 4 & 15, high = b.scales[8 + s % 4] >> s / 4 * 2 & 3;
-    out.scales[s] = static_cast<std::int16_t>((low | high << 4) - 32);
-  }
+  for (std::size_t s = 0; s < 16; ++s) out.scales[s] = static_cast<std::int16_t>(static_cast<int>(scale_bits(b, s)) - 32);
   for (int i = 0; i < 256; ++i) {
     const int low = b.q[i / 128 * 32 + i % 32] >> i % 128 / 32 * 2 & 3, high = b.high[i % 32] >> i / 32 & 1;
     out.codes[i] = static_cast<std::int8_t>((low | high << 2) - 4);
@@ -48,8 +52,17 @@ void put(const CodeBlock& in, std::byte* out) noexcept {
   std::memcpy(out, &b, sizeof b);
 }
 
+void pack_row(const BlockQ3_K& b, std::size_t row, std::byte* chunk, std::size_t) noexcept {
+  pack_lines(bytes_of(b.q), 16, row, chunk);
+  pack_one_bits(b.high, row, chunk + PanelQ3_K::kHigh);
+  for (std::size_t s = 0; s < 16; ++s) pack_six_bits(scale_bits(b, s), s, 16, row, chunk + PanelQ3_K::kScales);
+  std::memcpy(chunk + PanelQ3_K::kD + 2 * row, &b.d, 2);
+}
+
 }  // namespace
 
-constinit const QuantFormat quant_q3_k = quant_of_codes<DType::q3_k, codes>({.encode = encode_searched<DType::q3_k, kRule, put>});
+constinit const QuantFormat quant_q3_k = quant_of_codes<DType::q3_k, codes>(
+    {.encode = encode_searched<DType::q3_k, kRule, put>,
+     .panel_bytes = PanelQ3_K::panel_bytes, .pack = pack_blocks<PanelQ3_K, BlockQ3_K, 1, pack_row>});
 
 }  // namespace infer

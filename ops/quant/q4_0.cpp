@@ -36,21 +36,15 @@ void put(const CodeBlock& in, std::byte* out) noexcept {
   std::memcpy(out, &b, sizeof b);
 }
 
-void pack(const std::byte* rows, std::size_t row_bytes, std::int64_t cols, std::byte* panel) noexcept {
-  for (std::int64_t block = 0; block < cols / 32; ++block) {
-    std::byte* lines = panel + PanelQ4_0::lines(block);
-    std::byte* scales = panel + PanelQ4_0::scales(block);
-    for (std::size_t r = 0; r < kPanelRows; ++r) {
-      const std::byte* src = rows + r * row_bytes + static_cast<std::size_t>(block) * sizeof(BlockQ4_0);
-      std::memcpy(scales + 2 * r, src, 2);
-      for (std::size_t g = 0; g < 4; ++g) std::memcpy(lines + 64 * g + 4 * r, src + 2 + 4 * g, 4);
-    }
-  }
+void pack_row(const BlockQ4_0& b, std::size_t row, std::byte* chunk, std::size_t half) noexcept {
+  pack_lines(bytes_of(b.q), 4, row, chunk + PanelQ4_0::lines(half));
+  std::memcpy(chunk + PanelQ4_0::scales(half) + 2 * row, &b.d, 2);
 }
 
 }  // namespace
 
 constinit const QuantFormat quant_q4_0 = quant_of_codes<DType::q4_0, codes>(
-    {.encode = encode_searched<DType::q4_0, kRule, put>, .panel_bytes = PanelQ4_0::panel_bytes, .pack = pack});
+    {.encode = encode_searched<DType::q4_0, kRule, put>,
+     .panel_bytes = PanelQ4_0::panel_bytes, .pack = pack_blocks<PanelQ4_0, BlockQ4_0, 2, pack_row>});
 
 }  // namespace infer

@@ -32,26 +32,17 @@ void put(const CodeBlock& in, std::byte* out) noexcept {
   std::memcpy(out, &b, sizeof b);
 }
 
-void pack(const std::byte* rows, std::size_t row_bytes, std::int64_t cols, std::byte* panel) noexcept {
-  for (std::int64_t block = 0; block < cols / 32; ++block) {
-    std::byte* lines = panel + PanelQ8_0::lines(block);
-    std::byte* scales = panel + PanelQ8_0::scales(block);
-    for (std::size_t r = 0; r < kPanelRows; ++r) {
-      const std::byte* src = rows + r * row_bytes + static_cast<std::size_t>(block) * sizeof(BlockQ8_0);
-      std::memcpy(scales + 2 * r, src, 2);
-      for (std::size_t g = 0; g < 8; ++g) {
-        std::uint32_t four;
-        std::memcpy(&four, src + 2 + 4 * g, 4);
-        four ^= 0x80808080u;   // + 128
-        std::memcpy(lines + 64 * g + 4 * r, &four, 4);
-      }
-    }
-  }
+void pack_row(const BlockQ8_0& b, std::size_t row, std::byte* chunk, std::size_t half) noexcept {
+  std::uint8_t unsigned_codes[32];   // + 128
+  for (int i = 0; i < 32; ++i) unsigned_codes[i] = static_cast<std::uint8_t>(b.q[i] ^ 0x80);
+  pack_lines(bytes_of(unsigned_codes), 8, row, chunk + PanelQ8_0::lines(half));
+  std::memcpy(chunk + PanelQ8_0::scales(half) + 2 * row, &b.d, 2);
 }
 
 }  // namespace
 
 constinit const QuantFormat quant_q8_0 = quant_of_codes<DType::q8_0, codes>(
-    {.encode = encode_searched<DType::q8_0, kRule, put>, .panel_bytes = PanelQ8_0::panel_bytes, .pack = pack});
+    {.encode = encode_searched<DType::q8_0, kRule, put>,
+     .panel_bytes = PanelQ8_0::panel_bytes, .pack = pack_blocks<PanelQ8_0, BlockQ8_0, 2, pack_row>});
 
 }  // namespace infer

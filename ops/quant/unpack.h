@@ -50,6 +50,11 @@ inline void unit_scales(CodeBlock& out, std::int64_t cols) noexcept {
   for (std::int64_t sub = 0; sub < cols / kSubCols; ++sub) out.scales[sub] = 1;
 }
 
+/// Sixteen scales 2 n + 1 of nibbles n, of sixteen columns each.
+inline void set_odd_scales(CodeBlock& out, const std::uint8_t (&nibbles)[8]) noexcept {
+  for (int j = 0; j < 16; ++j) out.scales[j] = static_cast<std::int16_t>(2 * (nibbles[j / 2] >> j % 2 * 4 & 15) + 1);
+}
+
 /// The same scale, and min, for both halves of 32 columns.
 inline void set_scale(CodeBlock& out, int of_32, int scale, int min = 0) noexcept {
   out.scales[2 * of_32] = out.scales[2 * of_32 + 1] = static_cast<std::int16_t>(scale);

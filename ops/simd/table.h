@@ -9,12 +9,26 @@
 //   load_bf16(p)                             sixteen bfloat16
 //   largest_magnitude(x)                     of 32 floats, as bits: ordered as integers, NaNs on top
 //   round_block(x, inverse, codes)           32 floats times inverse to bytes, ties to even; answers the two SubSums
-//   DotQ8_0, DotQ4_0                         block<M, N>(lines, panel stride, codes, sums): the dot products of a block
+//
+// and of integers (ops/simd/codes.h):
+//
+//   Ints                                     sixteen int32: ints(i), load_ints(p), minus(v), shift_left<n>(v), floats(v)
+//   Line                                     64 bytes, four of each row: line(p), either(a, b),
+//                                            bits<n, mask>(v): each byte moved n bits down (up where negative), masked,
+//                                            lookup(v, book): of sixteen signed codes, as signed_line(p) has them
+//   kSignedOffset, signed_line(p)            codes stored + 128, as Dot<0> takes them: still too large by kSignedOffset
+//   Dot<max>                                 the sum of products of up to kLines lines of codes 0..max with four codes of a token:
+//                                            add(line, codes), plus(ints) or, times a sub-scale, plus(ints, scale)
+//   sub_scale<sub, subs>(pairs)              of ScalePairs, as Dot::plus takes it
+//   add_pairs(ints, pairs, sums)             ints + the products of pairs of int16
 #pragma once
 
 #include "ops/simd/attention.h"
 #include "ops/simd/elementwise.h"
+#include "ops/simd/inputs.h"
 #include "ops/simd/matmul.h"
+#include "ops/simd/rows.h"
+#include "ops/simd/types.h"
 
 namespace infer::simd {
 
@@ -34,7 +48,7 @@ struct ColumnBf16 {
   INFER_INLINE static Lanes<Isa> load(const std::byte* p) noexcept { return Isa::load_bf16(p); }
 };
 
-/// Types without kernels of their own stay empty: ops/tables.cpp fills in the specification's.
+/// Types without panels are taken apart row by row.
 template <class Isa>
 constexpr KernelTable make_table(const char* name, bool (*runs_here)() noexcept) noexcept {
   KernelTable t{};
@@ -44,11 +58,25 @@ constexpr KernelTable make_table(const char* name, bool (*runs_here)() noexcept)
   t.input[static_cast<int>(InputForm::f32)] = input_f32<Isa>;
   t.input[static_cast<int>(InputForm::q8)] = input_codes<Isa, InputForm::q8>;
   t.input[static_cast<int>(InputForm::q8_k)] = input_codes<Isa, InputForm::q8_k>;
-  t.matmul[static_cast<int>(DType::f32)] = {matmul_f32<Isa, ColumnF32<Isa>>, true};
-  t.matmul[static_cast<int>(DType::f16)] = {matmul_f32<Isa, ColumnF16<Isa>>, true};
-  t.matmul[static_cast<int>(DType::bf16)] = {matmul_f32<Isa, ColumnBf16<Isa>>, true};
-  t.matmul[static_cast<int>(DType::q8_0)] = {matmul_q8<Isa, typename Isa::DotQ8_0>, true};
-  t.matmul[static_cast<int>(DType::q4_0)] = {matmul_q8<Isa, typename Isa::DotQ4_0>, true};
+  t.matmul[static_cast<int>(DType::f32)] = {matmul<Isa, FloatTiles<ColumnF32<Isa>>>, true};
+  t.matmul[static_cast<int>(DType::f16)] = {matmul<Isa, FloatTiles<ColumnF16<Isa>>>, true};
+  t.matmul[static_cast<int>(DType::bf16)] = {matmul<Isa, FloatTiles<ColumnBf16<Isa>>>, true};
+  t.matmul[static_cast<int>(DType::q4_0)] = {matmul<Isa, BlockTiles<Q4_0>>, true};
+  t.matmul[static_cast<int>(DType::q4_1)] = {matmul<Isa, BlockTiles<Q4_1>>, true};
+  t.matmul[static_cast<int>(DType::q5_0)] = {matmul<Isa, BlockTiles<Q5_0>>, true};
+  t.matmul[static_cast<int>(DType::q5_1)] = {matmul<Isa, BlockTiles<Q5_1>>, true};
+  t.matmul[static_cast<int>(DType::q8_0)] = {matmul<Isa, BlockTiles<Q8_0>>, true};
+  t.matmul[static_cast<int>(DType::iq4_nl)] = {matmul<Isa, BlockTiles<Iq4Nl>>, true};
+  t.matmul[static_cast<int>(DType::q2_k)] = {matmul<Isa, SuperTiles<Q2_K>>, true};
+  t.matmul[static_cast<int>(DType::q3_k)] = {matmul<Isa, SuperTiles<Q3_K>>, true};
+  t.matmul[static_cast<int>(DType::q4_k)] = {matmul<Isa, SuperTiles<Q4_K>>, true};
+  t.matmul[static_cast<int>(DType::q5_k)] = {matmul<Isa, SuperTiles<Q5_K>>, true};
+  t.matmul[static_cast<int>(DType::q6_k)] = {matmul<Isa, SuperTiles<Q6_K>>, true};
+  t.matmul[static_cast<int>(DType::iq4_xs)] = {matmul<Isa, SuperTiles<Iq4Xs>>, true};
+  t.matmul_rows = matmul_rows<Isa>;
+  for (Matmul& m : t.matmul) {
+    if (m.run == nullptr) m = {.run = matmul_rows<Isa>, .packed = false};
+  }
   t.attention[static_cast<int>(KvType::f32)] = attention<Isa, StoredF32<Isa>>;
   t.attention[static_cast<int>(KvType::f16)] = attention<Isa, StoredF16<Isa>>;
   t.kv_store[static_cast<int>(KvType::f32)] = kv_store<Isa, StoredF32<Isa>>;

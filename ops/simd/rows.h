@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+// Products with rows as they lie in the file, of any type: sixteen rows are taken apart at a time, 256 columns or a block of
+// 32, and multiplied with all tokens while they are near. For types without panels, and for rows that fill no panel.
+#pragma once
+
+#include "ops/simd/codes.h"
+
+namespace infer::simd {
+
+/// Codes of sixteen rows, taken apart: a signed line is 64 bytes of codes + 128.
+struct TakenApart {
+  alignas(64) std::byte lines[kSuperCols / 4 * kLineBytes];
+  ScalePairs scales, mins;
+  alignas(64) float d[kPanelRows], m[kPanelRows];
+};
+
+/// How products read them.
+template <bool kMins>
+struct Apart {
+  static constexpr int kMaxCode = 0, kSubs = 2, kHalfLines = 32, kHalfHighLines = 0;
+  static constexpr bool kHasMins = kMins;
+  template <class Isa>
+  static constexpr int kOffset = Isa::kSignedOffset;
+  template <class Isa, int b, int g>
+  INFER_INLINE static auto line(const std::byte* w, const std::byte*) noexcept {
+    return Isa::signed_line(w + (b * 8 + g) * kLineBytes);
+  }
+};
+
+/// One block of each of `n` rows; the other rows count as zeros.
+template <class Isa>
+void take_apart(const QuantFormat& format, const std::byte* block, std::size_t row_bytes, std::int64_t n, TakenApart& out) noexcept {
+  const std::int64_t cols = info(format.dtype).block_elems;
+  if (n < kPanelRows) __builtin_memset(&out, 0, sizeof out);
+  for (std::int64_t r = 0; r < n; ++r) {
+    CodeBlock b;
+    format.codes(block + static_cast<std::size_t>(r) * row_bytes, b);
+    for (std::int64_t g = 0; g < cols / 4; ++g) {
+      std::uint32_t four;
+      __builtin_memcpy(&four, b.codes + 4 * g, 4);
+      four ^= 0x80808080u;
+      __builtin_memcpy(out.lines + g * static_cast<std::int64_t>(kLineBytes) + 4 * r, &four, 4);
+    }
+    for (std::int64_t s = 0; s < cols / kSubCols; ++s) {
+      out.scales.of[s / 2][2 * r + s % 2] = b.scales[s];
+      if (format.has_mins) out.mins.of[s / 2][2 * r + s % 2] = b.mins[s];
+    }
+    out.d[r] = b.d;
+    out.m[r] = format.has_mins ? b.m : 0.0f;
+  }
+}
+
+/// A tile of N tokens times one block of the rows; acc: (N, 16) floats.
+template <class Isa, bool kMins, int N>
+[[gnu::noinline]] void tile_apart(InputForm form, const TakenApart& rows, const std::int32_t* x, float* acc) noexcept {
+  const std::byte* const chunk[1] = {rows.lines};
+  const RowScales<Isa, 1> scales{{Lanes<Isa>::load(rows.d)}, {Lanes<Isa>::load(rows.m)}};
+  Lanes<Isa> sums[1][N];
+  for (int t = 0; t < N; ++t) sums[0][t] = Lanes<Isa>::load(acc + t * kPanelRows);
+  if (form == InputForm::q8) {
+    add_block<Isa, Apart<kMins>>(Places<1>{{rows.lines}, {rows.lines}}, scales, x, sums);
+  } else {
+    add_super<Isa, Apart<kMins>>(chunk, &rows.scales, &rows.mins, scales, x, sums);
+  }
+  for (int t = 0; t < N; ++t) sums[0][t].store(acc + t * kPanelRows);
+}
+
+/// The same for floats: w: (cols, 16).
+template <class Isa, int N>
+void tile_floats(const float* w, std::int64_t cols, const float* x, float* acc) noexcept {
+  for (std::int64_t first = 0; first < cols; first += kBlockCols) {
+    const std::int64_t end = first + kBlockCols < cols ? first + kBlockCols : cols;
+    Lanes<Isa> sum[N];
+    for (int t = 0; t < N; ++t) sum[t] = Lanes<Isa>::of(0.0f);
+    for (std::int64_t c = first; c < end; ++c) {
+      const Lanes<Isa> column = Lanes<Isa>::load(w + c * kPanelRows);
+      for (int t = 0; t < N; ++t) sum[t] = fma(column, Lanes<Isa>::of(x[c * N + t]), sum[t]);
+    }
+    for (int t = 0; t < N; ++t) (Lanes<Isa>::load(acc + t * kPanelRows) + sum[t]).store(acc + t * kPanelRows);
+  }
+}
+
+template <class Isa>
+void matmul_rows(const MatmulArgs& m) noexcept {
+  constexpr std::int64_t kTile = Isa::kTileTokens, kBatch = 16 * kTile;
+  const InputForm form = m.format->input;
+  const std::int64_t token_bytes = input_bytes(form, m.cols);
+  const std::int64_t step = form == InputForm::q8 ? kBlockCols : kSuperCols;
+  union {
+    TakenApart apart;
+    alignas(64) float floats[kSuperCols * kPanelRows];   // (columns, rows)
+  } rows;
+  alignas(64) float acc[kBatch * kPanelRows];
+  for (std::int64_t row = 0; row < m.rows; row += kPanelRows) {
+    const std::int64_t n_rows = m.rows - row < kPanelRows ? m.rows - row : kPanelRows;
+    for (std::int64_t token = 0; token < m.tokens; token += kBatch) {
+      const std::int64_t n_tokens = m.tokens - token < kBatch ? m.tokens - token : kBatch;
+      for (std::int64_t i = 0; i < n_tokens * kPanelRows; ++i) acc[i] = 0.0f;
+      for (std::int64_t c = 0; c < m.cols; c += step) {
+        const std::int64_t cols = m.cols - c < step ? m.cols - c : step;
+        const DTypeInfo& type = info(m.format->dtype);
+        const std::byte* const block = m.weights + static_cast<std::size_t>(row) * m.stride +
+                                       static_cast<std::size_t>(c) / type.block_elems * type.block_bytes;
+        if (form == InputForm::f32) {
+          float decoded[kSuperCols];
+          for (std::int64_t r = 0; r < n_rows; ++r) {
+            m.format->decode(block + static_cast<std::size_t>(r) * m.stride, decoded, cols);
+            for (std::int64_t i = 0; i < cols; ++i) rows.floats[i * kPanelRows + r] = decoded[i];
+          }
+          for (std::int64_t r = n_rows; r < kPanelRows; ++r) {
+            for (std::int64_t i = 0; i < cols; ++i) rows.floats[i * kPanelRows + r] = 0.0f;
+          }
+        } else {
+          take_apart<Isa>(*m.format, block, m.stride, n_rows, rows.apart);
+        }
+        for (std::int64_t t = 0; t < n_tokens; t += kTile) {
+          const std::int64_t n = n_tokens - t < kTile ? n_tokens - t : kTile;
+          const std::byte* const x = m.input + (token + t) * token_bytes + n * input_bytes(form, c);
+          float* const sums = acc + t * kPanelRows;
+          with_tokens<Isa::kTileTokens>(n, [&](auto tile) noexcept {
+            if (form == InputForm::f32) {
+              tile_floats<Isa, tile.value>(rows.floats, cols, reinterpret_cast<const float*>(x), sums);
+            } else if (m.format->has_mins) {
+              tile_apart<Isa, true, tile.value>(form, rows.apart, reinterpret_cast<const std::int32_t*>(x), sums);
+            } else {
+              tile_apart<Isa, false, tile.value>(form, rows.apart, reinterpret_cast<const std::int32_t*>(x), sums);
+            }
+          });
+        }
+      }
+      for (std::int64_t t = 0; t < n_tokens; ++t) {
+        float* const y = m.y + (token + t) * m.y_stride + row;
+        for (std::int64_t r = 0; r < n_rows; ++r) {
+          y[r] = m.bias == nullptr ? acc[t * kPanelRows + r] : acc[t * kPanelRows + r] + m.bias[row + r];
+        }
+      }
+    }
+  }
+}
+
+}  // namespace infer::simd
