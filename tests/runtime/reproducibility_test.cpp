@@ -81,12 +81,19 @@ TEST_P(SameBits, ForAnyThreadsAndBatches) {
   std::vector<Token> tokens(150);   // more than four pages, more than two batches
   for (Token& t : tokens) t = static_cast<Token>(random.below(tiny.n_vocab));
 
+  // One type of each shape of product takes every way; the others differ in how a line of codes is made.
+  const bool every_way = quant->dtype == DType::f32 || quant->dtype == DType::f16 || quant->dtype == DType::bf16 ||
+                         quant->dtype == DType::q8_0 || quant->dtype == DType::q4_0 || quant->dtype == DType::q4_k;
+  using Numbers = std::vector<std::int64_t>;
+  const Numbers threads_tried = every_way ? Numbers{1, 2, 3, 5} : Numbers{1, 3};
+
   for (const char* kv : {"f16", "f32"}) {
+    if (kv == std::string("f32") && !every_way) continue;
     const auto specification = load(file, *Library::builtin()->kernels.all().back());
     const std::vector<float> expected = logits(specification, tokens, 1, 64, kv);
     const auto model = load(file, *table);
     ASSERT_NE(model, nullptr);
-    for (const std::int64_t threads : {1, 2, 3, 5}) {
+    for (const std::int64_t threads : threads_tried) {
       for (const std::int64_t batch : {1, 7, 64}) {
         ASSERT_EQ(logits(model, tokens, threads, batch, kv), expected) << threads << " threads, batches of " << batch;
       }
