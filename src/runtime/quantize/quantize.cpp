@@ -168,11 +168,14 @@ class Encoding {
     if (is_cancelled(options_.cancel)) return stopped();
     if (!bad.found() && !overflowed.found()) return {};
     const std::int64_t element = std::min(bad.get(), overflowed.get());
-    const std::int64_t r = element / view.cols, c = element % view.cols;
+    const std::int64_t r = element / view.cols;
     from.decode(view.data + static_cast<std::size_t>(r) * view.row_bytes, rows_, view.cols);
-    const std::string what = bad.found() && bad.get() == element
-                                 ? "which no number of fewer bits can stand for"
-                                 : fmt::format("too large for {}", info(t.to).name);
+    std::int64_t c = element % view.cols;
+    std::string what = "which no number of fewer bits can stand for";
+    if (element != bad.get()) {   // a block has overflowed: because of the row's largest weight
+      c = std::max_element(rows_, rows_ + cols, [](float a, float b) { return std::fabs(a) < std::fabs(b); }) - rows_;
+      what = fmt::format("too large for {}", info(t.to).name);
+    }
     return Status::error(Code::tensor, fmt::format("tensor {}: the weight in row {}, column {} is {}, {}", quoted(t.from.name),
                                                    first + r, c, rows_[c], what))
         .about(escaped(t.from.name));
