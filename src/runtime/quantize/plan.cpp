@@ -134,14 +134,14 @@ Status check_conversion(const Library& library, const QuantizeOptions& options, 
   const DTypeInfo& to = info(t.to);
   const QuantFormat* const source = find_format(library, t.from.dtype);
   const QuantFormat* const target = find_format(library, t.to);
-  if (source == nullptr) return tensor_error(Code::quant_type, t.from, fmt::format("{} cannot be read", from.name));
-  if (target == nullptr || target->encode == nullptr) {
-    return tensor_error(Code::quant_type, t.from, fmt::format("{} cannot be produced", to.name));
-  }
   if (from.block_elems > 1 && to.block_elems > 1 && !options.allow_requantize) {
     return tensor_error(Code::quant_type, t.from,
                         fmt::format("is {} already; {} from it is worse than from the original model, which should be used; "
                                     "the option allow_requantize does it all the same", from.name, to.name));
+  }
+  if (source == nullptr) return tensor_error(Code::quant_type, t.from, fmt::format("{} cannot be read", from.name));
+  if (target == nullptr || target->encode == nullptr) {
+    return tensor_error(Code::quant_type, t.from, fmt::format("{} cannot be produced", to.name));
   }
   if (target->needs_importance && !t.has_importance) {
     const char* const why = options.imatrix.empty() ? "and none is given (option imatrix)" : "and the one given does not speak of it";
