@@ -32,6 +32,10 @@ constexpr OutputIo kSystemIo{
     .reserve = [](int fd, off_t bytes) { return ::fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, bytes); },
     .pwrite = [](int fd, const void* from, std::size_t bytes, off_t offset) { return ::pwrite(fd, from, bytes, offset); },
     .pread = [](int fd, void* to, std::size_t bytes, off_t offset) { return ::pread(fd, to, bytes, offset); },
+    .write_back = [](int fd, off_t offset, off_t bytes, bool wait) {
+      constexpr unsigned kWait = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+      static_cast<void>(::sync_file_range(fd, offset, bytes, wait ? kWait : SYNC_FILE_RANGE_WRITE));
+    },
     .fsync = [](int fd) { return ::fsync(fd); },
     .close = [](int fd) { return ::close(fd); },
     .rename = [](const char* from, const char* to) { return ::rename(from, to); },
@@ -51,6 +55,10 @@ Code code_of(int error) noexcept {
     case ENOMEM: return Code::nomem;
     default: return Code::io;
   }
+}
+
+Status cancelled(const std::string& path) {
+  return Status::error(Code::cancelled, fmt::format("{}: writing was cancelled", quoted(path)));
 }
 
 Status check_path(const std::string& path) {
@@ -117,8 +125,9 @@ Result<std::unique_ptr<OutputFile>> OutputFile::create(std::string path, std::ui
 }
 
 Status OutputFile::open_temporary() {
+  folder_ = folder_of(path_);
   for (int i = 0; i < kTemporaryNames; ++i) {
-    std::string name = fmt::format("{}.infer-{}-{}.tmp", folder_of(path_), ::getpid(), i);
+    std::string name = fmt::format("{}.infer-{}-{}.tmp", folder_, ::getpid(), i);
     do {
       fd_ = io_.open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     } while (fd_ < 0 && errno == EINTR);
@@ -167,6 +176,7 @@ Status OutputFile::flush() {
     if (n <= 0) return failed("write failed", n < 0 ? errno : ENOSPC, written_ + done);
     done += static_cast<std::size_t>(n);
   }
+  io_.write_back(fd_, static_cast<off_t>(written_), static_cast<off_t>(filled_), false);
   written_ += filled_;
   filled_ = 0;
   return {};
@@ -174,7 +184,7 @@ Status OutputFile::flush() {
 
 Status OutputFile::finish(const CancelFlag* cancel) {
   if (filled_ > 0) INFER_TRY(flush());
-  if (io_.fsync(fd_) != 0) return failed("cannot be brought to the disk", errno, written_);
+  INFER_TRY(sync(cancel));
   INFER_TRY(read_back(cancel));
   buffer_ = Block();
   const int fd = std::exchange(fd_, -1);
@@ -182,10 +192,20 @@ Status OutputFile::finish(const CancelFlag* cancel) {
   return {};
 }
 
+/// Piece by piece first, because fsync itself cannot be cancelled.
+Status OutputFile::sync(const CancelFlag* cancel) {
+  constexpr std::uint64_t kPiece = std::uint64_t{8} << 20;
+  for (std::uint64_t at = 0; at < written_; at += kPiece) {
+    if (is_cancelled(cancel)) return cancelled(path_);
+    io_.write_back(fd_, static_cast<off_t>(at), static_cast<off_t>(std::min(kPiece, written_ - at)), true);
+  }
+  return io_.fsync(fd_) == 0 ? Status() : failed("cannot be brought to the disk", errno, written_);
+}
+
 Status OutputFile::read_back(const CancelFlag* cancel) {
   std::uint64_t at = 0;
   for (const std::uint64_t sum : sums_) {
-    if (is_cancelled(cancel)) return Status::error(Code::cancelled, fmt::format("{}: cancelled", quoted(path_)));
+    if (is_cancelled(cancel)) return cancelled(path_);
     const auto bytes = static_cast<std::size_t>(std::min<std::uint64_t>(buffer_.size(), written_ - at));
     std::size_t got = 0;
     while (got < bytes) {
@@ -207,8 +227,7 @@ Status OutputFile::commit() {
   if (io_.rename(temporary_.c_str(), path_.c_str()) != 0) return failed("cannot be replaced", errno, 0);
   temporary_.clear();
   // The name, too, is to outlive a power failure. The file is in its place: that this can fail is no failure.
-  const std::string folder = folder_of(path_);
-  const int fd = io_.open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+  const int fd = io_.open(folder_.empty() ? "." : folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
   if (fd >= 0) {
     io_.fsync(fd);
     io_.close(fd);

@@ -35,6 +35,9 @@ struct OutputIo {
   int (*reserve)(int fd, off_t bytes);   ///< fallocate: room on the disk, without changing the size
   ssize_t (*pwrite)(int fd, const void* from, std::size_t bytes, off_t offset);
   ssize_t (*pread)(int fd, void* to, std::size_t bytes, off_t offset);
+  /// sync_file_range: begins to bring bytes to the disk, or waits until they are there. A help for fsync, which then is
+  /// short; its failures are fsync's to tell.
+  void (*write_back)(int fd, off_t offset, off_t bytes, bool wait);
   int (*fsync)(int fd);
   int (*close)(int fd);
   int (*rename)(const char* from, const char* to);
@@ -63,7 +66,7 @@ class OutputFile final : public ByteSink {
   /// descriptor.
   /// Errors: io, cancelled.
   Status finish(const CancelFlag* cancel = nullptr);
-  /// After finish(): puts the file in its place. Errors: io, permission.
+  /// After finish(): puts the file in its place; takes no memory unless it fails. Errors: io, permission.
   Status commit();
 
   const std::string& path() const noexcept { return path_; }
@@ -75,10 +78,12 @@ class OutputFile final : public ByteSink {
   OutputFile(std::string path, const OutputIo& io) : path_(std::move(path)), io_(io) {}
   Status open_temporary();
   Status flush();
+  Status sync(const CancelFlag* cancel);
   Status read_back(const CancelFlag* cancel);
   Status failed(const char* what, int error, std::uint64_t offset) const;
 
   std::string path_;
+  std::string folder_;               ///< of both
   std::string temporary_;            ///< empty when there is none (any more)
   const OutputIo& io_;
   int fd_ = -1;

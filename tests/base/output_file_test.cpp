@@ -72,6 +72,7 @@ constexpr OutputIo kScripted{
       }
       return n;
     },
+    .write_back = [](int, off_t, off_t, bool) {},
     .fsync = [](int fd) { return script.fsync_error != 0 ? fails_with(script.fsync_error) : ::fsync(fd); },
     .close = [](int fd) { return ::close(fd); },
     .rename = [](const char* from, const char* to) {

@@ -280,6 +280,8 @@ Result<QuantizeJob> prepare_quantize(const Library& library, const Source& sourc
   const OpenOptions open{.use_mmap = true, .cancel = options.cancel, .memory = options.memory.get()};
   INFER_TRY(open_model_files(library, source, open, job.files, job.model));
   job.plan.warnings = job.model.warnings;
+  job.model.tokenizer = {};   // keys are copied as they lie in the file
+  job.model.metadata = {};
   if (job.model.tensors.empty()) return Status::error(Code::tensor, "the file has no tensors").with_context(source.describe());
 
   if (!options.imatrix.empty()) {

@@ -220,11 +220,11 @@ Status check_outputs(const Source& source, const QuantizeOptions& options, const
 
 /// What was written is a model again, and each tensor is what the plan says.
 Status check_written(const Library& library, const QuantizeJob& job, const std::vector<std::unique_ptr<OutputFile>>& outputs,
-                     const CancelFlag* cancel) {
+                     MemoryAccount& account, const CancelFlag* cancel) {
   std::vector<MappedFile> files;
   std::vector<Bytes> bytes;
   for (const auto& output : outputs) {
-    INFER_ASSIGN(MappedFile file, MappedFile::open(Source::from_path(output->temporary()), {.cancel = cancel}));
+    INFER_ASSIGN(MappedFile file, MappedFile::open(Source::from_path(output->temporary()), {.cancel = cancel, .memory = &account}));
     files.push_back(std::move(file));
     bytes.push_back(files.back().bytes());
   }
@@ -247,6 +247,7 @@ Status check_written(const Library& library, const QuantizeJob& job, const std::
 Status write_all(const Library& library, const QuantizeOptions& options, MemoryAccount& account, QuantizeJob& job,
                  std::vector<std::unique_ptr<OutputFile>>& outputs) {
   const WeightStore weights(std::move(job.files), job.model.tensors);
+  INFER_ASSIGN(const Charge mapped, account.charge(MemoryClass::mapped, weights.mapped_bytes(), kPurpose));
   Encoding encoding(library, options, job, weights);
   INFER_TRY(encoding.prepare(account));
   for (std::size_t i = 0; i < job.writers.size(); ++i) {
@@ -267,20 +268,25 @@ Status write_all(const Library& library, const QuantizeOptions& options, MemoryA
 Result<QuantizePlan> quantize(const Library& library, const Source& source, const std::string& path,
                               const QuantizeOptions& options) {
   const std::shared_ptr<MemoryAccount> account = options.memory ? options.memory : MemoryAccount::create();
-  INFER_ASSIGN(QuantizeJob job, prepare_quantize(library, source, path, options));
-  INFER_TRY(check_outputs(source, options, job));
-  for (const std::string& w : job.plan.warnings) options.log.log(LogLevel::warning, "quantize", w);
+  const auto make = [&]() -> Result<QuantizePlan> {
+    INFER_ASSIGN(QuantizeJob job, prepare_quantize(library, source, path, options));
+    INFER_TRY(check_outputs(source, options, job));
+    for (const std::string& w : job.plan.warnings) options.log.log(LogLevel::warning, "quantize", w);
 
-  std::vector<std::unique_ptr<OutputFile>> outputs;
-  INFER_TRY(write_all(library, options, *account, job, outputs));
-  INFER_TRY(check_written(library, job, outputs, options.cancel));
-  if (is_cancelled(options.cancel)) return stopped();
-  // The first part last: without it the others are no model.
-  for (auto output = outputs.rbegin(); output != outputs.rend(); ++output) INFER_TRY((*output)->commit());
-  options.log.log(LogLevel::info, "quantize",
-                  fmt::format("{} as {}: {} bytes, {:.2f} bits per weight", escaped(path), job.plan.type,
-                              job.plan.file_bytes(), job.plan.bits_per_weight()));
-  return std::move(job.plan);
+    std::vector<std::unique_ptr<OutputFile>> outputs;
+    INFER_TRY(write_all(library, options, *account, job, outputs));
+    INFER_TRY(check_written(library, job, outputs, *account, options.cancel));
+    options.log.log(LogLevel::info, "quantize",
+                    fmt::format("{} as {} is complete: {} bytes, {:.2f} bits per weight", escaped(path), job.plan.type,
+                                job.plan.file_bytes(), job.plan.bits_per_weight()));
+    if (is_cancelled(options.cancel)) return stopped();
+    // From here on nothing takes memory. The first part last: without it the others are no model.
+    for (auto output = outputs.rbegin(); output != outputs.rend(); ++output) INFER_TRY((*output)->commit());
+    return std::move(job.plan);
+  };
+  Result<QuantizePlan> plan = make();
+  if (!plan.ok()) options.log.log(LogLevel::error, "quantize", plan.status().message());
+  return plan;
 }
 
 }  // namespace infer
