@@ -104,6 +104,7 @@ typedef struct infer_source infer_source;
 typedef struct infer_model infer_model;
 typedef struct infer_decoder infer_decoder;
 typedef struct infer_session infer_session;
+typedef struct infer_imatrix infer_imatrix;
 typedef struct infer_sampler infer_sampler;
 typedef struct infer_stream infer_stream;
 typedef struct infer_event infer_event;
@@ -443,6 +444,26 @@ INFER_API infer_status infer_step(infer_session *session, const int32_t *seqs, c
 /* Row i of the last feed or step, in the order of its tokens; n_vocab floats, borrowed until the next feed or step. */
 INFER_API infer_status infer_logits(const infer_session *session, size_t row, const float **logits, size_t *n_vocab,
                                     infer_error **err);                                                         /* R */
+
+/* ---- Importance matrix: how large the activations are that meet each column of the weights, for quantising ----------------
+ * Class W, like a session: while a session that fills one computes, the imatrix is in use, too. Sums are the same for any
+ * number of threads and any batches. */
+
+/* For the matrices of a model; its memory (class OTHER) is taken here. It keeps a reference to the model. */
+INFER_API infer_status infer_imatrix_create(infer_model *model, infer_imatrix **out, infer_error **err);        /* T */
+INFER_API void infer_imatrix_retain(infer_imatrix *imatrix);                                                    /* T */
+INFER_API void infer_imatrix_release(infer_imatrix *imatrix);                                                   /* T */
+/* From now on what this session computes (feeds, steps, streams) is added to the imatrix, to which it keeps a reference; NULL
+ * ends that. A call that fails adds nothing. The head of a model meets only positions whose logits are kept. Several sessions
+ * may fill one imatrix in turn. ARGUMENT when it is of another model. W on the session */
+INFER_API infer_status infer_session_set_imatrix(infer_session *session, infer_imatrix *imatrix, infer_error **err);
+/* Adds what was saved before, of the same matrices (else TENSOR). All or nothing. W */
+INFER_API infer_status infer_imatrix_add(infer_imatrix *imatrix, const infer_source *source, infer_error **err);
+/* Writes a GGUF file in the common form, which infer_quantize and other quantisers read; it replaces `path` when it is
+ * complete. dataset: a name for the text; chunk_size: tokens that were fed at a time (both are only noted). STATE when
+ * nothing was computed yet. W */
+INFER_API infer_status infer_imatrix_save(infer_imatrix *imatrix, const char *path, size_t length, const char *dataset,
+                                          size_t dataset_length, int64_t chunk_size, infer_error **err);
 
 /* ---- Sampler ------------------------------------------------------------------------------------------------------- */
 

@@ -602,6 +602,31 @@ class Session : public detail::Shared<infer_session, infer_session_retain, infer
   }
 };
 
+/// How large the activations are that meet each column of the weights. Filled by sessions.
+class Imatrix : public detail::Shared<infer_imatrix, infer_imatrix_retain, infer_imatrix_release> {
+ public:
+  using Shared::Shared;
+  static Expected<Imatrix> create(const Model& model) {
+    return detail::make<Imatrix, infer_imatrix>(
+        [&](auto out, auto err) { return infer_imatrix_create(model.get(), out, err); });
+  }
+  /// What `session` computes from now on is added.
+  Expected<void> attach(Session& session) {
+    return detail::check([&](auto err) { return infer_session_set_imatrix(session.get(), get(), err); });
+  }
+  static Expected<void> detach(Session& session) {
+    return detail::check([&](auto err) { return infer_session_set_imatrix(session.get(), nullptr, err); });
+  }
+  Expected<void> add(const Source& source) {
+    return detail::check([&](auto err) { return infer_imatrix_add(get(), source.get(), err); });
+  }
+  Expected<void> save(std::string_view path, std::string_view dataset, std::int64_t chunk_size) {
+    return detail::check([&](auto err) {
+      return infer_imatrix_save(get(), path.data(), path.size(), dataset.data(), dataset.size(), chunk_size, err);
+    });
+  }
+};
+
 /// Chooses tokens from logits.
 class Sampler : public detail::Owned<infer_sampler, infer_sampler_release> {
  public:

@@ -56,7 +56,7 @@ void TextArguments::add_to(CLI::App& app) {
   input->add_option("-f,--file", text, "the text; - is stdin")->type_name("FILE");
   input->add_option("--tokens-file", ids, "token ids in the place of a text; - is stdin")->type_name("FILE");
   input->require_option(1);
-  app.add_option("--windows", limit, "run the first N windows only [all]")
+  app.add_option("--windows,--chunks", limit, "run the first N windows only [all]")
       ->check(CLI::Range(std::int64_t{1}, std::numeric_limits<std::int64_t>::max()));
 }
 

@@ -222,15 +222,17 @@ TEST_F(Perplexity, AnInterruptEndsItInOrder) {
   write_bytes(file("long"), text);
   const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   const int err = open(file("err").c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-  const pid_t pid = spawn_infer({"perplexity", "-m", model_, "-f", file("long"), "--save-kl-base", file("base")}, null, null, err);
-  for (int i = 0; i < 100 && read_bytes(file(("base.part-" + std::to_string(pid)).c_str())).empty(); ++i) usleep(100000);
+  const pid_t pid =
+      spawn_infer({"perplexity", "-m", model_, "-f", file("long"), "--save-kl-base", file("base")}, null, null, err);
+  const std::string part = file(("base.part-" + std::to_string(pid)).c_str());
+  for (int i = 0; i < 100 && read_bytes(part).empty(); ++i) usleep(100000);
   kill(pid, SIGINT);
   EXPECT_EQ(wait_for(pid), 1);
   close(null);
   close(err);
   EXPECT_NE(read_bytes(file("err")).find("cancelled"), std::string::npos) << read_bytes(file("err"));
   EXPECT_FALSE(std::filesystem::exists(file("base")));
-  EXPECT_FALSE(std::filesystem::exists(file(("base.part-" + std::to_string(pid)).c_str())));
+  EXPECT_FALSE(std::filesystem::exists(part));
 }
 
 // ---- The figures of another implementation, whose tokenizer begins each line with a space (and so has other tokens)
