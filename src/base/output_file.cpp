@@ -30,12 +30,14 @@ constexpr OutputIo kSystemIo{
     .open = [](const char* path, int flags, mode_t mode) { return ::open(path, flags, mode); },
     .lstat = [](const char* path, struct stat* facts) { return ::lstat(path, facts); },
     .reserve = [](int fd, off_t bytes) { return ::fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, bytes); },
-    .pwrite = [](int fd, const void* from, std::size_t bytes, off_t offset) { return ::pwrite(fd, from, bytes, offset); },
+    .pwrite = [](int fd, const void* from, std::size_t bytes,
+                 off_t offset) { return ::pwrite(fd, from, bytes, offset); },
     .pread = [](int fd, void* to, std::size_t bytes, off_t offset) { return ::pread(fd, to, bytes, offset); },
-    .write_back = [](int fd, off_t offset, off_t bytes, bool wait) {
-      constexpr unsigned kWait = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
-      static_cast<void>(::sync_file_range(fd, offset, bytes, wait ? kWait : SYNC_FILE_RANGE_WRITE));
-    },
+    .write_back =
+        [](int fd, off_t offset, off_t bytes, bool wait) {
+          constexpr unsigned kWait = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+          static_cast<void>(::sync_file_range(fd, offset, bytes, wait ? kWait : SYNC_FILE_RANGE_WRITE));
+        },
     .fsync = [](int fd) { return ::fsync(fd); },
     .close = [](int fd) { return ::close(fd); },
     .rename = [](const char* from, const char* to) { return ::rename(from, to); },
@@ -69,11 +71,13 @@ Status check_path(const std::string& path) {
   if (path.find('\0') != std::string::npos || !is_utf8(path)) {
     return Status::error(Code::argument, fmt::format("path {} has a NUL or is not UTF-8", quoted(path)));
   }
-  if (path.back() == '/') return Status::error(Code::argument, fmt::format("{} names a folder, not a file", quoted(path)));
+  if (path.back() == '/')
+    return Status::error(Code::argument, fmt::format("{} names a folder, not a file", quoted(path)));
   return {};
 }
 
-/// Tells any two buffers apart that differ in one word, and others but for one in 2^64. Four lanes: at the speed of memory.
+/// Tells any two buffers apart that differ in one word, and others but for one in 2^64. Four lanes: at the speed of
+/// memory.
 std::uint64_t checksum(std::span<const std::byte> bytes) noexcept {
   constexpr std::uint64_t kOdd = 0x9e3779b97f4a7c15u;   // 2^64 / golden ratio
   std::uint64_t lanes[4] = {1, 2, 3, bytes.size()};
@@ -85,7 +89,8 @@ std::uint64_t checksum(std::span<const std::byte> bytes) noexcept {
       lanes[i] = std::rotl((lanes[i] ^ word) * kOdd, 29);
     }
   }
-  for (; at < bytes.size(); ++at) lanes[0] = std::rotl((lanes[0] ^ std::to_integer<std::uint64_t>(bytes[at])) * kOdd, 29);
+  for (; at < bytes.size(); ++at)
+    lanes[0] = std::rotl((lanes[0] ^ std::to_integer<std::uint64_t>(bytes[at])) * kOdd, 29);
   std::uint64_t sum = 0;
   for (const std::uint64_t lane : lanes) sum = std::rotl((sum ^ lane) * kOdd, 31);
   return sum;
@@ -112,9 +117,11 @@ Result<std::unique_ptr<OutputFile>> OutputFile::create(std::string path, std::ui
       return Status::error(Code::limit, fmt::format("{}: {} bytes are more than this process may write to a file ({})",
                                                     quoted(file->path_), bytes, most.rlim_cur));
     }
-    INFER_ASSIGN(file->buffer_, account.allocate(MemoryClass::scratch, kBufferBytes, {"the output", "raise the budget"}));
+    INFER_ASSIGN(file->buffer_,
+                 account.allocate(MemoryClass::scratch, kBufferBytes, {"the output", "raise the budget"}));
     INFER_TRY(file->open_temporary());
-    if (io.reserve(file->fd_, static_cast<off_t>(bytes)) != 0 && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)) {
+    if (io.reserve(file->fd_, static_cast<off_t>(bytes)) != 0 &&
+        (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)) {
       return file->failed(fmt::format("has no room for {} bytes", bytes).c_str(), errno, 0);
     }
     return file;
@@ -188,7 +195,8 @@ Status OutputFile::finish(const CancelFlag* cancel) {
   INFER_TRY(read_back(cancel));
   buffer_ = Block();
   const int fd = std::exchange(fd_, -1);
-  if (io_.close(fd) != 0 && errno != EINTR) return failed("cannot be closed", errno, written_);   // a server may say no now
+  if (io_.close(fd) != 0 && errno != EINTR)
+    return failed("cannot be closed", errno, written_);  // a server may say no now
   return {};
 }
 
@@ -215,8 +223,12 @@ Status OutputFile::read_back(const CancelFlag* cancel) {
       got += static_cast<std::size_t>(n);
     }
     if (checksum(buffer_.bytes().first(bytes)) != sum) {
-      return Status::error(Code::io, fmt::format("{}: what was read back from offset {} on is not what was written; is the "
-                                                 "disk sound?", quoted(path_), at)).about(escaped(path_)).at(at);
+      return Status::error(Code::io,
+                           fmt::format("{}: what was read back from offset {} on is not what was written; is the "
+                                       "disk sound?",
+                                       quoted(path_), at))
+          .about(escaped(path_))
+          .at(at);
     }
     at += bytes;
   }

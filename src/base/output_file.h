@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// OutputFile: a file that appears under its name whole or not at all. Bytes go to a temporary file in the same folder, are read
-// back and compared, brought to the disk, and only then renamed. Whatever fails, the temporary file goes and an older file
-// of that name stays as it was. ByteSink is what writers of formats write to. Tested by tests/base/output_file_test.cpp.
+// OutputFile: a file that appears under its name whole or not at all. Bytes go to a temporary file in the same folder,
+// are read back and compared, brought to the disk, and only then renamed. Whatever fails, the temporary file goes and
+// an older file of that name stays as it was. ByteSink is what writers of formats write to. Tested by
+// tests/base/output_file_test.cpp.
 #pragma once
 
 #include <sys/stat.h>
@@ -27,8 +28,8 @@ class ByteSink {
   virtual Status write(std::span<const std::byte> bytes) = 0;
 };
 
-/// The calls that writing makes to the system, each with the arguments, the answer and the errno of the POSIX call of its
-/// name: a table, so that tests can make any of them fail.
+/// The calls that writing makes to the system, each with the arguments, the answer and the errno of the POSIX call of
+/// its name: a table, so that tests can make any of them fail.
 struct OutputIo {
   int (*open)(const char* path, int flags, mode_t mode);
   int (*lstat)(const char* path, struct stat* facts);
@@ -50,9 +51,9 @@ class OutputFile final : public ByteSink {
  public:
   static constexpr std::size_t kBufferBytes = std::size_t{1} << 20;   ///< of the account, while the file is open
 
-  /// Opens the temporary file and takes room for `bytes`, where the file system can. Errors: argument (bad path), nofile
-  /// (no such folder), permission, io (no space left, the path is a folder or a device), limit (more than the process may
-  /// write), nomem, budget.
+  /// Opens the temporary file and takes room for `bytes`, where the file system can. Errors: argument (bad path),
+  /// nofile (no such folder), permission, io (no space left, the path is a folder or a device), limit (more than the
+  /// process may write), nomem, budget.
   static Result<std::unique_ptr<OutputFile>> create(std::string path, std::uint64_t bytes, MemoryAccount& account,
                                                     const OutputIo& io = system_output_io());
   /// Removes the temporary file unless commit() succeeded.
@@ -62,9 +63,8 @@ class OutputFile final : public ByteSink {
 
   /// Errors: io.
   Status write(std::span<const std::byte> bytes) override;
-  /// All is written: brings it to the disk and reads it back; what is read must be what was written. Gives up buffer and
-  /// descriptor.
-  /// Errors: io, cancelled.
+  /// All is written: brings it to the disk and reads it back; what is read must be what was written. Gives up buffer
+  /// and descriptor. Errors: io, cancelled.
   Status finish(const CancelFlag* cancel = nullptr);
   /// After finish(): puts the file in its place; takes no memory unless it fails. Errors: io, permission.
   Status commit();

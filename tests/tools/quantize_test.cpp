@@ -63,8 +63,8 @@ TEST_F(InferQuantize, ADryRunPrintsThePlanAndWritesNothing) {
 }
 
 TEST_F(InferQuantize, PatternsReachTheLibrary) {
-  const auto r = run_infer({"quantize", "--dry-run", "--json", model_, "F16", "--tensor-type", "blk.0.*=BF16", "--tensor-type",
-                            "*ffn_up*=F32", "--token-embedding-type", "Q8_0"});
+  const auto r = run_infer({"quantize", "--dry-run", "--json", model_, "F16", "--tensor-type", "blk.0.*=BF16",
+                            "--tensor-type", "*ffn_up*=F32", "--token-embedding-type", "Q8_0"});
   ASSERT_EQ(r.status, 0) << r.err;
   std::map<std::string, std::string> types;
   const json plan = json::parse(r.out);

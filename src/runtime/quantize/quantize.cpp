@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Making a plan true, tensor by tensor and a chunk of rows at a time: decode a row, encode it, write the chunk. Rows are
-// independent and each is encoded by one thread, so the bytes are the same for any number of them. What is in memory is a
-// chunk of the output and a row per thread; the source is mapped. Tested by tests/runtime/quantize_test.cpp.
+// Making a plan true, tensor by tensor and a chunk of rows at a time: decode a row, encode it, write the chunk. Rows
+// are independent and each is encoded by one thread, so the bytes are the same for any number of them. What is in
+// memory is a chunk of the output and a row per thread; the source is mapped. Tested by
+// tests/runtime/quantize_test.cpp.
 #include "libinfer/quantize.h"
 
 #include <sys/stat.h>
@@ -78,8 +79,8 @@ class Encoding {
     out = padded(out);
     means = 2 * padded(means);   // a chunk may lie in two of a tensor's matrices
     row_floats_ = row / sizeof(float);
-    INFER_ASSIGN(scratch_, account.allocate(MemoryClass::scratch, out + means + row * static_cast<std::size_t>(pool_->size()),
-                                            kPurpose));
+    INFER_ASSIGN(scratch_, account.allocate(MemoryClass::scratch,
+                                            out + means + row * static_cast<std::size_t>(pool_->size()), kPurpose));
     out_ = scratch_.data();
     means_ = reinterpret_cast<float*>(scratch_.data() + out);
     rows_ = reinterpret_cast<float*>(scratch_.data() + out + means);
@@ -95,8 +96,9 @@ class Encoding {
 
  private:
   Status make_pool() {
-    const int wanted = options_.n_threads > 0 ? static_cast<int>(std::min<std::int64_t>(options_.n_threads, ThreadPool::kMaxThreads))
-                                              : default_threads(options_.executor);
+    const int wanted = options_.n_threads > 0
+                           ? static_cast<int>(std::min<std::int64_t>(options_.n_threads, ThreadPool::kMaxThreads))
+                           : default_threads(options_.executor);
     if (options_.executor) {
       INFER_ASSIGN(pool_, ThreadPool::create(wanted, options_.executor));
       return {};
@@ -176,8 +178,8 @@ class Encoding {
       c = std::max_element(rows_, rows_ + cols, [](float a, float b) { return std::fabs(a) < std::fabs(b); }) - rows_;
       what = fmt::format("too large for {}", info(t.to).name);
     }
-    return Status::error(Code::tensor, fmt::format("tensor {}: the weight in row {}, column {} is {}, {}", quoted(t.from.name),
-                                                   first + r, c, rows_[c], what))
+    return Status::error(Code::tensor, fmt::format("tensor {}: the weight in row {}, column {} is {}, {}",
+                                                   quoted(t.from.name), first + r, c, rows_[c], what))
         .about(escaped(t.from.name));
   }
 
@@ -203,7 +205,8 @@ Status check_outputs(const Source& source, const QuantizeOptions& options, const
     if (::stat(path.c_str(), &facts) == 0) inputs.push_back(facts);
   };
   if (source.kind == Source::Kind::path && job.files.size() == 1) add(source.path);
-  for (std::size_t i = 0; job.files.size() > 1 && i < job.files.size(); ++i) add(part_path(source.path, i, job.files.size()));
+  for (std::size_t i = 0; job.files.size() > 1 && i < job.files.size(); ++i)
+    add(part_path(source.path, i, job.files.size()));
   if (struct stat facts {}; source.kind == Source::Kind::fd && ::fstat(source.fd, &facts) == 0) inputs.push_back(facts);
   if (!options.imatrix.empty()) add(options.imatrix);
   for (const QuantizePlan::File& f : job.plan.files) {
@@ -219,12 +222,14 @@ Status check_outputs(const Source& source, const QuantizeOptions& options, const
 }
 
 /// What was written is a model again, and each tensor is what the plan says.
-Status check_written(const Library& library, const QuantizeJob& job, const std::vector<std::unique_ptr<OutputFile>>& outputs,
-                     MemoryAccount& account, const CancelFlag* cancel) {
+Status check_written(const Library& library, const QuantizeJob& job,
+                     const std::vector<std::unique_ptr<OutputFile>>& outputs, MemoryAccount& account,
+                     const CancelFlag* cancel) {
   std::vector<MappedFile> files;
   std::vector<Bytes> bytes;
   for (const auto& output : outputs) {
-    INFER_ASSIGN(MappedFile file, MappedFile::open(Source::from_path(output->temporary()), {.cancel = cancel, .memory = &account}));
+    INFER_ASSIGN(MappedFile file,
+                 MappedFile::open(Source::from_path(output->temporary()), {.cancel = cancel, .memory = &account}));
     files.push_back(std::move(file));
     bytes.push_back(files.back().bytes());
   }
@@ -234,7 +239,8 @@ Status check_written(const Library& library, const QuantizeJob& job, const std::
     return Status::error(Code::internal, fmt::format("the file that was written differs from its plan: {}", what));
   };
   if (model.tensors.size() != job.plan.tensors.size()) return differs("number of tensors");
-  for (std::size_t i = 0; i < model.tensors.size(); ++i) {   // files, and tensors in them, are in the order of the source
+  for (std::size_t i = 0; i < model.tensors.size();
+       ++i) {  // files, and tensors in them, are in the order of the source
     const QuantizePlan::Tensor& wanted = job.plan.tensors[i];
     const TensorMeta& t = model.tensors[i];
     if (t.name != wanted.from.name || t.dtype != wanted.to || t.shape != wanted.from.shape || t.bytes != wanted.bytes) {
