@@ -23,17 +23,17 @@ HEAD = ["| type | importance matrix | bytes | bits per weight | relative RMS | p
 
 
 class Tool:
-    """The program infer; a failure ends the script unless `may_fail`."""
+    """The program infer; a failure ends the script unless its message has `excuse` in it: then the answer is None."""
 
     def __init__(self, program):
         self.program = program
 
-    def __call__(self, *arguments, ok=(0,), may_fail=False):
+    def __call__(self, *arguments, ok=(0,), excuse=None):
         words = [self.program, *map(str, arguments)]
         done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
         if done.returncode in ok:
             return done.stdout
-        if may_fail:
+        if excuse and excuse in done.stderr:
             return None
         sys.exit("%s\n%s" % (" ".join(words), done.stderr))
 
@@ -53,7 +53,7 @@ def measure(infer, source, model, how, base):
 
 
 def table(infer, options, folder):
-    source, how = options.source, ["-f", options.text, "--ctx", options.ctx]
+    source, how = options.source, ["--tokens-file" if options.ids else "-f", options.text, "--ctx", options.ctx]
     base, matrix = folder / "base.kl", folder / "importance.gguf"
     start = infer.json("perplexity", "-m", source, *how, "--save-kl-base", base)
     rows = ["%s: perplexity %.3f ± %.3f over %d tokens, windows of %d." % (
@@ -65,8 +65,8 @@ def table(infer, options, folder):
         for label, more in ways:
             print(name, "with an importance matrix" if more else "", file=sys.stderr)
             made = folder / "made.gguf"
-            if infer("quantize", source, made, name, *more, may_fail=not more) is None:
-                continue   # needs an importance matrix
+            if infer("quantize", source, made, name, *more, excuse=None if more else "importance matrix") is None:
+                continue   # is made with one only
             rows.append("| %s | %s | %s |" % (name, label, " | ".join(measure(infer, source, made, how, base))))
             made.unlink()
     return rows
@@ -76,6 +76,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=pathlib.Path, help="the model in F16, BF16 or F32")
     parser.add_argument("text", help="the text to measure with")
+    parser.add_argument("--ids", action="store_true", help="TEXT has token ids, as infer tokenize prints them")
     parser.add_argument("--imatrix-text", help="another text, for the importance matrix; without it there is none")
     parser.add_argument("--ctx", type=int, default=256, help="tokens of a window [256]")
     parser.add_argument("--types", type=lambda text: text.split(","), default=TYPES, help="TYPE,TYPE... [all]")
