@@ -320,7 +320,7 @@ TEST_F(Quantize, CancelAndAStoppedProgressLeaveTheOldFile) {
 
 TEST_F(Quantize, NothingIsWrittenWhereThePlanIsRefused) {
   const std::string in = write("in.gguf", some_model());
-  EXPECT_FALSE(run(in, [](QuantizeOptions& o) { o.type = "IQ2_XS"; }).ok());
+  EXPECT_FALSE(run(in, [](QuantizeOptions& o) { o.output_type = "IQ2_XS"; }).ok());
   EXPECT_FALSE(run(in, [](QuantizeOptions& o) { o.tensor_types = {"nothing=Q4_0"}; }).ok());
   EXPECT_EQ(run("/no/such/file").status().code(), Code::nofile);
   EXPECT_EQ(n_files(), 1U);

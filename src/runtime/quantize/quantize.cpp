@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cmath>
 #include <limits>
+#include <span>
 
 #include <fmt/format.h>
 
@@ -41,6 +42,11 @@ std::size_t row_bytes(DType type, std::int64_t cols) noexcept {
 
 std::size_t padded(std::size_t bytes) noexcept {
   return (bytes + MemoryAccount::kAlignment - 1) / MemoryAccount::kAlignment * MemoryAccount::kAlignment;
+}
+
+std::size_t largest_of(std::span<const float> x) noexcept {
+  const auto less = [](float a, float b) { return std::fabs(a) < std::fabs(b); };
+  return static_cast<std::size_t>(std::max_element(x.begin(), x.end(), less) - x.begin());
 }
 
 /// Looks for the least of a set of indices, from several threads.
@@ -77,7 +83,7 @@ class Encoding {
       if (t.has_importance) means = std::max(means, cols * sizeof(float));
     }
     out = padded(out);
-    means = 2 * padded(means);   // a chunk may lie in two of a tensor's matrices
+    means = padded(means);
     row_floats_ = row / sizeof(float);
     INFER_ASSIGN(scratch_, account.allocate(MemoryClass::scratch,
                                             out + means + row * static_cast<std::size_t>(pool_->size()), kPurpose));
@@ -158,12 +164,15 @@ class Encoding {
           continue;
         }
         const bool is_large = std::any_of(row, row + cols, [](float w) { return std::fabs(w) >= kSafe; });
+        const std::size_t largest = is_large ? largest_of({row, cols}) : 0;
+        const float weight = row[largest];
         std::byte* const out = out_ + static_cast<std::size_t>(r) * out_bytes;
         to.encode(row, importance, out, view.cols);
         if (!is_large) continue;
+        // The scale has overflowed, or stopped at what 16 bits can hold.
         to.decode(out, row, view.cols);
-        if (const std::size_t i = find_non_finite({row, cols}); i < cols) {
-          overflowed.offer(r * view.cols + static_cast<std::int64_t>(i));
+        if (find_non_finite({row, cols}) < cols || std::fabs(row[largest]) < std::fabs(weight) / 2) {
+          overflowed.offer(r * view.cols + static_cast<std::int64_t>(largest));
         }
       }
     });
@@ -172,12 +181,9 @@ class Encoding {
     const std::int64_t element = std::min(bad.get(), overflowed.get());
     const std::int64_t r = element / view.cols;
     from.decode(view.data + static_cast<std::size_t>(r) * view.row_bytes, rows_, view.cols);
-    std::int64_t c = element % view.cols;
-    std::string what = "which no number of fewer bits can stand for";
-    if (element != bad.get()) {   // a block has overflowed: because of the row's largest weight
-      c = std::max_element(rows_, rows_ + cols, [](float a, float b) { return std::fabs(a) < std::fabs(b); }) - rows_;
-      what = fmt::format("too large for {}", info(t.to).name);
-    }
+    const std::int64_t c = element % view.cols;
+    const std::string what = element == bad.get() ? "which no number of fewer bits can stand for"
+                                                  : fmt::format("too large for {}", info(t.to).name);
     return Status::error(Code::tensor, fmt::format("tensor {}: the weight in row {}, column {} is {}, {}",
                                                    quoted(t.from.name), first + r, c, rows_[c], what))
         .about(escaped(t.from.name));
