@@ -20,16 +20,19 @@ std::string describe(const QuantizePlan& plan) {
   std::string out = fmt::format("{{\"type\":\"{}\",\"tensors\":[", plan.type);
   for (std::size_t i = 0; i < plan.tensors.size(); ++i) {
     const QuantizePlan::Tensor& t = plan.tensors[i];
-    out += fmt::format("{}{{\"name\":{},\"shape\":{},\"from\":\"{}\",\"to\":\"{}\",\"bytes_from\":{},\"bytes_to\":{},"
-                       "\"importance\":{}}}",
-                       i == 0 ? "" : ",", to_json(t.from.name), infer::to_string(t.from.shape), infer::info(t.from.dtype).name,
-                       infer::info(t.to).name, t.from.bytes, t.bytes, t.has_importance);
+    out += fmt::format(
+        "{}{{\"name\":{},\"shape\":{},\"from\":\"{}\",\"to\":\"{}\",\"bytes_from\":{},\"bytes_to\":{},"
+        "\"importance\":{}}}",
+        i == 0 ? "" : ",", to_json(t.from.name), infer::to_string(t.from.shape), infer::info(t.from.dtype).name,
+        infer::info(t.to).name, t.from.bytes, t.bytes, t.has_importance);
   }
   out += fmt::format("],\"bytes_from\":{},\"bytes_to\":{},\"bits_per_weight\":{},\"file_bytes\":[", plan.bytes_from(),
                      plan.bytes_to(), plan.bits_per_weight());
-  for (std::size_t i = 0; i < plan.files.size(); ++i) out += fmt::format("{}{}", i == 0 ? "" : ",", plan.files[i].bytes);
+  for (std::size_t i = 0; i < plan.files.size(); ++i)
+    out += fmt::format("{}{}", i == 0 ? "" : ",", plan.files[i].bytes);
   out += "],\"warnings\":[";
-  for (std::size_t i = 0; i < plan.warnings.size(); ++i) out.append(i == 0 ? "" : ",").append(to_json(plan.warnings[i]));
+  for (std::size_t i = 0; i < plan.warnings.size(); ++i)
+    out.append(i == 0 ? "" : ",").append(to_json(plan.warnings[i]));
   return out + "]}";
 }
 
@@ -56,8 +59,8 @@ infer_status infer_quantize_plan(infer_env* env, const infer_source* source, con
 }
 
 infer_status infer_quantize(infer_env* env, const infer_source* source, const char* path, size_t length,
-                            const infer_options* options, const infer_cancel* cancel, infer_progress_fn progress, void* user,
-                            infer_error** err) {
+                            const infer_options* options, const infer_cancel* cancel, infer_progress_fn progress,
+                            void* user, infer_error** err) {
   return guard(err, [&]() -> Status {
     INFER_TRY(check_optional(env, "env"));
     INFER_TRY(check(source, "source"));

@@ -59,7 +59,8 @@ Status check_values(const RawTensor& sums, const RawTensor& counts, const Imatri
   if (!any) return tensor_error(counts, "no token was counted");
   for (std::int64_t i = 0; i < entry.n_matrices * entry.cols; ++i) {
     const float sum = float_at(entry.sums, i);
-    if (!std::isfinite(sum) || sum < 0) return tensor_error(sums, fmt::format("element {} is {}, not a sum of squares", i, sum));
+    if (!std::isfinite(sum) || sum < 0)
+      return tensor_error(sums, fmt::format("element {} is {}, not a sum of squares", i, sum));
   }
   return {};
 }
@@ -80,12 +81,14 @@ const ImatrixEntry* Imatrix::find(std::string_view name) const noexcept {
 Result<Imatrix> read_imatrix(Bytes file, const CancelFlag* cancel) {
   constexpr std::string_view kMagic = "GGUF";
   if (as_text(file.first(std::min(file.size(), kMagic.size()))) != kMagic) {
-    return Status::error(Code::format, "this is not a GGUF file; an importance matrix of the older .dat form has to be made anew");
+    return Status::error(Code::format,
+                         "this is not a GGUF file; an importance matrix of the older .dat form has to be made anew");
   }
   INFER_ASSIGN(const Directory directory, read_directory(file, cancel));
   const RawEntry* const type = directory.find("general.type");
   if (type == nullptr || type->type != ValueType::string || as_text(type->payload) != "imatrix") {
-    return Status::error(Code::format, "this is not an importance matrix (general.type is not 'imatrix')").about("general.type");
+    return Status::error(Code::format, "this is not an importance matrix (general.type is not 'imatrix')")
+        .about("general.type");
   }
   Imatrix matrix;
   INFER_TRY(read_facts(directory, matrix, cancel));
@@ -105,7 +108,8 @@ Result<Imatrix> read_imatrix(Bytes file, const CancelFlag* cancel) {
     const RawTensor* const counts = find(std::string(name).append(kCounts));
     if (counts == nullptr) return tensor_error(*sums, "has no counts beside it");
     if (sums->dtype != DType::f32) return tensor_error(*sums, fmt::format("is {}, not F32", info(sums->dtype).name));
-    if (counts->dtype != DType::f32) return tensor_error(*counts, fmt::format("is {}, not F32", info(counts->dtype).name));
+    if (counts->dtype != DType::f32)
+      return tensor_error(*counts, fmt::format("is {}, not F32", info(counts->dtype).name));
     const std::int64_t n = sums->shape.rows();
     if (counts->shape.cols() * counts->shape.rows() != n) {
       return tensor_error(*counts, fmt::format("shape {} does not belong to sums of shape {}", to_string(counts->shape),

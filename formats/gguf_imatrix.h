@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Importance matrices as GGUF files: for each matrix of a model, how large the activations are that its columns meet. A file
-// with general.type = "imatrix" has for a tensor NAME of the model
+// Importance matrices as GGUF files: for each matrix of a model, how large the activations are that its columns meet. A
+// file with general.type = "imatrix" has for a tensor NAME of the model
 //   NAME.in_sum2   F32 [cols, n]   sums of squares over all tokens seen, for each of its n matrices (experts; else 1)
 //   NAME.counts    F32 [1, n]      the number of those tokens
 // and tells where they come from in imatrix.datasets, imatrix.chunk_count and imatrix.chunk_size.
@@ -38,8 +38,8 @@ struct Imatrix {
   const ImatrixEntry* find(std::string_view name) const noexcept;
 };
 
-/// The file outlives the answer. Errors: as of parsing; format (no importance matrix); tensor (sums without counts, shapes
-/// that do not belong together, values that no measurement gives), with the tensor's name; cancelled.
+/// The file outlives the answer. Errors: as of parsing; format (no importance matrix); tensor (sums without counts,
+/// shapes that do not belong together, values that no measurement gives), with the tensor's name; cancelled.
 Result<Imatrix> read_imatrix(Bytes file, const CancelFlag* cancel);
 
 }  // namespace infer::gguf

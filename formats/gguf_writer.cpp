@@ -82,8 +82,12 @@ Writer::Key& Writer::key(std::string_view name, std::uint32_t type) {
 void Writer::set(std::string_view name, bool value) {
   key(name, id(ValueType::boolean)).head = value_bytes(static_cast<std::uint8_t>(value));
 }
-void Writer::set(std::string_view name, std::uint16_t value) { key(name, id(ValueType::u16)).head = value_bytes(value); }
-void Writer::set(std::string_view name, std::uint32_t value) { key(name, id(ValueType::u32)).head = value_bytes(value); }
+void Writer::set(std::string_view name, std::uint16_t value) {
+  key(name, id(ValueType::u16)).head = value_bytes(value);
+}
+void Writer::set(std::string_view name, std::uint32_t value) {
+  key(name, id(ValueType::u32)).head = value_bytes(value);
+}
 void Writer::set(std::string_view name, std::int32_t value) { key(name, id(ValueType::i32)).head = value_bytes(value); }
 void Writer::set(std::string_view name, float value) { key(name, id(ValueType::f32)).head = value_bytes(value); }
 
@@ -110,7 +114,8 @@ Status Writer::add_tensor(std::string_view name, DType dtype, const Shape& shape
     return Status::error(code, fmt::format("tensor {}: {}", quoted(name), what)).about(escaped(name));
   };
   if (name.empty() || name.size() > kMaxTensorNameBytes) {
-    return failure(Code::limit, fmt::format("a name of {} bytes; 1 to {} are possible", name.size(), kMaxTensorNameBytes));
+    return failure(Code::limit,
+                   fmt::format("a name of {} bytes; 1 to {} are possible", name.size(), kMaxTensorNameBytes));
   }
   if (tensors_.size() >= kMaxTensors) return failure(Code::limit, fmt::format("more than {} tensors", kMaxTensors));
   const DTypeInfo& type = info(dtype);
@@ -121,8 +126,8 @@ Status Writer::add_tensor(std::string_view name, DType dtype, const Shape& shape
   }
   if (shape.n_dims < 1 || shape.n_dims > kMaxDims) return failure(Code::tensor, "has no dimensions");
   if (type.block_elems == 0 || static_cast<std::uint64_t>(shape.cols()) % type.block_elems != 0) {
-    return failure(Code::tensor, fmt::format("rows of {} elements are not whole {} blocks of {}", shape.cols(), type.name,
-                                             type.block_elems));
+    return failure(Code::tensor, fmt::format("rows of {} elements are not whole {} blocks of {}", shape.cols(),
+                                             type.name, type.block_elems));
   }
   const auto bytes = elements ? checked_mul(*elements / type.block_elems, type.block_bytes) : std::nullopt;
   if (!bytes || *bytes > kMaxBytes) {
@@ -136,7 +141,8 @@ Status Writer::add_tensor(std::string_view name, DType dtype, const Shape& shape
 std::uint64_t Writer::header_bytes() const noexcept {
   std::uint64_t sum = kHeaderBytes;
   for (const Key& k : keys_) sum += 8 + k.name.size() + 4 + k.head.size() + k.body.size();
-  for (const Tensor& t : tensors_) sum += 8 + t.name.size() + 4 + 8 * static_cast<std::uint64_t>(t.shape.n_dims) + 4 + 8;
+  for (const Tensor& t : tensors_)
+    sum += 8 + t.name.size() + 4 + 8 * static_cast<std::uint64_t>(t.shape.n_dims) + 4 + 8;
   return sum;
 }
 
@@ -182,7 +188,8 @@ Status Writer::begin(ByteSink& sink) {
     part.clear();
     put_text(part, t.name);
     put(part, static_cast<std::uint32_t>(t.shape.n_dims));
-    for (int i = 0; i < t.shape.n_dims; ++i) put(part, static_cast<std::uint64_t>(t.shape.dims[static_cast<std::size_t>(i)]));
+    for (int i = 0; i < t.shape.n_dims; ++i)
+      put(part, static_cast<std::uint64_t>(t.shape.dims[static_cast<std::size_t>(i)]));
     put(part, static_cast<std::uint32_t>(t.dtype));
     put(part, offset);
     INFER_TRY(write(part));
@@ -205,7 +212,8 @@ Status Writer::pad() {
 Status Writer::append(Bytes bytes) {
   while (!bytes.empty()) {
     if (left_ == 0) {
-      return Status::error(Code::state, fmt::format("{} bytes more than the {} tensors take", bytes.size(), tensors_.size()));
+      return Status::error(Code::state,
+                           fmt::format("{} bytes more than the {} tensors take", bytes.size(), tensors_.size()));
     }
     const Bytes piece = bytes.first(static_cast<std::size_t>(std::min<std::uint64_t>(left_, bytes.size())));
     INFER_TRY(sink_->write(piece));
@@ -221,7 +229,8 @@ Status Writer::append(Bytes bytes) {
 
 Status Writer::finish() {
   if (current_ == tensors_.size()) return {};
-  return Status::error(Code::state, fmt::format("tensor {}: {} bytes are missing", quoted(tensors_[current_].name), left_));
+  return Status::error(Code::state,
+                       fmt::format("tensor {}: {} bytes are missing", quoted(tensors_[current_].name), left_));
 }
 
 }  // namespace infer::gguf

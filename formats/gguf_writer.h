@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// gguf::Writer: GGUF version 3 files, to any sink. First keys and tensors are named, then begin() writes all that stands in
-// front of the data, then the data of the tensors follow in order, in pieces of any size; padding comes by itself.
+// gguf::Writer: GGUF version 3 files, to any sink. First keys and tensors are named, then begin() writes all that
+// stands in front of the data, then the data of the tensors follow in order, in pieces of any size; padding comes by
+// itself.
 //
 //   gguf::Writer writer;
 //   writer.set("general.type", std::string_view("imatrix"));
@@ -31,8 +32,8 @@ class Writer {
  public:
   Writer() noexcept;
 
-  /// The keys of a GGUF file, bit for bit and in its order, its alignment too. `file` outlives the writer: values are not
-  /// copied. Errors: as of parsing.
+  /// The keys of a GGUF file, bit for bit and in its order, its alignment too. `file` outlives the writer: values are
+  /// not copied. Errors: as of parsing.
   Status copy_keys(Bytes file, const CancelFlag* cancel);
 
   // Values of keys. One that is there already keeps its place.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// infer quantize: a model file to another one of fewer bits, or the plan of that. Tested by tests/tools/quantize_test.cpp.
+// infer quantize: a model file to another one of fewer bits, or the plan of that. Tested by
+// tests/tools/quantize_test.cpp.
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -29,8 +30,8 @@ struct Arguments {
 bool is_usage(const libinfer::Error& error) {
   const std::string subject = error.subject();
   return error.code() == INFER_E_ARGUMENT ||
-         (error.code() == INFER_E_QUANT_TYPE &&
-          (subject == "type" || subject == "tensor_type" || subject == "output_type" || subject == "token_embedding_type"));
+         (error.code() == INFER_E_QUANT_TYPE && (subject == "type" || subject == "tensor_type" ||
+                                                 subject == "output_type" || subject == "token_embedding_type"));
 }
 
 int report(const libinfer::Error& error) { return is_usage(error) ? usage(error.message()) : fail(error); }
@@ -49,8 +50,8 @@ std::string table(const Json& plan) {
   std::string out;
   for (const auto& t : plan["tensors"]) {
     const auto from = t["from"].get<std::string>(), to = t["to"].get<std::string>();
-    out += fmt::format("{:<32} {:<20} {:<8} {:<8} {:>14}{}\n", printable(t["name"].get<std::string>()), t["shape"].dump(), from,
-                       from == to ? "as it is" : to, t["bytes_to"].get<std::uint64_t>(),
+    out += fmt::format("{:<32} {:<20} {:<8} {:<8} {:>14}{}\n", printable(t["name"].get<std::string>()),
+                       t["shape"].dump(), from, from == to ? "as it is" : to, t["bytes_to"].get<std::uint64_t>(),
                        t["importance"].get<bool>() ? "  with importance" : "");
   }
   for (const auto& warning : plan["warnings"]) out += fmt::format("note: {}\n", printable(warning.get<std::string>()));
@@ -95,7 +96,8 @@ Action setup_quantize(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
   Arguments& a = *arguments;
   app.footer(
-      "An older OUT is replaced when the new one is complete. OUT may be left out with --dry-run: infer quantize --dry-run IN TYPE. "
+      "An older OUT is replaced when the new one is complete. OUT may be left out with --dry-run: infer quantize "
+      "--dry-run IN TYPE. "
       "--tensor-type 'blk.*.ffn_down.weight=Q6_K' may be given several times; the first that matches a name holds.");
   app.add_option("in", a.in, "GGUF file; of a sharded model the first part")->required()->type_name("IN");
   app.add_option("out", a.out, "the file to make")->required()->type_name("OUT");

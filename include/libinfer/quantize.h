@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Quantising: a model file to another one of fewer bits. A plan says what each tensor becomes; quantize() makes it, row by
-// row, so that memory stays small whatever the model's size. Tested by tests/runtime/quantize_test.cpp and
+// Quantising: a model file to another one of fewer bits. A plan says what each tensor becomes; quantize() makes it, row
+// by row, so that memory stays small whatever the model's size. Tested by tests/runtime/quantize_test.cpp and
 // quantize_plan_test.cpp.
 #pragma once
 
@@ -21,7 +21,7 @@ namespace infer {
 
 struct QuantizeOptions {
   std::string type;                         ///< "Q4_K_M": see src/runtime/quantize/mixes.h
-  std::vector<std::string> tensor_types;    ///< "PATTERN=TYPE" with * and ?; the first that matches a tensor's name holds
+  std::vector<std::string> tensor_types;  ///< "PATTERN=TYPE" with * and ?; the first that matches a tensor's name holds
   std::string output_type;                  ///< of the head; empty: what the rule says
   std::string token_embedding_type;         ///< of the embedding; empty: what the rule says
   std::string imatrix;                      ///< path of an importance matrix; empty: none
@@ -60,16 +60,16 @@ struct QuantizePlan {
   double bits_per_weight() const noexcept;
 };
 
-/// Reads headers, computes nothing. Errors: as of opening and parsing the source; argument (a malformed pattern, or one that
-/// matches no tensor); quant_type (an unknown type, one that cannot be produced, that needs an importance matrix, that does
-/// not fit a tensor's rows, or a source that is quantised already), about the tensor; tensor (an importance matrix of
-/// another model).
+/// Reads headers, computes nothing. Errors: as of opening and parsing the source; argument (a malformed pattern, or one
+/// that matches no tensor); quant_type (an unknown type, one that cannot be produced, that needs an importance matrix,
+/// that does not fit a tensor's rows, or a source that is quantised already), about the tensor; tensor (an importance
+/// matrix of another model).
 Result<QuantizePlan> plan_quantize(const Library& library, const Source& source, const QuantizeOptions& options);
 
-/// Makes the plan true: writes the file `path` (with keep_split, `path` with -0000X-of-0000N in it), reads it back, parses
-/// it, and only then puts it in its place. On any failure the old file is there as before, and nothing else. Errors: as of
-/// the plan; argument (the output is the source); nofile, permission, io, limit (of writing); tensor (a weight that is NaN
-/// or infinite, or too large for its type, with name and place); cancelled; nomem, budget.
+/// Makes the plan true: writes the file `path` (with keep_split, `path` with -0000X-of-0000N in it), reads it back,
+/// parses it, and only then puts it in its place. On any failure the old file is there as before, and nothing else.
+/// Errors: as of the plan; argument (the output is the source); nofile, permission, io, limit (of writing); tensor (a
+/// weight that is NaN or infinite, or too large for its type, with name and place); cancelled; nomem, budget.
 Result<QuantizePlan> quantize(const Library& library, const Source& source, const std::string& path,
                               const QuantizeOptions& options);
 

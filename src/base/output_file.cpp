@@ -30,8 +30,14 @@ constexpr OutputIo kSystemIo{
     .open = [](const char* path, int flags, mode_t mode) { return ::open(path, flags, mode); },
     .lstat = [](const char* path, struct stat* facts) { return ::lstat(path, facts); },
     .reserve = [](int fd, off_t bytes) { return ::fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, bytes); },
-    .pwrite = [](int fd, const void* from, std::size_t bytes, off_t offset) { return ::pwrite(fd, from, bytes, offset); },
+    .pwrite = [](int fd, const void* from, std::size_t bytes,
+                 off_t offset) { return ::pwrite(fd, from, bytes, offset); },
     .pread = [](int fd, void* to, std::size_t bytes, off_t offset) { return ::pread(fd, to, bytes, offset); },
+    .write_back =
+        [](int fd, off_t offset, off_t bytes, bool wait) {
+          constexpr unsigned kWait = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+          static_cast<void>(::sync_file_range(fd, offset, bytes, wait ? kWait : SYNC_FILE_RANGE_WRITE));
+        },
     .fsync = [](int fd) { return ::fsync(fd); },
     .close = [](int fd) { return ::close(fd); },
     .rename = [](const char* from, const char* to) { return ::rename(from, to); },
@@ -53,6 +59,10 @@ Code code_of(int error) noexcept {
   }
 }
 
+Status cancelled(const std::string& path) {
+  return Status::error(Code::cancelled, fmt::format("{}: writing was cancelled", quoted(path)));
+}
+
 Status check_path(const std::string& path) {
   if (path.empty()) return Status::error(Code::argument, "the path of the output is empty");
   if (path.size() > kMaxPath) {
@@ -61,11 +71,13 @@ Status check_path(const std::string& path) {
   if (path.find('\0') != std::string::npos || !is_utf8(path)) {
     return Status::error(Code::argument, fmt::format("path {} has a NUL or is not UTF-8", quoted(path)));
   }
-  if (path.back() == '/') return Status::error(Code::argument, fmt::format("{} names a folder, not a file", quoted(path)));
+  if (path.back() == '/')
+    return Status::error(Code::argument, fmt::format("{} names a folder, not a file", quoted(path)));
   return {};
 }
 
-/// Tells any two buffers apart that differ in one word, and others but for one in 2^64. Four lanes: at the speed of memory.
+/// Tells any two buffers apart that differ in one word, and others but for one in 2^64. Four lanes: at the speed of
+/// memory.
 std::uint64_t checksum(std::span<const std::byte> bytes) noexcept {
   constexpr std::uint64_t kOdd = 0x9e3779b97f4a7c15u;   // 2^64 / golden ratio
   std::uint64_t lanes[4] = {1, 2, 3, bytes.size()};
@@ -77,7 +89,8 @@ std::uint64_t checksum(std::span<const std::byte> bytes) noexcept {
       lanes[i] = std::rotl((lanes[i] ^ word) * kOdd, 29);
     }
   }
-  for (; at < bytes.size(); ++at) lanes[0] = std::rotl((lanes[0] ^ std::to_integer<std::uint64_t>(bytes[at])) * kOdd, 29);
+  for (; at < bytes.size(); ++at)
+    lanes[0] = std::rotl((lanes[0] ^ std::to_integer<std::uint64_t>(bytes[at])) * kOdd, 29);
   std::uint64_t sum = 0;
   for (const std::uint64_t lane : lanes) sum = std::rotl((sum ^ lane) * kOdd, 31);
   return sum;
@@ -104,9 +117,11 @@ Result<std::unique_ptr<OutputFile>> OutputFile::create(std::string path, std::ui
       return Status::error(Code::limit, fmt::format("{}: {} bytes are more than this process may write to a file ({})",
                                                     quoted(file->path_), bytes, most.rlim_cur));
     }
-    INFER_ASSIGN(file->buffer_, account.allocate(MemoryClass::scratch, kBufferBytes, {"the output", "raise the budget"}));
+    INFER_ASSIGN(file->buffer_,
+                 account.allocate(MemoryClass::scratch, kBufferBytes, {"the output", "raise the budget"}));
     INFER_TRY(file->open_temporary());
-    if (io.reserve(file->fd_, static_cast<off_t>(bytes)) != 0 && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)) {
+    if (io.reserve(file->fd_, static_cast<off_t>(bytes)) != 0 &&
+        (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)) {
       return file->failed(fmt::format("has no room for {} bytes", bytes).c_str(), errno, 0);
     }
     return file;
@@ -117,8 +132,9 @@ Result<std::unique_ptr<OutputFile>> OutputFile::create(std::string path, std::ui
 }
 
 Status OutputFile::open_temporary() {
+  folder_ = folder_of(path_);
   for (int i = 0; i < kTemporaryNames; ++i) {
-    std::string name = fmt::format("{}.infer-{}-{}.tmp", folder_of(path_), ::getpid(), i);
+    std::string name = fmt::format("{}.infer-{}-{}.tmp", folder_, ::getpid(), i);
     do {
       fd_ = io_.open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     } while (fd_ < 0 && errno == EINTR);
@@ -167,6 +183,7 @@ Status OutputFile::flush() {
     if (n <= 0) return failed("write failed", n < 0 ? errno : ENOSPC, written_ + done);
     done += static_cast<std::size_t>(n);
   }
+  io_.write_back(fd_, static_cast<off_t>(written_), static_cast<off_t>(filled_), false);
   written_ += filled_;
   filled_ = 0;
   return {};
@@ -174,18 +191,29 @@ Status OutputFile::flush() {
 
 Status OutputFile::finish(const CancelFlag* cancel) {
   if (filled_ > 0) INFER_TRY(flush());
-  if (io_.fsync(fd_) != 0) return failed("cannot be brought to the disk", errno, written_);
+  INFER_TRY(sync(cancel));
   INFER_TRY(read_back(cancel));
   buffer_ = Block();
   const int fd = std::exchange(fd_, -1);
-  if (io_.close(fd) != 0 && errno != EINTR) return failed("cannot be closed", errno, written_);   // a server may say no now
+  if (io_.close(fd) != 0 && errno != EINTR)
+    return failed("cannot be closed", errno, written_);  // a server may say no now
   return {};
+}
+
+/// Piece by piece first, because fsync itself cannot be cancelled.
+Status OutputFile::sync(const CancelFlag* cancel) {
+  constexpr std::uint64_t kPiece = std::uint64_t{8} << 20;
+  for (std::uint64_t at = 0; at < written_; at += kPiece) {
+    if (is_cancelled(cancel)) return cancelled(path_);
+    io_.write_back(fd_, static_cast<off_t>(at), static_cast<off_t>(std::min(kPiece, written_ - at)), true);
+  }
+  return io_.fsync(fd_) == 0 ? Status() : failed("cannot be brought to the disk", errno, written_);
 }
 
 Status OutputFile::read_back(const CancelFlag* cancel) {
   std::uint64_t at = 0;
   for (const std::uint64_t sum : sums_) {
-    if (is_cancelled(cancel)) return Status::error(Code::cancelled, fmt::format("{}: cancelled", quoted(path_)));
+    if (is_cancelled(cancel)) return cancelled(path_);
     const auto bytes = static_cast<std::size_t>(std::min<std::uint64_t>(buffer_.size(), written_ - at));
     std::size_t got = 0;
     while (got < bytes) {
@@ -195,8 +223,12 @@ Status OutputFile::read_back(const CancelFlag* cancel) {
       got += static_cast<std::size_t>(n);
     }
     if (checksum(buffer_.bytes().first(bytes)) != sum) {
-      return Status::error(Code::io, fmt::format("{}: what was read back from offset {} on is not what was written; is the "
-                                                 "disk sound?", quoted(path_), at)).about(escaped(path_)).at(at);
+      return Status::error(Code::io,
+                           fmt::format("{}: what was read back from offset {} on is not what was written; is the "
+                                       "disk sound?",
+                                       quoted(path_), at))
+          .about(escaped(path_))
+          .at(at);
     }
     at += bytes;
   }
@@ -207,8 +239,7 @@ Status OutputFile::commit() {
   if (io_.rename(temporary_.c_str(), path_.c_str()) != 0) return failed("cannot be replaced", errno, 0);
   temporary_.clear();
   // The name, too, is to outlive a power failure. The file is in its place: that this can fail is no failure.
-  const std::string folder = folder_of(path_);
-  const int fd = io_.open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+  const int fd = io_.open(folder_.empty() ? "." : folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
   if (fd >= 0) {
     io_.fsync(fd);
     io_.close(fd);

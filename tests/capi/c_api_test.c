@@ -53,8 +53,9 @@ static void options(void) {
   double d = 0;
   char text[64];
   size_t need = 0;
-  const int32_t kinds[] = {INFER_OPTIONS_MODEL, INFER_OPTIONS_SESSION, INFER_OPTIONS_SAMPLER, INFER_OPTIONS_GENERATE};
-  for (size_t k = 0; k < 4; ++k) {
+  const int32_t kinds[] = {INFER_OPTIONS_MODEL, INFER_OPTIONS_SESSION, INFER_OPTIONS_SAMPLER, INFER_OPTIONS_GENERATE,
+                           INFER_OPTIONS_QUANT};
+  for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); ++k) {
     CHECK(infer_option_count(kinds[k]) > 0);
     for (size_t n = 0; n < infer_option_count(kinds[k]); ++n) {
       infer_option_info info = {0};
@@ -336,6 +337,71 @@ static void memory(const char *path) {
   CHECK(host.live == 0 && host.destroyed == 1);
 }
 
+static int32_t count_progress(void *user, uint64_t done, uint64_t total) {
+  ++*(int *)user;
+  return done > total;
+}
+static int32_t stop_progress(void *user, uint64_t done, uint64_t total) {
+  (void)user, (void)done, (void)total;
+  return 1;
+}
+
+static void quantizing(const char *path) {
+  infer_source *source = NULL;
+  infer_options *o = NULL, *other = NULL;
+  infer_cancel *cancel = NULL;
+  infer_env *env = NULL;
+  infer_model *model = NULL;
+  char out[] = "/tmp/infer_c_api_XXXXXX";
+  char small[8], *plan = NULL;
+  size_t need = 0;
+  int calls = 0;
+  uint64_t now = 1, peak = 0;
+  int fd = mkstemp(out);
+  CHECK(fd >= 0);
+  close(fd);
+  CHECK(infer_source_path(path, INFER_STR_NUL, &source, NULL) == INFER_OK);
+  CHECK(infer_options_create(INFER_OPTIONS_QUANT, &o, NULL) == INFER_OK);
+  CHECK(infer_options_create(INFER_OPTIONS_MODEL, &other, NULL) == INFER_OK);
+  CHECK(infer_cancel_create(&cancel, NULL) == INFER_OK);
+  CHECK(infer_env_create(&env, NULL) == INFER_OK);
+
+  EXPECT_ERROR(infer_quantize_plan(NULL, NULL, o, NULL, 0, NULL, &err), INFER_E_ARGUMENT, "source");
+  EXPECT_ERROR(infer_quantize_plan(NULL, source, NULL, NULL, 0, NULL, &err), INFER_E_ARGUMENT, "no type");
+  EXPECT_ERROR(infer_quantize_plan(NULL, source, other, NULL, 0, NULL, &err), INFER_E_ARGUMENT, "another kind");
+  CHECK(infer_options_set_str(o, "type", "Q9_K", INFER_STR_NUL, NULL) == INFER_OK);
+  EXPECT_ERROR(infer_quantize_plan(NULL, source, o, NULL, 0, NULL, &err), INFER_E_QUANT_TYPE, "Q4_K_M");
+  CHECK(infer_options_set_str(o, "type", "F16", INFER_STR_NUL, NULL) == INFER_OK);
+  EXPECT_ERROR(infer_quantize_plan(NULL, source, o, small, sizeof(small), &need, &err), INFER_E_BUFFER, "");
+  plan = malloc(need + 1);
+  CHECK(plan != NULL && infer_quantize_plan(env, source, o, plan, need + 1, &need, NULL) == INFER_OK);
+  CHECK(strlen(plan) == need && strstr(plan, "\"blk.3.ffn_down.weight\",\"shape\":[512, 256],\"from\":\"Q8_0\",\"to\":\"F16\"") != NULL);
+  free(plan);
+
+  EXPECT_ERROR(infer_quantize(NULL, source, NULL, 0, o, NULL, NULL, NULL, &err), INFER_E_ARGUMENT, "path");
+  EXPECT_ERROR(infer_quantize(NULL, source, path, INFER_STR_NUL, o, NULL, NULL, NULL, &err), INFER_E_ARGUMENT, "both input and output");
+  EXPECT_ERROR(infer_quantize(NULL, source, "/no/such/x", INFER_STR_NUL, o, NULL, NULL, NULL, &err), INFER_E_NOFILE, "folder");
+  EXPECT_ERROR(infer_quantize(NULL, source, out, INFER_STR_NUL, o, NULL, stop_progress, NULL, &err), INFER_E_CALLBACK, "stopped");
+  infer_cancel_trigger(cancel);
+  EXPECT_ERROR(infer_quantize(NULL, source, out, INFER_STR_NUL, o, cancel, NULL, NULL, &err), INFER_E_CANCELLED, "");
+  EXPECT_ERROR(infer_model_load_path(out, INFER_STR_NUL, &model, &err), INFER_E_TRUNCATED_FILE, "empty");   /* as it was */
+  CHECK(infer_env_set_budget(env, 1000, NULL) == INFER_OK);
+  EXPECT_ERROR(infer_quantize(env, source, out, INFER_STR_NUL, o, NULL, NULL, NULL, &err), INFER_E_BUDGET, "");
+  CHECK(infer_env_set_budget(env, 0, NULL) == INFER_OK);
+  CHECK(infer_quantize(env, source, out, INFER_STR_NUL, o, NULL, count_progress, &calls, NULL) == INFER_OK);
+  CHECK(calls > 2);
+  CHECK(infer_env_memory(env, INFER_MEMORY_OWNED, &now, &peak, NULL) == INFER_OK);
+  CHECK(now == 0 && peak > 0 && peak < (16 << 20));
+  CHECK(infer_model_load_path(out, INFER_STR_NUL, &model, NULL) == INFER_OK);
+  infer_model_release(model);
+  unlink(out);
+  infer_env_release(env);
+  infer_cancel_release(cancel);
+  infer_options_release(other);
+  infer_options_release(o);
+  infer_source_release(source);
+}
+
 static void facts(infer_model *model) {
   int64_t i = 0;
   double d = 0;
@@ -552,6 +618,7 @@ int main(int argc, char **argv) {
   executor(argv[1]);
   forked(argv[1]);
   memory(argv[1]);
+  quantizing(argv[1]);
   CHECK(infer_model_load_path(argv[1], INFER_STR_NUL, &model, NULL) == INFER_OK);
   if (model != NULL) {
     facts(model);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <type_traits>
@@ -152,6 +153,27 @@ TEST_F(LibinferHpp, ProgressMayStopTheLoad) {
   how.options = &options;
   how.progress = [](std::uint64_t, std::uint64_t) { return false; };
   EXPECT_EQ(Model::load(path_, how).error().code(), INFER_E_CALLBACK);
+}
+
+TEST_F(LibinferHpp, QuantizesAndPlans) {
+  auto options = Options::create(INFER_OPTIONS_QUANT).value();
+  options.set("type", "BF16").value();
+  options.set("tensor_type", "*ffn_up*=F16").value();
+  Load how;
+  how.options = &options;
+  const Source source = Source::path(path_).value();
+  const std::string plan = quantize_plan(source, how).value();
+  EXPECT_NE(plan.find("\"to\":\"BF16\""), std::string::npos);
+
+  const std::string out = ::testing::TempDir() + "/libinfer_hpp_quantized.gguf";
+  std::uint64_t last = 0;
+  how.progress = [&](std::uint64_t done, std::uint64_t) { return last = done, true; };
+  quantize(source, out, how).value();
+  EXPECT_GT(last, 0U);
+  EXPECT_EQ(Model::load(out).value().tensor_count(), Model::load(path_).value().tensor_count());
+  how.progress = [](std::uint64_t, std::uint64_t) { return false; };
+  EXPECT_EQ(quantize(source, out, how).error().code(), INFER_E_CALLBACK);
+  std::remove(out.c_str());
 }
 
 TEST_F(LibinferHpp, CancelledStreamEndsWithItsReason) {

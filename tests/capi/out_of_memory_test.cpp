@@ -3,13 +3,18 @@
 // INFER_E_NOMEM, nothing is leaked, nothing ends the process, and the same call succeeds when there is memory again.
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "libinfer.h"
 #include "tests/testing/allocations.h"
 #include "tests/testing/bundled.h"
+#include "tests/testing/temporary_directory.h"
+#include "tests/testing/tiny_model.h"
 
 namespace infer {
 namespace {
@@ -86,6 +91,29 @@ TEST_F(OutOfMemory, InAGenerationIsAnErrorAndTheSessionGoesOn) {
       [] {});
   infer_options_release(options);
   infer_session_release(session);
+}
+
+TEST_F(OutOfMemory, InAQuantisationIsAnErrorAndLeavesNoFile) {
+  const std::vector<std::byte> bytes = testing::make_tiny_model({.n_layers = 1, .n_vocab = 64});
+  const testing::TemporaryDirectory directory;
+  const std::string out = directory.file("out.gguf");
+  infer_source* source = nullptr;
+  infer_options* options = nullptr;
+  ASSERT_EQ(infer_source_memory(bytes.data(), bytes.size(), nullptr, nullptr, &source, nullptr), INFER_OK);
+  ASSERT_EQ(infer_options_create(INFER_OPTIONS_QUANT, &options, nullptr), INFER_OK);
+  ASSERT_EQ(infer_options_parse(options, "type=F16\nn_threads=2\ntensor_type=*ffn*=Q8_0", INFER_STR_NUL, nullptr), INFER_OK);
+  bool there = false;
+  sweep(
+      [&](infer_error** e) {
+        const infer_status status = infer_quantize(nullptr, source, out.c_str(), out.size(), options, nullptr, nullptr, nullptr, e);
+        there = status == INFER_OK;
+        return status;
+      },
+      [&] { EXPECT_EQ(std::remove(out.c_str()), 0); });
+  EXPECT_TRUE(there);
+  EXPECT_TRUE(std::filesystem::is_empty(std::filesystem::path(out).parent_path()));   // no temporary files either
+  infer_options_release(options);
+  infer_source_release(source);
 }
 
 /// From nothing to text and back: an environment, a load, a session, three steps, a stream, a plan, and all released. Stops

@@ -61,19 +61,33 @@ TEST(GgufImatrix, RefusesWhatNoMeasurementGives) {
     Code code;
     const char* word;
   } cases[] = {
-      {"sums without counts", [](GgufWriter& w) { w.remove_tensor("b.weight.counts"); }, Code::tensor, "b.weight.in_sum2"},
-      {"a sum that is NaN", [](GgufWriter& w) { w.find_tensor("b.weight.in_sum2")->data = testing::float_bytes({1, kNan, 1}); },
+      {"sums without counts", [](GgufWriter& w) { w.remove_tensor("b.weight.counts"); }, Code::tensor,
+       "b.weight.in_sum2"},
+      {"a sum that is NaN",
+       [](GgufWriter& w) {
+         w.find_tensor("b.weight.in_sum2")->data = testing::float_bytes({1, kNan, 1});
+       },
        Code::tensor, "element 1"},
-      {"an infinite sum", [](GgufWriter& w) { w.find_tensor("b.weight.in_sum2")->data = testing::float_bytes({kInf, 1, 1}); },
+      {"an infinite sum",
+       [](GgufWriter& w) {
+         w.find_tensor("b.weight.in_sum2")->data = testing::float_bytes({kInf, 1, 1});
+       },
        Code::tensor, "element 0"},
-      {"a negative sum", [](GgufWriter& w) { w.find_tensor("b.weight.in_sum2")->data = testing::float_bytes({1, 1, -1}); },
+      {"a negative sum",
+       [](GgufWriter& w) {
+         w.find_tensor("b.weight.in_sum2")->data = testing::float_bytes({1, 1, -1});
+       },
        Code::tensor, "element 2"},
-      {"a count that is NaN", [](GgufWriter& w) { w.find_tensor("a.weight.counts")->data = testing::float_bytes({4, kNan}); },
+      {"a count that is NaN",
+       [](GgufWriter& w) {
+         w.find_tensor("a.weight.counts")->data = testing::float_bytes({4, kNan});
+       },
        Code::tensor, "a.weight.counts"},
       {"a negative count", [](GgufWriter& w) { w.find_tensor("b.weight.counts")->data = testing::float_bytes({-1}); },
        Code::tensor, "b.weight.counts"},
-      {"a part of a token", [](GgufWriter& w) { w.find_tensor("b.weight.counts")->data = testing::float_bytes({1e-30f}); },
-       Code::tensor, "b.weight.counts"},
+      {"a part of a token",
+       [](GgufWriter& w) { w.find_tensor("b.weight.counts")->data = testing::float_bytes({1e-30f}); }, Code::tensor,
+       "b.weight.counts"},
       {"no tokens at all", [](GgufWriter& w) { w.find_tensor("b.weight.counts")->data = testing::float_bytes({0}); },
        Code::tensor, "no token"},
       {"counts of another number of matrices",
@@ -89,8 +103,10 @@ TEST(GgufImatrix, RefusesWhatNoMeasurementGives) {
       {"no tensors", [](GgufWriter& w) { w.tensors.clear(); }, Code::tensor, "no tensors"},
       {"a model", [](GgufWriter& w) { w.set("general.type", "model"); }, Code::format, "general.type"},
       {"nothing said", [](GgufWriter& w) { w.remove("general.type"); }, Code::format, "general.type"},
-      {"a type that is a number", [](GgufWriter& w) { w.set("general.type", std::uint32_t{1}); }, Code::format, "general.type"},
-      {"a count of chunks that is text", [](GgufWriter& w) { w.set("imatrix.chunk_count", "many"); }, Code::metadata, "chunk_count"},
+      {"a type that is a number", [](GgufWriter& w) { w.set("general.type", std::uint32_t{1}); }, Code::format,
+       "general.type"},
+      {"a count of chunks that is text", [](GgufWriter& w) { w.set("imatrix.chunk_count", "many"); }, Code::metadata,
+       "chunk_count"},
   };
   for (const auto& c : cases) {
     GgufWriter w = example();
@@ -98,7 +114,8 @@ TEST(GgufImatrix, RefusesWhatNoMeasurementGives) {
     const auto read = read_imatrix(w.build(), nullptr);
     ASSERT_FALSE(read.ok()) << c.what;
     EXPECT_EQ(read.status().code(), c.code) << c.what << ": " << read.status().message();
-    EXPECT_NE(read.status().message().find(c.word), std::string_view::npos) << c.what << ": " << read.status().message();
+    EXPECT_NE(read.status().message().find(c.word), std::string_view::npos)
+        << c.what << ": " << read.status().message();
   }
 }
 

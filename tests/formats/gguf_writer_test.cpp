@@ -43,8 +43,15 @@ testing::GgufWriter example() {
   testing::GgufWriter w;
   w.alignment = 64;
   w.set("general.architecture", "llama").set("general.alignment", std::uint32_t{64});
-  w.set("a.u8", std::uint8_t{1}).set("a.i8", std::int8_t{-1}).set("a.u16", std::uint16_t{2}).set("a.i16", std::int16_t{-2});
-  w.set("a.f32", 0.1f).set("a.f64", 0.1).set("a.bool", true).set("a.u64", ~std::uint64_t{0}).set("a.i64", std::int64_t{-3});
+  w.set("a.u8", std::uint8_t{1})
+      .set("a.i8", std::int8_t{-1})
+      .set("a.u16", std::uint16_t{2})
+      .set("a.i16", std::int16_t{-2});
+  w.set("a.f32", 0.1f)
+      .set("a.f64", 0.1)
+      .set("a.bool", true)
+      .set("a.u64", ~std::uint64_t{0})
+      .set("a.i64", std::int64_t{-3});
   w.set("a.texts", std::vector<std::string>{"one", "", "three"}).set("a.numbers", std::vector<float>{1, 2, 3});
   w.set("llama.block_count", std::uint32_t{0});
   testing::ByteSink nested;   // an array of two arrays of u8
@@ -124,7 +131,8 @@ TEST(GgufWriter, KeysOfTheBundledModelSurvive) {
   ASSERT_TRUE(writer.copy_keys(bytes[0], nullptr).ok());
   for (const TensorMeta& t : before.value().tensors) ASSERT_TRUE(writer.add_tensor(t.name, t.dtype, t.shape).ok());
   ASSERT_TRUE(writer.begin(sink).ok());
-  for (const TensorMeta& t : before.value().tensors) ASSERT_TRUE(writer.append(bytes[0].subspan(t.offset, t.bytes)).ok());
+  for (const TensorMeta& t : before.value().tensors)
+    ASSERT_TRUE(writer.append(bytes[0].subspan(t.offset, t.bytes)).ok());
   ASSERT_TRUE(writer.finish().ok());
 
   const Bytes written[] = {sink.bytes};

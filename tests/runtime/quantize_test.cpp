@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Making quantised files: what is in them, that they are whole or not there, the same for any number of threads, and small in
-// memory while they are made.
+// Making quantised files: what is in them, that they are whole or not there, the same for any number of threads, and
+// small in memory while they are made.
 #include "libinfer/quantize.h"
 
 #include <algorithm>
@@ -29,7 +29,8 @@ using testing::GgufWriter;
 
 std::vector<std::byte> half_bytes(const std::vector<float>& values) {
   std::vector<std::byte> bytes(values.size() * 2);
-  find_format(*Library::builtin(), DType::f16)->encode(values.data(), nullptr, bytes.data(), static_cast<std::int64_t>(values.size()));
+  find_format(*Library::builtin(), DType::f16)
+      ->encode(values.data(), nullptr, bytes.data(), static_cast<std::int64_t>(values.size()));
   return bytes;
 }
 
@@ -58,7 +59,8 @@ class Quantize : public ::testing::Test {
   std::string write(const std::string& name, const GgufWriter& writer) {
     const std::vector<std::byte> bytes = writer.build();
     const std::string path = directory_.file(name);
-    std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    std::ofstream(path, std::ios::binary)
+        .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
     return path;
   }
   Result<QuantizePlan> run(const std::string& source, const std::function<void(QuantizeOptions&)>& change = {}) {
@@ -69,7 +71,9 @@ class Quantize : public ::testing::Test {
   }
   std::size_t n_files() const {
     std::size_t n = 0;
-    for ([[maybe_unused]] const auto& f : std::filesystem::directory_iterator(std::filesystem::path(out_).parent_path())) ++n;
+    for ([[maybe_unused]] const auto& f :
+         std::filesystem::directory_iterator(std::filesystem::path(out_).parent_path()))
+      ++n;
     return n;
   }
   static ModelDescriptor parse(const std::vector<std::vector<std::byte>>& files) {
@@ -111,7 +115,8 @@ TEST_F(Quantize, EveryRowIsWhatTheEncoderMakesOfIt) {
     std::vector<std::byte> wanted(t.bytes);
     for (std::int64_t r = 0; r < t.shape.rows(); ++r) {
       q8.encode(floats.data() + r * t.shape.cols(), nullptr,
-                wanted.data() + static_cast<std::size_t>(r) * static_cast<std::size_t>(t.shape.cols()) / 32 * 34, t.shape.cols());
+                wanted.data() + static_cast<std::size_t>(r) * static_cast<std::size_t>(t.shape.cols()) / 32 * 34,
+                t.shape.cols());
     }
     EXPECT_EQ(after, wanted) << t.name;
   }
@@ -142,9 +147,10 @@ TEST_F(Quantize, AnyNumberOfThreadsGivesTheSameBytes) {
     if (first.empty()) first = testing::read_bytes(out_);
     EXPECT_EQ(testing::read_bytes(out_), first) << n;
   }
-  const Executor one_after_another{.n_threads = 5, .parallel_for = [](void*, std::size_t n, void (*task)(void*, std::size_t), void* arg) {
-                                     for (std::size_t i = n; i-- > 0;) task(arg, i);
-                                   }};
+  const Executor one_after_another{
+      .n_threads = 5, .parallel_for = [](void*, std::size_t n, void (*task)(void*, std::size_t), void* arg) {
+        for (std::size_t i = n; i-- > 0;) task(arg, i);
+      }};
   ASSERT_TRUE(run(in, [&](QuantizeOptions& o) { o.executor = one_after_another; }).ok());
   EXPECT_EQ(testing::read_bytes(out_), first);
 }
@@ -162,7 +168,8 @@ std::shared_ptr<const Library> library_that_shows_importance() {
     };
     return f;
   }();
-  static const QuantFormat* formats[] = {find_format(*Library::builtin(), DType::f16), find_format(*Library::builtin(), DType::f32), &format};
+  static const QuantFormat* formats[] = {find_format(*Library::builtin(), DType::f16),
+                                         find_format(*Library::builtin(), DType::f32), &format};
   auto library = std::make_shared<Library>(*Library::builtin());
   library->quants = formats;
   return library;
@@ -183,7 +190,10 @@ TEST_F(Quantize, EachExpertHasItsOwnImportance) {
   const ModelDescriptor model = parse({file});
   const auto shown = [&](const TensorMeta& t, std::int64_t row) {
     float w = 0;
-    std::memcpy(&w, file.data() + t.offset + static_cast<std::size_t>(row) * t.bytes / static_cast<std::size_t>(t.shape.rows()) + 2, sizeof w);
+    std::memcpy(
+        &w,
+        file.data() + t.offset + static_cast<std::size_t>(row) * t.bytes / static_cast<std::size_t>(t.shape.rows()) + 2,
+        sizeof w);
     return w;
   };
   const TensorMeta& experts = *model.find_tensor("blk.1.ffn_down_exps.weight");
@@ -260,7 +270,8 @@ TEST_F(Quantize, WeightsThatAreNoNumbersAreNamed) {
     std::vector<float> values(96 * 64, 0.5f);
     values[96 * 41 + 7] = c.value;
     values[96 * 50 + 2] = c.value;   // the first is told, whichever thread sees it
-    w.remove_tensor("blk.0.ffn_down.weight").tensor("blk.0.ffn_down.weight", c.type, {96, 64}, testing::float_bytes(values));
+    w.remove_tensor("blk.0.ffn_down.weight")
+        .tensor("blk.0.ffn_down.weight", c.type, {96, 64}, testing::float_bytes(values));
     std::ofstream(out_) << "old";
     const auto made = run(write("in.gguf", w), [&](QuantizeOptions& o) { o.type = c.to; });
     ASSERT_FALSE(made.ok()) << c.word;
@@ -309,7 +320,7 @@ TEST_F(Quantize, CancelAndAStoppedProgressLeaveTheOldFile) {
 
 TEST_F(Quantize, NothingIsWrittenWhereThePlanIsRefused) {
   const std::string in = write("in.gguf", some_model());
-  EXPECT_FALSE(run(in, [](QuantizeOptions& o) { o.type = "IQ2_XS"; }).ok());
+  EXPECT_FALSE(run(in, [](QuantizeOptions& o) { o.output_type = "IQ2_XS"; }).ok());
   EXPECT_FALSE(run(in, [](QuantizeOptions& o) { o.tensor_types = {"nothing=Q4_0"}; }).ok());
   EXPECT_EQ(run("/no/such/file").status().code(), Code::nofile);
   EXPECT_EQ(n_files(), 1U);

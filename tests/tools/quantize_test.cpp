@@ -42,7 +42,8 @@ TEST_F(InferQuantize, MakesAFileThatRuns) {
 
   const auto info = run_infer({"info", "-m", out_, "--tensors", "--json"});
   ASSERT_EQ(info.status, 0) << info.err;
-  for (const auto& t : json::parse(info.out)["tensors"]) {
+  const json facts = json::parse(info.out);
+  for (const auto& t : facts["tensors"]) {
     EXPECT_EQ(t["type"], t["dims"].size() > 1 ? "F16" : "F32") << t["name"];
   }
   EXPECT_EQ(run_infer({"run", "-m", out_, "-p", "The", "-n", "3"}).status, 0);
@@ -62,11 +63,12 @@ TEST_F(InferQuantize, ADryRunPrintsThePlanAndWritesNothing) {
 }
 
 TEST_F(InferQuantize, PatternsReachTheLibrary) {
-  const auto r = run_infer({"quantize", "--dry-run", "--json", model_, "F16", "--tensor-type", "blk.0.*=BF16", "--tensor-type",
-                            "*ffn_up*=F32", "--token-embedding-type", "Q8_0"});
+  const auto r = run_infer({"quantize", "--dry-run", "--json", model_, "F16", "--tensor-type", "blk.0.*=BF16",
+                            "--tensor-type", "*ffn_up*=F32", "--token-embedding-type", "Q8_0"});
   ASSERT_EQ(r.status, 0) << r.err;
   std::map<std::string, std::string> types;
-  for (const auto& t : json::parse(r.out)["tensors"]) types[t["name"]] = t["to"];
+  const json plan = json::parse(r.out);
+  for (const auto& t : plan["tensors"]) types[t["name"]] = t["to"];
   EXPECT_EQ(types["blk.0.ffn_up.weight"], "BF16");
   EXPECT_EQ(types["blk.1.ffn_up.weight"], "F32");
   EXPECT_EQ(types["token_embd.weight"], "Q8_0");
@@ -78,7 +80,7 @@ TEST_F(InferQuantize, WrongArgumentsAndFilesSayWhatToDo) {
     int status;
     std::string word;
   } cases[] = {
-      {{"quantize"}, 2, "IN"},
+      {{"quantize"}, 2, "required"},
       {{"quantize", model_, out_}, 2, "TYPE is missing"},
       {{"quantize", model_, out_, "Q9"}, 2, "Q4_K_M"},
       {{"quantize", model_, out_, "F16", "--tensor-type", "x=F16"}, 2, "'x' matches no tensor"},

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// See mixes.h. A rule is a row: which mixes, which role in the model, under which circumstances, which type. The first row
-// that fits is taken; where none does, the mix's base type.
+// See mixes.h. A rule is a row: which mixes, which role in the model, under which circumstances, which type. The first
+// row that fits is taken; where none does, the mix's base type.
 #include "src/runtime/quantize/mixes.h"
 
 #include <algorithm>
@@ -15,9 +15,9 @@ namespace infer {
 namespace {
 
 enum MixId : std::uint8_t {
-  F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q2_K_S, Q3_K_S, Q3_K_M, Q3_K_L, Q4_K_S, Q4_K_M, Q5_K_S, Q5_K_M, Q6_K,
-  IQ1_S, IQ1_M, IQ2_XXS, IQ2_XS, IQ2_S, IQ2_M, IQ3_XXS, IQ3_XS, IQ3_S, IQ3_M, IQ4_NL, IQ4_XS, TQ1_0, TQ2_0, MXFP4, MXFP4_MOE,
-  kMixCount
+  F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q2_K_S, Q3_K_S, Q3_K_M, Q3_K_L, Q4_K_S, Q4_K_M, Q5_K_S, Q5_K_M,
+  Q6_K, IQ1_S, IQ1_M, IQ2_XXS, IQ2_XS, IQ2_S, IQ2_M, IQ3_XXS, IQ3_XS, IQ3_S, IQ3_M, IQ4_NL, IQ4_XS, TQ1_0, TQ2_0, MXFP4,
+  MXFP4_MOE, kMixCount
 };
 
 constexpr Mix kMixes[kMixCount] = {
@@ -53,7 +53,9 @@ constexpr MixSet kIq1 = set(IQ1_S, IQ1_M);
 constexpr MixSet kFewest = kIq1 | kIq2Larger | set(IQ2_XXS, IQ2_XS);
 constexpr MixSet kOthers = ~kFewest;
 
-enum class Role : std::uint8_t { output, embedding, attn_q, attn_k, attn_v, attn_qkv, attn_output, ffn_down, ffn_gate, ffn_up, other };
+enum class Role : std::uint8_t {
+  output, embedding, attn_q, attn_k, attn_v, attn_qkv, attn_output, ffn_down, ffn_gate, ffn_up, other
+};
 
 /// Circumstances, as bits: a row holds when all of its bits do.
 enum When : std::uint32_t {
@@ -216,7 +218,8 @@ Result<const Mix*> find_mix(std::string_view name) {
   for (const Alias& a : kAliases) {
     if (same_name(name, a.name)) return &kMixes[a.mix];
   }
-  return Status::error(Code::quant_type, fmt::format("unknown quantisation {}; known: {}", quoted(name), known)).about("type");
+  return Status::error(Code::quant_type, fmt::format("unknown quantisation {}; known: {}", quoted(name), known))
+      .about("type");
 }
 
 Result<DType> find_dtype(std::string_view name) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Mixes: what people call a quantisation, such as Q4_K_M, is a type for most matrices and a rule that gives others more or
-// fewer bits. The rules are the field's, so that a file of a name is what everybody expects under it (llama.cpp,
+// Mixes: what people call a quantisation, such as Q4_K_M, is a type for most matrices and a rule that gives others more
+// or fewer bits. The rules are the field's, so that a file of a name is what everybody expects under it (llama.cpp,
 // src/llama-quant.cpp, states them; mixes.cpp has them as a table). Tested by tests/runtime/quantize_plan_test.cpp.
 #pragma once
 
@@ -38,12 +38,12 @@ struct ModelFacts {
 };
 ModelFacts facts_of(const ModelDescriptor& model, bool has_importance);
 
-/// Whether the tensor is a matrix that is multiplied or looked up, and thus worth quantising: not a norm, a bias, a router,
-/// a table of positions or another small thing that needs its precision.
+/// Whether the tensor is a matrix that is multiplied or looked up, and thus worth quantising: not a norm, a bias, a
+/// router, a table of positions or another small thing that needs its precision.
 bool is_quantizable(const TensorMeta& tensor);
 
-/// The rule's type, whether or not rows are whole blocks of it. `attention_rank`: how many tensors of attention values come
-/// before this one.
+/// The rule's type, whether or not rows are whole blocks of it. `attention_rank`: how many tensors of attention values
+/// come before this one.
 DType rule_type(const Mix& mix, const ModelFacts& model, const TensorMeta& tensor, std::int64_t attention_rank);
 /// Whether it is one of the tensors that attention_rank counts.
 bool is_attention_value(std::string_view tensor_name) noexcept;

@@ -32,7 +32,8 @@ Result<std::vector<Override>> read_overrides(const std::vector<std::string>& tex
     }
     Override o{std::string_view(text).substr(0, equals)};
     Result<DType> type = find_dtype(std::string_view(text).substr(equals + 1));
-    if (!type.ok()) return std::move(type).status().with_context(fmt::format("tensor_type {}", quoted(text))).about("tensor_type");
+    if (!type.ok())
+      return std::move(type).status().with_context(fmt::format("tensor_type {}", quoted(text))).about("tensor_type");
     o.type = type.value();
     overrides.push_back(o);
   }
@@ -86,8 +87,8 @@ class Chooser {
     const DType type = fallback_type(wanted, tensor.shape.cols());
     if (type != wanted) {
       warnings.push_back(fmt::format("tensor {}: rows of {} elements are not whole {} blocks of {}; {} instead",
-                                     quoted(tensor.name), tensor.shape.cols(), info(wanted).name, info(wanted).block_elems,
-                                     info(type).name));
+                                     quoted(tensor.name), tensor.shape.cols(), info(wanted).name,
+                                     info(wanted).block_elems, info(type).name));
     }
     return type;
   }
@@ -96,9 +97,11 @@ class Chooser {
   Status finish() const {
     for (const Override& o : overrides_) {
       if (o.used) continue;
-      return Status::error(Code::argument,
-                           fmt::format("the pattern {} matches no tensor that is quantised; it is held against whole names, "
-                                       "such as blk.0.ffn_down.weight, and * stands for any characters", quoted(o.pattern)))
+      return Status::error(
+                 Code::argument,
+                 fmt::format("the pattern {} matches no tensor that is quantised; it is held against whole names, "
+                             "such as blk.0.ffn_down.weight, and * stands for any characters",
+                             quoted(o.pattern)))
           .about("tensor_type");
     }
     return {};
@@ -134,21 +137,25 @@ Status check_conversion(const Library& library, const QuantizeOptions& options, 
   const DTypeInfo& to = info(t.to);
   const QuantFormat* const source = find_format(library, t.from.dtype);
   const QuantFormat* const target = find_format(library, t.to);
+  if (from.block_elems > 1 && to.block_elems > 1 && !options.allow_requantize) {
+    return tensor_error(
+        Code::quant_type, t.from,
+        fmt::format("is {} already; {} from it is worse than from the original model, which should be used; "
+                    "the option allow_requantize does it all the same",
+                    from.name, to.name));
+  }
   if (source == nullptr) return tensor_error(Code::quant_type, t.from, fmt::format("{} cannot be read", from.name));
   if (target == nullptr || target->encode == nullptr) {
     return tensor_error(Code::quant_type, t.from, fmt::format("{} cannot be produced", to.name));
   }
-  if (from.block_elems > 1 && to.block_elems > 1 && !options.allow_requantize) {
-    return tensor_error(Code::quant_type, t.from,
-                        fmt::format("is {} already; {} from it is worse than from the original model, which should be used; "
-                                    "the option allow_requantize does it all the same", from.name, to.name));
-  }
   if (target->needs_importance && !t.has_importance) {
-    const char* const why = options.imatrix.empty() ? "and none is given (option imatrix)" : "and the one given does not speak of it";
+    const char* const why =
+        options.imatrix.empty() ? "and none is given (option imatrix)" : "and the one given does not speak of it";
     return tensor_error(Code::quant_type, t.from, fmt::format("{} needs an importance matrix, {}", to.name, why));
   }
   if (t.from.shape.cols() > kMaxCols) {
-    return tensor_error(Code::limit, t.from, fmt::format("rows of {} elements are longer than {}", t.from.shape.cols(), kMaxCols));
+    return tensor_error(Code::limit, t.from,
+                        fmt::format("rows of {} elements are longer than {}", t.from.shape.cols(), kMaxCols));
   }
   return {};
 }
@@ -159,9 +166,10 @@ Status look_up_importance(const gguf::Imatrix& imatrix, QuantizePlan::Tensor& t)
   if (entry == nullptr) return {};
   const Shape& s = t.from.shape;
   if (entry->cols != s.cols() || entry->n_matrices != s.dims[2] * s.dims[3]) {
-    return tensor_error(Code::tensor, t.from,
-                        fmt::format("shape {}, but the importance matrix has {} columns of {} matrices: it is of another model",
-                                    to_string(s), entry->cols, entry->n_matrices));
+    return tensor_error(
+        Code::tensor, t.from,
+        fmt::format("shape {}, but the importance matrix has {} columns of {} matrices: it is of another model",
+                    to_string(s), entry->cols, entry->n_matrices));
   }
   t.has_importance = true;
   return {};
@@ -182,7 +190,8 @@ Status choose_types(const Library& library, const QuantizeOptions& options, Quan
     if (t.to != t.from.dtype) {
       INFER_TRY(look_up_importance(job.imatrix, t));
       INFER_TRY(check_conversion(library, options, t));
-      const auto n_blocks = static_cast<std::uint64_t>(t.from.shape.rows() * t.from.shape.cols()) / info(t.to).block_elems;
+      const auto n_blocks =
+          static_cast<std::uint64_t>(t.from.shape.rows() * t.from.shape.cols()) / info(t.to).block_elems;
       const std::optional<std::uint64_t> bytes = checked_mul(n_blocks, info(t.to).block_bytes);
       if (!bytes) return tensor_error(Code::limit, t.from, fmt::format("is too large for {}", info(t.to).name));
       t.bytes = *bytes;
@@ -280,7 +289,10 @@ Result<QuantizeJob> prepare_quantize(const Library& library, const Source& sourc
   const OpenOptions open{.use_mmap = true, .cancel = options.cancel, .memory = options.memory.get()};
   INFER_TRY(open_model_files(library, source, open, job.files, job.model));
   job.plan.warnings = job.model.warnings;
-  if (job.model.tensors.empty()) return Status::error(Code::tensor, "the file has no tensors").with_context(source.describe());
+  job.model.tokenizer = {};   // keys are copied as they lie in the file
+  job.model.metadata = {};
+  if (job.model.tensors.empty())
+    return Status::error(Code::tensor, "the file has no tensors").with_context(source.describe());
 
   if (!options.imatrix.empty()) {
     INFER_ASSIGN(MappedFile file, MappedFile::open(Source::from_path(options.imatrix), open));
@@ -319,7 +331,8 @@ std::uint64_t QuantizePlan::file_bytes() const noexcept {
 
 double QuantizePlan::bits_per_weight() const noexcept {
   double weights = 0;
-  for (const Tensor& t : tensors) weights += static_cast<double>(t.from.shape.rows()) * static_cast<double>(t.from.shape.cols());
+  for (const Tensor& t : tensors)
+    weights += static_cast<double>(t.from.shape.rows()) * static_cast<double>(t.from.shape.cols());
   return weights == 0 ? 0 : 8 * static_cast<double>(bytes_to()) / weights;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Planning a quantisation: the mix's rule, the caller's overrides, and all that can be refused before a byte is written.
-// Tested by tests/runtime/quantize_plan_test.cpp.
+// Planning a quantisation: the mix's rule, the caller's overrides, and all that can be refused before a byte is
+// written. Tested by tests/runtime/quantize_plan_test.cpp.
 #pragma once
 
 #include <optional>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Making a plan true, tensor by tensor and a chunk of rows at a time: decode a row, encode it, write the chunk. Rows are
-// independent and each is encoded by one thread, so the bytes are the same for any number of them. What is in memory is a
-// chunk of the output and a row per thread; the source is mapped. Tested by tests/runtime/quantize_test.cpp.
+// Making a plan true, tensor by tensor and a chunk of rows at a time: decode a row, encode it, write the chunk. Rows
+// are independent and each is encoded by one thread, so the bytes are the same for any number of them. What is in
+// memory is a chunk of the output and a row per thread; the source is mapped. Tested by
+// tests/runtime/quantize_test.cpp.
 #include "libinfer/quantize.h"
 
 #include <sys/stat.h>
@@ -10,6 +11,7 @@
 #include <atomic>
 #include <cmath>
 #include <limits>
+#include <span>
 
 #include <fmt/format.h>
 
@@ -40,6 +42,11 @@ std::size_t row_bytes(DType type, std::int64_t cols) noexcept {
 
 std::size_t padded(std::size_t bytes) noexcept {
   return (bytes + MemoryAccount::kAlignment - 1) / MemoryAccount::kAlignment * MemoryAccount::kAlignment;
+}
+
+std::size_t largest_of(std::span<const float> x) noexcept {
+  const auto less = [](float a, float b) { return std::fabs(a) < std::fabs(b); };
+  return static_cast<std::size_t>(std::max_element(x.begin(), x.end(), less) - x.begin());
 }
 
 /// Looks for the least of a set of indices, from several threads.
@@ -76,10 +83,10 @@ class Encoding {
       if (t.has_importance) means = std::max(means, cols * sizeof(float));
     }
     out = padded(out);
-    means = 2 * padded(means);   // a chunk may lie in two of a tensor's matrices
+    means = padded(means);
     row_floats_ = row / sizeof(float);
-    INFER_ASSIGN(scratch_, account.allocate(MemoryClass::scratch, out + means + row * static_cast<std::size_t>(pool_->size()),
-                                            kPurpose));
+    INFER_ASSIGN(scratch_, account.allocate(MemoryClass::scratch,
+                                            out + means + row * static_cast<std::size_t>(pool_->size()), kPurpose));
     out_ = scratch_.data();
     means_ = reinterpret_cast<float*>(scratch_.data() + out);
     rows_ = reinterpret_cast<float*>(scratch_.data() + out + means);
@@ -95,8 +102,9 @@ class Encoding {
 
  private:
   Status make_pool() {
-    const int wanted = options_.n_threads > 0 ? static_cast<int>(std::min<std::int64_t>(options_.n_threads, ThreadPool::kMaxThreads))
-                                              : default_threads(options_.executor);
+    const int wanted = options_.n_threads > 0
+                           ? static_cast<int>(std::min<std::int64_t>(options_.n_threads, ThreadPool::kMaxThreads))
+                           : default_threads(options_.executor);
     if (options_.executor) {
       INFER_ASSIGN(pool_, ThreadPool::create(wanted, options_.executor));
       return {};
@@ -156,25 +164,28 @@ class Encoding {
           continue;
         }
         const bool is_large = std::any_of(row, row + cols, [](float w) { return std::fabs(w) >= kSafe; });
+        const std::size_t largest = is_large ? largest_of({row, cols}) : 0;
+        const float weight = row[largest];
         std::byte* const out = out_ + static_cast<std::size_t>(r) * out_bytes;
         to.encode(row, importance, out, view.cols);
         if (!is_large) continue;
+        // The scale has overflowed, or stopped at what 16 bits can hold.
         to.decode(out, row, view.cols);
-        if (const std::size_t i = find_non_finite({row, cols}); i < cols) {
-          overflowed.offer(r * view.cols + static_cast<std::int64_t>(i));
+        if (find_non_finite({row, cols}) < cols || std::fabs(row[largest]) < std::fabs(weight) / 2) {
+          overflowed.offer(r * view.cols + static_cast<std::int64_t>(largest));
         }
       }
     });
     if (is_cancelled(options_.cancel)) return stopped();
     if (!bad.found() && !overflowed.found()) return {};
     const std::int64_t element = std::min(bad.get(), overflowed.get());
-    const std::int64_t r = element / view.cols, c = element % view.cols;
+    const std::int64_t r = element / view.cols;
     from.decode(view.data + static_cast<std::size_t>(r) * view.row_bytes, rows_, view.cols);
-    const std::string what = bad.found() && bad.get() == element
-                                 ? "which no number of fewer bits can stand for"
-                                 : fmt::format("too large for {}", info(t.to).name);
-    return Status::error(Code::tensor, fmt::format("tensor {}: the weight in row {}, column {} is {}, {}", quoted(t.from.name),
-                                                   first + r, c, rows_[c], what))
+    const std::int64_t c = element % view.cols;
+    const std::string what = element == bad.get() ? "which no number of fewer bits can stand for"
+                                                  : fmt::format("too large for {}", info(t.to).name);
+    return Status::error(Code::tensor, fmt::format("tensor {}: the weight in row {}, column {} is {}, {}",
+                                                   quoted(t.from.name), first + r, c, rows_[c], what))
         .about(escaped(t.from.name));
   }
 
@@ -200,7 +211,8 @@ Status check_outputs(const Source& source, const QuantizeOptions& options, const
     if (::stat(path.c_str(), &facts) == 0) inputs.push_back(facts);
   };
   if (source.kind == Source::Kind::path && job.files.size() == 1) add(source.path);
-  for (std::size_t i = 0; job.files.size() > 1 && i < job.files.size(); ++i) add(part_path(source.path, i, job.files.size()));
+  for (std::size_t i = 0; job.files.size() > 1 && i < job.files.size(); ++i)
+    add(part_path(source.path, i, job.files.size()));
   if (struct stat facts {}; source.kind == Source::Kind::fd && ::fstat(source.fd, &facts) == 0) inputs.push_back(facts);
   if (!options.imatrix.empty()) add(options.imatrix);
   for (const QuantizePlan::File& f : job.plan.files) {
@@ -216,12 +228,14 @@ Status check_outputs(const Source& source, const QuantizeOptions& options, const
 }
 
 /// What was written is a model again, and each tensor is what the plan says.
-Status check_written(const Library& library, const QuantizeJob& job, const std::vector<std::unique_ptr<OutputFile>>& outputs,
+Status check_written(const Library& library, const QuantizeJob& job,
+                     const std::vector<std::unique_ptr<OutputFile>>& outputs, MemoryAccount& account,
                      const CancelFlag* cancel) {
   std::vector<MappedFile> files;
   std::vector<Bytes> bytes;
   for (const auto& output : outputs) {
-    INFER_ASSIGN(MappedFile file, MappedFile::open(Source::from_path(output->temporary()), {.cancel = cancel}));
+    INFER_ASSIGN(MappedFile file,
+                 MappedFile::open(Source::from_path(output->temporary()), {.cancel = cancel, .memory = &account}));
     files.push_back(std::move(file));
     bytes.push_back(files.back().bytes());
   }
@@ -231,7 +245,8 @@ Status check_written(const Library& library, const QuantizeJob& job, const std::
     return Status::error(Code::internal, fmt::format("the file that was written differs from its plan: {}", what));
   };
   if (model.tensors.size() != job.plan.tensors.size()) return differs("number of tensors");
-  for (std::size_t i = 0; i < model.tensors.size(); ++i) {   // files, and tensors in them, are in the order of the source
+  for (std::size_t i = 0; i < model.tensors.size();
+       ++i) {  // files, and tensors in them, are in the order of the source
     const QuantizePlan::Tensor& wanted = job.plan.tensors[i];
     const TensorMeta& t = model.tensors[i];
     if (t.name != wanted.from.name || t.dtype != wanted.to || t.shape != wanted.from.shape || t.bytes != wanted.bytes) {
@@ -244,6 +259,7 @@ Status check_written(const Library& library, const QuantizeJob& job, const std::
 Status write_all(const Library& library, const QuantizeOptions& options, MemoryAccount& account, QuantizeJob& job,
                  std::vector<std::unique_ptr<OutputFile>>& outputs) {
   const WeightStore weights(std::move(job.files), job.model.tensors);
+  INFER_ASSIGN(const Charge mapped, account.charge(MemoryClass::mapped, weights.mapped_bytes(), kPurpose));
   Encoding encoding(library, options, job, weights);
   INFER_TRY(encoding.prepare(account));
   for (std::size_t i = 0; i < job.writers.size(); ++i) {
@@ -264,20 +280,25 @@ Status write_all(const Library& library, const QuantizeOptions& options, MemoryA
 Result<QuantizePlan> quantize(const Library& library, const Source& source, const std::string& path,
                               const QuantizeOptions& options) {
   const std::shared_ptr<MemoryAccount> account = options.memory ? options.memory : MemoryAccount::create();
-  INFER_ASSIGN(QuantizeJob job, prepare_quantize(library, source, path, options));
-  INFER_TRY(check_outputs(source, options, job));
-  for (const std::string& w : job.plan.warnings) options.log.log(LogLevel::warning, "quantize", w);
+  const auto make = [&]() -> Result<QuantizePlan> {
+    INFER_ASSIGN(QuantizeJob job, prepare_quantize(library, source, path, options));
+    INFER_TRY(check_outputs(source, options, job));
+    for (const std::string& w : job.plan.warnings) options.log.log(LogLevel::warning, "quantize", w);
 
-  std::vector<std::unique_ptr<OutputFile>> outputs;
-  INFER_TRY(write_all(library, options, *account, job, outputs));
-  INFER_TRY(check_written(library, job, outputs, options.cancel));
-  if (is_cancelled(options.cancel)) return stopped();
-  // The first part last: without it the others are no model.
-  for (auto output = outputs.rbegin(); output != outputs.rend(); ++output) INFER_TRY((*output)->commit());
-  options.log.log(LogLevel::info, "quantize",
-                  fmt::format("{} as {}: {} bytes, {:.2f} bits per weight", escaped(path), job.plan.type,
-                              job.plan.file_bytes(), job.plan.bits_per_weight()));
-  return std::move(job.plan);
+    std::vector<std::unique_ptr<OutputFile>> outputs;
+    INFER_TRY(write_all(library, options, *account, job, outputs));
+    INFER_TRY(check_written(library, job, outputs, *account, options.cancel));
+    options.log.log(LogLevel::info, "quantize",
+                    fmt::format("{} as {} is complete: {} bytes, {:.2f} bits per weight", escaped(path), job.plan.type,
+                                job.plan.file_bytes(), job.plan.bits_per_weight()));
+    if (is_cancelled(options.cancel)) return stopped();
+    // From here on nothing takes memory. The first part last: without it the others are no model.
+    for (auto output = outputs.rbegin(); output != outputs.rend(); ++output) INFER_TRY((*output)->commit());
+    return std::move(job.plan);
+  };
+  Result<QuantizePlan> plan = make();
+  if (!plan.ok()) options.log.log(LogLevel::error, "quantize", plan.status().message());
+  return plan;
 }
 
 }  // namespace infer
