@@ -71,7 +71,8 @@ void encode(const float* src, const float* importance, std::byte* dst, std::int6
     double x[32], largest = 0.0;
     for (int i = 0; i < 32; ++i) {
       const float v = src[first + i];
-      x[i] = v != v ? 0.0 : static_cast<double>(std::fmin(std::fmax(v, -std::numeric_limits<float>::max()), std::numeric_limits<float>::max()));
+      constexpr float kMost = std::numeric_limits<float>::max();
+      x[i] = v != v ? 0.0 : static_cast<double>(std::clamp(v, -kMost, kMost));
       largest = std::fmax(largest, std::fabs(x[i]));
     }
     BlockMxfp4 best = {};

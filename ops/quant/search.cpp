@@ -41,10 +41,12 @@ void fill_lanes(const SearchRule& rule, const float* x, const float* importance,
       continue;
     }
     for (int i = 0; i < rule.cols; ++i) lanes.x[i][lane] = searchable(x[first + i]);
-    const float factor = importance != nullptr ? 1.0f / largest_of(importance + first / block_cols * block_cols, block_cols) : 0.0f;
+    const float* block = importance + (importance != nullptr ? first / block_cols * block_cols : 0);
+    const float factor = importance != nullptr ? 1.0f / largest_of(block, block_cols) : 0.0f;
     for (int i = 0; i < rule.cols; ++i) {
       // A column without importance still has a say where it costs the others nothing.
-      lanes.weight[i][lane] = importance != nullptr ? std::fmin(std::fmax(importance[first + i] * factor, kLeastWeight), 1.0f) : 1.0f;
+      const float weight = importance != nullptr ? importance[first + i] * factor : 1.0f;
+      lanes.weight[i][lane] = std::fmin(std::fmax(weight, kLeastWeight), 1.0f);
     }
   }
 }
@@ -65,7 +67,9 @@ constinit const SearchBuild search_baseline = {"baseline", simd::search<Baseline
 
 SearchFn best_search() noexcept {
 #if defined(__x86_64__)
-  static const SearchFn best = search_avx512.runs_here() ? search_avx512.run : search_avx2.runs_here() ? search_avx2.run : search_baseline.run;
+  static const SearchFn best = search_avx512.runs_here() ? search_avx512.run
+                               : search_avx2.runs_here() ? search_avx2.run
+                                                         : search_baseline.run;
   return best;
 #else
   return search_baseline.run;

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT
-// How encoders find scales: a type states a SearchRule, the search finds codes, scales and mins of least weighted squared error,
-// and the type's file puts them into its bytes (encode_searched). Sixteen sub-blocks are searched side by side, one to a lane, so that
-// the order of every sum is that of one sub-block alone and every instruction set gives the same bits (ops/simd/search.h has the
-// search itself, docs/quantization.md the formulas). Tested by tests/ops/search_test.cpp and tests/ops/quant_test.cpp.
+// How encoders find scales: a type states a SearchRule, the search finds codes, scales and mins of least weighted squared
+// error, and the type's file puts them into its bytes (encode_searched). Sixteen sub-blocks are searched side by side, one
+// to a lane, so that the order of every sum is that of one sub-block alone and every instruction set gives the same bits
+// (ops/simd/search.h has the search itself, docs/numerics.md the formulas). Tested by tests/ops/search_test.cpp and
+// tests/ops/quant_test.cpp.
 #pragma once
 
 #include "libinfer/kernels.h"
 
 namespace infer {
 
-/// Candidates for a scale: those that make the extreme value `from` ... `to` times the outermost code. Above 1 it is clipped.
+/// Candidates for a scale: those that make the extreme value `from` ... `to` times the outermost code. Above 1 it is
+/// clipped. With mins: the parts of the range that are cut off at each end.
 struct Reach {
   float from, to;
   int steps;
@@ -30,7 +32,7 @@ struct SearchRule {
 
 inline constexpr int kSearchLanes = 16;
 
-/// Sixteen sub-blocks: entry i of that in lane l is at [i][l]. What a lane has of its whole block is repeated in all its lanes.
+/// Sixteen sub-blocks: entry i of that in lane l is at [i][l]. What a block has but once is repeated in its lanes.
 struct SearchLanes {
   alignas(64) float x[kSuperCols][kSearchLanes];         ///< numbers of magnitude 0, or 2^-26 to 2^30
   alignas(64) float weight[kSuperCols][kSearchLanes];    ///< 2^-20 to 1

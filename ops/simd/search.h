@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The search for scales (ops/quant/search.h): sixteen sub-blocks at once, each lane for itself but for d and m, which the lanes of a
-// block share. Formulas: docs/quantization.md. Every step keeps what it has found unless it finds less error.
+// The search for scales (ops/quant/search.h): sixteen sub-blocks at once, each lane for itself but for d and m, which the
+// lanes of a block share. Formulas: docs/numerics.md. Every step keeps what it has found unless it finds less error.
 #pragma once
 
 #include <initializer_list>
@@ -92,18 +92,20 @@ struct Search {
       least = min(error, least);
     };
     for (int end = 0; end < (rule.least == -rule.most ? 1 : 2); ++end) {
-      for (int k = 0; k < rule.reach.steps; ++k) consider(extreme / V::of((end == 0 ? rule.least : rule.most) * at(rule.reach, k)));
+      const float code = end == 0 ? rule.least : rule.most;
+      for (int k = 0; k < rule.reach.steps; ++k) consider(extreme / V::of(code * at(rule.reach, k)));
     }
     for (int round = 0; round < 2; ++round) consider(best);
     return best;
   }
 
   INFER_INLINE static float at(const Reach& reach, int k) noexcept {
-    return reach.steps > 1 ? reach.from + (reach.to - reach.from) * (static_cast<float>(k) / static_cast<float>(reach.steps - 1)) : reach.from;
+    if (reach.steps <= 1) return reach.from;
+    return reach.from + (reach.to - reach.from) * (static_cast<float>(k) / static_cast<float>(reach.steps - 1));
   }
 
-  /// d of a block without sub-scales: the half that costs least among those next to the scale, what refitting leads to, and the plain
-  /// choice, which makes the extreme the outermost code.
+  /// d of a block without sub-scales: the half that costs least among those next to the scale, what refitting leads to, and
+  /// the plain choice, which makes the extreme the outermost code.
   INFER_INLINE V settle(const V& scale, const V& plain) const noexcept {
     V d = V::of(0.0f), least = V::of(kNoError), refit = scale;
     const auto consider = [&](const V& real) noexcept {
@@ -203,8 +205,8 @@ struct Search {
     const V to_zero = zero - min;
     const V alone = (c.slope + to_zero * c.c) * inverse(c.cc);
     const V two = V::of(2.0f);
-    const V error = c.error - two * alone * c.slope + two * to_zero * c.min_slope + alone * alone * c.cc + to_zero * to_zero * weights -
-                    two * alone * to_zero * c.c;
+    const V error = c.error - two * alone * c.slope + two * to_zero * c.min_slope + alone * alone * c.cc +
+                    to_zero * to_zero * weights - two * alone * to_zero * c.c;
     const auto negative = free.min < zero;
     return {choose(negative, scale + alone, free.scale), max(free.min, zero), choose(negative, error, free.error)};
   }
@@ -262,7 +264,9 @@ struct Search {
     const V zero = V::of(0.0f), highest = V::of(rule.most_scale), highest_min = V::of(rule.most_min);
     const V top = group_extreme(ideal.scale, rule.subs), top_min = group_extreme(ideal.min, rule.subs);
     V d = zero, m = zero, scale = zero, min_ = zero, least = V::of(kNoError);
-    const auto near = [&](const V& real, const V& unit, const V& most) noexcept { return whole(min(max(real * inverse(unit), zero), most)); };
+    const auto near = [&](const V& real, const V& unit, const V& most) noexcept {
+      return whole(min(max(real * inverse(unit), zero), most));
+    };
     const auto consider = [&](const V& half_d, const V& half_m, const V& s, const V& n) noexcept {
       const V error = group_sum(cost(half_d * s, half_m * n).error, rule.subs);
       const auto better = error < least;

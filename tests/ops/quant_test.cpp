@@ -63,7 +63,7 @@ struct Limits {
   DType type;
   std::vector<double> codes;   ///< ascending
   std::int64_t cols;           ///< that share a scale
-  double plain_slack;          ///< what rounding sub-scales may cost, against a plain rounding without that; 1: errors of sums alone
+  double plain_slack;          ///< what rounding sub-scales may cost, against a plain rounding without that; 1: nothing
   double relative_rms;         ///< of 1 << 16 Gaussian weights
   double second_rounding;      ///< rms of what a second rounding changes, relative to the rms error of the first
 };
@@ -130,7 +130,10 @@ double plain_error(const Limits& limits, const float* x) {
 
 double squared_difference(const float* a, const float* b, std::int64_t n) {
   double sum = 0.0;
-  for (std::int64_t i = 0; i < n; ++i) sum += (static_cast<double>(a[i]) - static_cast<double>(b[i])) * (static_cast<double>(a[i]) - static_cast<double>(b[i]));
+  for (std::int64_t i = 0; i < n; ++i) {
+    const double difference = static_cast<double>(a[i]) - static_cast<double>(b[i]);
+    sum += difference * difference;
+  }
   return sum;
 }
 double root(double squares, std::size_t n) { return std::sqrt(squares / static_cast<double>(n)); }
@@ -172,8 +175,12 @@ TEST_P(Quant, LosesNoMoreThanPlainRounding) {
 
     for (std::size_t block = 0; block < values.size(); block += info_.block_elems) {
       double plain = 0.0;
-      for (std::size_t sub = 0; sub < info_.block_elems; sub += static_cast<std::size_t>(limits->cols)) plain += plain_error(*limits, &values[block + sub]);
-      ASSERT_LE(squared_difference(&values[block], &back[block], info_.block_elems), plain * limits->plain_slack * (1.0 + 1e-5)) << "seed " << seed << ", block at " << block;
+      for (std::size_t sub = 0; sub < info_.block_elems; sub += static_cast<std::size_t>(limits->cols)) {
+        plain += plain_error(*limits, &values[block + sub]);
+      }
+      const double allowed = plain * limits->plain_slack * (1.0 + 1e-5);   // the search sums floats
+      ASSERT_LE(squared_difference(&values[block], &back[block], info_.block_elems), allowed)
+          << "seed " << seed << ", block at " << block;
     }
   }
 }
