@@ -8,4 +8,11 @@ namespace infer {
 
 inline constexpr std::int8_t kIq4Codebook[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 
+/// Where in the codebook an entry of it stands.
+inline int iq4_index(int entry) noexcept {
+  int index = 0;
+  while (kIq4Codebook[index] < entry) ++index;
+  return index;
+}
+
 }  // namespace infer

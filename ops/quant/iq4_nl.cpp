@@ -4,12 +4,13 @@
 //   | d: half | q[0] ... q[15] |        w[i]      = d * book[q[i] & 15]
 //                                       w[i + 16] = d * book[q[i] >> 4]
 //
-// Tested by tests/ops/quant_test.cpp.
+// Encoding: d is searched (ops/quant/search.h). Tested by tests/ops/quant_test.cpp.
 #include "ops/panels.h"
 #include "ops/quant/blocks.h"
 #include "ops/quant/codebooks.h"
 #include "ops/quant/half.h"
 #include "ops/quant/quants.h"
+#include "ops/quant/search.h"
 #include "ops/quant/unpack.h"
 
 namespace infer {
@@ -25,6 +26,15 @@ void codes(const std::byte* block, CodeBlock& out) noexcept {
   }
 }
 
+constexpr SearchRule kRule = {.subs = 1, .cols = 32, .least = -127, .most = 113, .reach = {0.9f, 1.4f, 11}, .book = kIq4Codebook};
+
+void put(const CodeBlock& in, std::byte* out) noexcept {
+  BlockIq4Nl b;
+  b.d = float_to_half(in.d);
+  for (int i = 0; i < 16; ++i) b.q[i] = static_cast<std::uint8_t>(iq4_index(in.codes[i]) | iq4_index(in.codes[i + 16]) << 4);
+  std::memcpy(out, &b, sizeof b);
+}
+
 void pack_row(const BlockIq4Nl& b, std::size_t row, std::byte* chunk, std::size_t half) noexcept {
   pack_lines(bytes_of(b.q), 4, row, chunk + PanelQ4_0::lines(half));
   std::memcpy(chunk + PanelQ4_0::scales(half) + 2 * row, &b.d, 2);
@@ -33,6 +43,7 @@ void pack_row(const BlockIq4Nl& b, std::size_t row, std::byte* chunk, std::size_
 }  // namespace
 
 constinit const QuantFormat quant_iq4_nl = quant_of_codes<DType::iq4_nl, codes>(
-    {.panel_bytes = PanelQ4_0::panel_bytes, .pack = pack_blocks<PanelQ4_0, BlockIq4Nl, 2, pack_row>});
+    {.encode = encode_searched<DType::iq4_nl, kRule, put>,
+     .panel_bytes = PanelQ4_0::panel_bytes, .pack = pack_blocks<PanelQ4_0, BlockIq4Nl, 2, pack_row>});
 
 }  // namespace infer

@@ -4,12 +4,15 @@
 //   | d: half | scales_high: 16 bits | scales_low[4] | q[128] |        w = d * (scale - 32) * book[q]
 //
 // Weights 32s + l have the low nibble of q[16s + l], weights 32s + 16 + l the high one. Scale s: nibble s of scales_low, then bits
-// 2s and up of scales_high. Tested by tests/ops/quant_test.cpp.
+// 2s and up of scales_high.
+//
+// Encoding: all scales are searched (ops/quant/search.h). Tested by tests/ops/quant_test.cpp.
 #include "ops/panels.h"
 #include "ops/quant/blocks.h"
 #include "ops/quant/codebooks.h"
 #include "ops/quant/half.h"
 #include "ops/quant/quants.h"
+#include "ops/quant/search.h"
 #include "ops/quant/unpack.h"
 
 namespace infer {
@@ -33,6 +36,23 @@ void codes(const std::byte* block, CodeBlock& out) noexcept {
   }
 }
 
+constexpr SearchRule kRule = {.subs = 8, .cols = 32, .least = -127, .most = 113, .reach = {0.9f, 1.4f, 11}, .book = kIq4Codebook,
+                              .least_scale = -32, .most_scale = 31, .scale_reach = {0.95f, 1.05f, 5}};
+
+void put(const CodeBlock& in, std::byte* out) noexcept {
+  BlockIq4Xs b = {};
+  b.d = float_to_half(in.d);
+  for (int s = 0; s < 8; ++s) {
+    const int scale = in.scales[2 * s] + 32;
+    b.scales_low[s / 2] |= static_cast<std::uint8_t>((scale & 15) << s % 2 * 4);
+    b.scales_high = static_cast<std::uint16_t>(b.scales_high | scale >> 4 << 2 * s);
+    for (int l = 0; l < 16; ++l) {
+      b.q[16 * s + l] = static_cast<std::uint8_t>(iq4_index(in.codes[32 * s + l]) | iq4_index(in.codes[32 * s + 16 + l]) << 4);
+    }
+  }
+  std::memcpy(out, &b, sizeof b);
+}
+
 void pack_row(const BlockIq4Xs& b, std::size_t row, std::byte* chunk, std::size_t) noexcept {
   pack_lines(bytes_of(b.q), 32, row, chunk);
   for (std::size_t s = 0; s < 8; ++s) pack_six_bits(scale_bits(b, s), s, 8, row, chunk + PanelIq4Xs::kScales);
@@ -42,6 +62,7 @@ void pack_row(const BlockIq4Xs& b, std::size_t row, std::byte* chunk, std::size_
 }  // namespace
 
 constinit const QuantFormat quant_iq4_xs = quant_of_codes<DType::iq4_xs, codes>(
-    {.panel_bytes = PanelIq4Xs::panel_bytes, .pack = pack_blocks<PanelIq4Xs, BlockIq4Xs, 1, pack_row>});
+    {.encode = encode_searched<DType::iq4_xs, kRule, put>,
+     .panel_bytes = PanelIq4Xs::panel_bytes, .pack = pack_blocks<PanelIq4Xs, BlockIq4Xs, 1, pack_row>});
 
 }  // namespace infer

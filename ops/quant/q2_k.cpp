@@ -3,11 +3,14 @@
 //
 //   | scales[16]: scale | min << 4 | q[64] | d: half | m: half |        w = d * scale * q - m * min
 //
-// Weights 128h + 32j + l have two bits, 2j and up, of q[32h + l]. Tested by tests/ops/quant_test.cpp.
+// Weights 128h + 32j + l have two bits, 2j and up, of q[32h + l].
+//
+// Encoding: all scales are searched (ops/quant/search.h). Tested by tests/ops/quant_test.cpp.
 #include "ops/panels.h"
 #include "ops/quant/blocks.h"
 #include "ops/quant/half.h"
 #include "ops/quant/quants.h"
+#include "ops/quant/search.h"
 #include "ops/quant/unpack.h"
 
 namespace infer {
@@ -26,6 +29,18 @@ void codes(const std::byte* block, CodeBlock& out) noexcept {
   }
 }
 
+constexpr SearchRule kRule = {.subs = 16, .cols = 16, .least = 0, .most = 3, .reach = {-0.1f, 0.3f, 5},
+                              .most_scale = 15, .scale_reach = {0.9f, 1.2f, 7}, .has_mins = true, .most_min = 15};
+
+void put(const CodeBlock& in, std::byte* out) noexcept {
+  BlockQ2_K b = {};
+  b.d = float_to_half(in.d);
+  b.m = float_to_half(in.m);
+  for (int sub = 0; sub < 16; ++sub) b.scales[sub] = static_cast<std::uint8_t>(in.scales[sub] | in.mins[sub] << 4);
+  for (int i = 0; i < 256; ++i) b.q[i / 128 * 32 + i % 32] |= static_cast<std::uint8_t>(in.codes[i] << i % 128 / 32 * 2);
+  std::memcpy(out, &b, sizeof b);
+}
+
 void pack_row(const BlockQ2_K& b, std::size_t row, std::byte* chunk, std::size_t) noexcept {
   pack_lines(bytes_of(b.q), 16, row, chunk);
   for (std::size_t s = 0; s < 16; ++s) chunk[PanelQ2_K::kScales + s * kPanelRows + row] = static_cast<std::byte>(b.scales[s]);
@@ -36,6 +51,7 @@ void pack_row(const BlockQ2_K& b, std::size_t row, std::byte* chunk, std::size_t
 }  // namespace
 
 constinit const QuantFormat quant_q2_k = quant_of_codes<DType::q2_k, codes, true>(
-    {.panel_bytes = PanelQ2_K::panel_bytes, .pack = pack_blocks<PanelQ2_K, BlockQ2_K, 1, pack_row>});
+    {.encode = encode_searched<DType::q2_k, kRule, put>,
+     .panel_bytes = PanelQ2_K::panel_bytes, .pack = pack_blocks<PanelQ2_K, BlockQ2_K, 1, pack_row>});
 
 }  // namespace infer

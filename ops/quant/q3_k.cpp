@@ -5,11 +5,13 @@
 //
 // Weights 128h + 32j + l have two bits, 2j and up, of q[32h + l], and bit 4h + j of high[l]. Scale s has its low four bits in
 // scales[s % 8], the low or (s >= 8) the high nibble, and two more in scales[8 + s % 4], bits 2 (s / 4) and up.
-// Tested by tests/ops/quant_test.cpp.
+//
+// Encoding: all scales are searched (ops/quant/search.h). Tested by tests/ops/quant_test.cpp.
 #include "ops/panels.h"
 #include "ops/quant/blocks.h"
 #include "ops/quant/half.h"
 #include "ops/quant/quants.h"
+#include "ops/quant/search.h"
 #include "ops/quant/unpack.h"
 
 namespace infer {
@@ -31,6 +33,25 @@ void codes(const std::byte* block, CodeBlock& out) noexcept {
   }
 }
 
+constexpr SearchRule kRule = {.subs = 16, .cols = 16, .least = -4, .most = 3, .reach = {0.8f, 1.6f, 13},
+                              .least_scale = -32, .most_scale = 31, .scale_reach = {0.9f, 1.1f, 9}};
+
+void put(const CodeBlock& in, std::byte* out) noexcept {
+  BlockQ3_K b = {};
+  b.d = float_to_half(in.d);
+  for (int s = 0; s < 16; ++s) {
+    const int scale = in.scales[s] + 32;
+    b.scales[s % 8] |= static_cast<std::uint8_t>((scale & 15) << s / 8 * 4);
+    b.scales[8 + s % 4] |= static_cast<std::uint8_t>(scale >> 4 << s / 4 * 2);
+  }
+  for (int i = 0; i < 256; ++i) {
+    const int code = in.codes[i] + 4;
+    b.q[i / 128 * 32 + i % 32] |= static_cast<std::uint8_t>((code & 3) << i % 128 / 32 * 2);
+    b.high[i % 32] |= static_cast<std::uint8_t>(code >> 2 << i / 32);
+  }
+  std::memcpy(out, &b, sizeof b);
+}
+
 void pack_row(const BlockQ3_K& b, std::size_t row, std::byte* chunk, std::size_t) noexcept {
   pack_lines(bytes_of(b.q), 16, row, chunk);
   pack_one_bits(b.high, row, chunk + PanelQ3_K::kHigh);
@@ -41,6 +62,7 @@ void pack_row(const BlockQ3_K& b, std::size_t row, std::byte* chunk, std::size_t
 }  // namespace
 
 constinit const QuantFormat quant_q3_k = quant_of_codes<DType::q3_k, codes>(
-    {.panel_bytes = PanelQ3_K::panel_bytes, .pack = pack_blocks<PanelQ3_K, BlockQ3_K, 1, pack_row>});
+    {.encode = encode_searched<DType::q3_k, kRule, put>,
+     .panel_bytes = PanelQ3_K::panel_bytes, .pack = pack_blocks<PanelQ3_K, BlockQ3_K, 1, pack_row>});
 
 }  // namespace infer

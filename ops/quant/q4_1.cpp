@@ -4,11 +4,12 @@
 //   | d: half | m: half | q[0] ... q[15] |        w[i]      = d * (q[i] & 15) + m
 //                                                 w[i + 16] = d * (q[i] >> 4) + m
 //
-// Tested by tests/ops/quant_test.cpp.
+// Encoding: d and m are searched (ops/quant/search.h). Tested by tests/ops/quant_test.cpp.
 #include "ops/panels.h"
 #include "ops/quant/blocks.h"
 #include "ops/quant/half.h"
 #include "ops/quant/quants.h"
+#include "ops/quant/search.h"
 #include "ops/quant/unpack.h"
 
 namespace infer {
@@ -25,6 +26,16 @@ void codes(const std::byte* block, CodeBlock& out) noexcept {
   }
 }
 
+constexpr SearchRule kRule = {.subs = 1, .cols = 32, .least = 0, .most = 15, .reach = {-0.03f, 0.12f, 6}, .has_mins = true};
+
+void put(const CodeBlock& in, std::byte* out) noexcept {
+  BlockQ4_1 b;
+  b.d = float_to_half(in.d);
+  b.m = float_to_half(-in.m);
+  for (int i = 0; i < 16; ++i) b.q[i] = static_cast<std::uint8_t>(in.codes[i] | in.codes[i + 16] << 4);
+  std::memcpy(out, &b, sizeof b);
+}
+
 void pack_row(const BlockQ4_1& b, std::size_t row, std::byte* chunk, std::size_t half) noexcept {
   pack_lines(bytes_of(b.q), 4, row, chunk + PanelQ4_1::lines(half));
   std::memcpy(chunk + PanelQ4_1::scales(half) + 2 * row, &b.d, 2);
@@ -35,6 +46,7 @@ void pack_row(const BlockQ4_1& b, std::size_t row, std::byte* chunk, std::size_t
 }  // namespace
 
 constinit const QuantFormat quant_q4_1 = quant_of_codes<DType::q4_1, codes, true>(
-    {.panel_bytes = PanelQ4_1::panel_bytes, .pack = pack_blocks<PanelQ4_1, BlockQ4_1, 2, pack_row>});
+    {.encode = encode_searched<DType::q4_1, kRule, put>,
+     .panel_bytes = PanelQ4_1::panel_bytes, .pack = pack_blocks<PanelQ4_1, BlockQ4_1, 2, pack_row>});
 
 }  // namespace infer

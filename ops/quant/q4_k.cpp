@@ -4,11 +4,14 @@
 //   | d: half | m: half | scales[12] | q[128] |        w = d * scale * q - m * min
 //
 // Weights 64c + l have the low nibble of q[32c + l], weights 64c + 32 + l the high one.
-// Scales and mins: ops/quant/six_bits.h. Tested by tests/ops/quant_test.cpp.
+// Scales and mins: ops/quant/six_bits.h.
+//
+// Encoding: all scales are searched (ops/quant/search.h). Tested by tests/ops/quant_test.cpp.
 #include "ops/panels.h"
 #include "ops/quant/blocks.h"
 #include "ops/quant/half.h"
 #include "ops/quant/quants.h"
+#include "ops/quant/search.h"
 #include "ops/quant/six_bits.h"
 #include "ops/quant/unpack.h"
 
@@ -26,6 +29,18 @@ void codes(const std::byte* block, CodeBlock& out) noexcept {
   }
 }
 
+constexpr SearchRule kRule = {.subs = 8, .cols = 32, .least = 0, .most = 15, .reach = {-0.03f, 0.12f, 6},
+                              .most_scale = 63, .scale_reach = {0.97f, 1.05f, 4}, .has_mins = true, .most_min = 63};
+
+void put(const CodeBlock& in, std::byte* out) noexcept {
+  BlockQ4_K b = {};
+  b.d = float_to_half(in.d);
+  b.m = float_to_half(in.m);
+  for (int s = 0; s < 8; ++s) put_scale_min(b.scales, s, in.scales[2 * s], in.mins[2 * s]);
+  for (int i = 0; i < 256; ++i) b.q[i / 64 * 32 + i % 32] |= static_cast<std::uint8_t>(in.codes[i] << i % 64 / 32 * 4);
+  std::memcpy(out, &b, sizeof b);
+}
+
 void pack_row(const BlockQ4_K& b, std::size_t row, std::byte* chunk, std::size_t) noexcept {
   pack_lines(bytes_of(b.q), 32, row, chunk);
   for (std::size_t s = 0; s < 8; ++s) {
@@ -39,6 +54,7 @@ void pack_row(const BlockQ4_K& b, std::size_t row, std::byte* chunk, std::size_t
 }  // namespace
 
 constinit const QuantFormat quant_q4_k = quant_of_codes<DType::q4_k, codes, true>(
-    {.panel_bytes = PanelQ4_K::panel_bytes, .pack = pack_blocks<PanelQ4_K, BlockQ4_K, 1, pack_row>});
+    {.encode = encode_searched<DType::q4_k, kRule, put>,
+     .panel_bytes = PanelQ4_K::panel_bytes, .pack = pack_blocks<PanelQ4_K, BlockQ4_K, 1, pack_row>});
 
 }  // namespace infer

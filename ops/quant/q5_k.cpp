@@ -5,11 +5,14 @@
 //
 // Weights 64c + l have the low nibble of q[32c + l], weights 64c + 32 + l the high one; the fifth bit of weight 32s + l is
 // bit s of high[l].
-// Scales and mins: ops/quant/six_bits.h. Tested by tests/ops/quant_test.cpp.
+// Scales and mins: ops/quant/six_bits.h.
+//
+// Encoding: all scales are searched (ops/quant/search.h). Tested by tests/ops/quant_test.cpp.
 #include "ops/panels.h"
 #include "ops/quant/blocks.h"
 #include "ops/quant/half.h"
 #include "ops/quant/quants.h"
+#include "ops/quant/search.h"
 #include "ops/quant/six_bits.h"
 #include "ops/quant/unpack.h"
 
@@ -27,6 +30,21 @@ void codes(const std::byte* block, CodeBlock& out) noexcept {
   }
 }
 
+constexpr SearchRule kRule = {.subs = 8, .cols = 32, .least = 0, .most = 31, .reach = {-0.02f, 0.06f, 5},
+                              .most_scale = 63, .scale_reach = {0.97f, 1.05f, 4}, .has_mins = true, .most_min = 63};
+
+void put(const CodeBlock& in, std::byte* out) noexcept {
+  BlockQ5_K b = {};
+  b.d = float_to_half(in.d);
+  b.m = float_to_half(in.m);
+  for (int s = 0; s < 8; ++s) put_scale_min(b.scales, s, in.scales[2 * s], in.mins[2 * s]);
+  for (int i = 0; i < 256; ++i) {
+    b.q[i / 64 * 32 + i % 32] |= static_cast<std::uint8_t>((in.codes[i] & 15) << i % 64 / 32 * 4);
+    b.high[i % 32] |= static_cast<std::uint8_t>(in.codes[i] >> 4 << i / 32);
+  }
+  std::memcpy(out, &b, sizeof b);
+}
+
 void pack_row(const BlockQ5_K& b, std::size_t row, std::byte* chunk, std::size_t) noexcept {
   pack_lines(bytes_of(b.q), 32, row, chunk);
   pack_one_bits(b.high, row, chunk + PanelQ5_K::kHigh);
@@ -41,6 +59,7 @@ void pack_row(const BlockQ5_K& b, std::size_t row, std::byte* chunk, std::size_t
 }  // namespace
 
 constinit const QuantFormat quant_q5_k = quant_of_codes<DType::q5_k, codes, true>(
-    {.panel_bytes = PanelQ5_K::panel_bytes, .pack = pack_blocks<PanelQ5_K, BlockQ5_K, 1, pack_row>});
+    {.encode = encode_searched<DType::q5_k, kRule, put>,
+     .panel_bytes = PanelQ5_K::panel_bytes, .pack = pack_blocks<PanelQ5_K, BlockQ5_K, 1, pack_row>});
 
 }  // namespace infer

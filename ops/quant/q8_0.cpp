@@ -3,14 +3,14 @@
 //
 //   | d: half | q[0] q[1] ... q[31]: int8 |        w[i] = d * q[i]
 //
-// Encoding: d = max |w| / 127, q = round(w / d). Tested by tests/ops/quant_test.cpp.
-#include <cmath>
+// Encoding: d is searched (ops/quant/search.h). Tested by tests/ops/quant_test.cpp.
 #include <cstring>
 
 #include "ops/panels.h"
 #include "ops/quant/blocks.h"
 #include "ops/quant/half.h"
 #include "ops/quant/quants.h"
+#include "ops/quant/search.h"
 #include "ops/quant/unpack.h"
 
 namespace infer {
@@ -23,19 +23,13 @@ void codes(const std::byte* block, CodeBlock& out) noexcept {
   std::memcpy(out.codes, b.q, sizeof b.q);
 }
 
-void encode(const float* src, const float*, std::byte* dst, std::int64_t n) noexcept {
-  for (std::int64_t first = 0; first < n; first += 32, dst += sizeof(BlockQ8_0)) {
-    float largest = 0.0f;
-    for (int i = 0; i < 32; ++i) largest = std::fmax(largest, std::fabs(src[first + i]));
-    const float d = largest / 127.0f;
-    const float inverse = d > 0.0f ? 1.0f / d : 0.0f;
-    BlockQ8_0 b;
-    b.d = float_to_half(d);
-    for (int i = 0; i < 32; ++i) {
-      b.q[i] = static_cast<std::int8_t>(std::fmin(127.0f, std::fmax(-127.0f, std::round(src[first + i] * inverse))));
-    }
-    std::memcpy(dst, &b, sizeof b);
-  }
+constexpr SearchRule kRule = {.subs = 1, .cols = 32, .least = -127, .most = 127, .reach = {0.97f, 1.03f, 25}};
+
+void put(const CodeBlock& in, std::byte* out) noexcept {
+  BlockQ8_0 b;
+  b.d = float_to_half(in.d);
+  std::memcpy(b.q, in.codes, sizeof b.q);
+  std::memcpy(out, &b, sizeof b);
 }
 
 void pack_row(const BlockQ8_0& b, std::size_t row, std::byte* chunk, std::size_t half) noexcept {
@@ -48,7 +42,7 @@ void pack_row(const BlockQ8_0& b, std::size_t row, std::byte* chunk, std::size_t
 }  // namespace
 
 constinit const QuantFormat quant_q8_0 = quant_of_codes<DType::q8_0, codes>(
-    {.encode = encode,
+    {.encode = encode_searched<DType::q8_0, kRule, put>,
      .panel_bytes = PanelQ8_0::panel_bytes, .pack = pack_blocks<PanelQ8_0, BlockQ8_0, 2, pack_row>});
 
 }  // namespace infer
