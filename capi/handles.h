@@ -17,6 +17,7 @@
 #include "libinfer.h"
 #include "libinfer/executor.h"
 #include "libinfer/generation.h"
+#include "libinfer/importance.h"
 #include "libinfer/memory.h"
 #include "libinfer/model.h"
 #include "libinfer/sampler.h"
@@ -38,6 +39,7 @@ enum class Kind : std::uint32_t {
   session,
   sampler,
   stream,
+  imatrix,
 };
 
 struct Handle {
@@ -49,16 +51,19 @@ struct Handle {
 /// One W call at a time: the second entrant is told INFER_E_BUSY.
 class Busy {
  public:
-  explicit Busy(std::atomic<bool>& flag) noexcept : flag_(flag), entered_(!flag.exchange(true, std::memory_order_acquire)) {}
+  explicit Busy(std::atomic<bool>& flag) noexcept : Busy(&flag) {}
+  /// Null: nothing to enter.
+  explicit Busy(std::atomic<bool>* flag) noexcept
+      : flag_(flag), entered_(flag == nullptr || !flag->exchange(true, std::memory_order_acquire)) {}
   ~Busy() {
-    if (entered_) flag_.store(false, std::memory_order_release);
+    if (entered_ && flag_ != nullptr) flag_->store(false, std::memory_order_release);
   }
   Busy(const Busy&) = delete;
   Busy& operator=(const Busy&) = delete;
   bool entered() const noexcept { return entered_; }
 
  private:
-  std::atomic<bool>& flag_;
+  std::atomic<bool>* flag_;
   bool entered_;
 };
 
@@ -186,10 +191,19 @@ struct infer_decoder : infer::capi::Handle {
   std::atomic<bool> busy{false};
 };
 
+struct infer_imatrix : infer::capi::Handle {
+  static constexpr infer::capi::Kind kKind = infer::capi::Kind::imatrix;
+  infer_imatrix() : Handle(kKind) {}
+  infer::capi::Ref<infer_model> model;
+  std::shared_ptr<infer::ImportanceMatrix> matrix;
+  std::atomic<bool> busy{false};
+};
+
 struct infer_session : infer::capi::Handle {
   static constexpr infer::capi::Kind kKind = infer::capi::Kind::session;
   infer_session() : Handle(kKind) {}
   infer::capi::Ref<infer_model> model;
+  infer::capi::Ref<infer_imatrix> imatrix;   ///< that it fills; before `session`: released after it
   std::unique_ptr<infer::Session> session;
   std::atomic<bool> busy{false};
 };
@@ -231,7 +245,34 @@ Status check_optional(const H* handle, const char* name) {
   return handle == nullptr ? Status() : check(handle, name);
 }
 
+/// The environment, or a silent one of its own.
+inline Ref<infer_env> owner_of(infer_env* env) {
+  if (env != nullptr) return Ref<infer_env>(env);
+  Ref<infer_env> own(new infer_env);
+  drop(own.get());   // the Ref holds the only reference now
+  return own;
+}
+
+/// The host's progress callback, and whether it asked to stop. Stays where it is while in use.
+struct HostProgress {
+  infer_progress_fn fn;
+  void* user;
+  bool stopped = false;
+
+  Progress progress() noexcept {
+    if (fn == nullptr) return {};
+    return {.report = [](void* p, std::uint64_t done, std::uint64_t total) {
+              HostProgress& h = *static_cast<HostProgress*>(p);
+              h.stopped = h.stopped || h.fn(h.user, done, total) != 0;
+              return !h.stopped;
+            },
+            .user = this};
+  }
+};
+
 inline const CancelFlag* flag_of(const infer_cancel* cancel) noexcept { return cancel == nullptr ? nullptr : &cancel->flag; }
+
+inline std::atomic<bool>* busy_flag_of(infer_imatrix* imatrix) noexcept { return imatrix == nullptr ? nullptr : &imatrix->busy; }
 
 /// Bytes of an INFER_MEMORY_* class; 0 for an unknown one.
 std::uint64_t bytes_of(const MemoryUse& use, std::int32_t memory_class) noexcept;
@@ -300,7 +341,9 @@ infer_status guard(infer_error** err, Body&& body) noexcept {
   const ::infer::capi::Busy infer_busy_guard((object)->busy);  \
   if (!infer_busy_guard.entered()) return ::infer::capi::busy(what)
 
-/// The same for a session. After a fork it may look busy for ever: the thread that was inside stayed with the parent.
+/// The same for a session, and for the importance matrix that it fills. After a fork it may look busy for ever: the thread that was inside stayed with the parent.
 #define INFER_ENTER_SESSION(handle)               \
   INFER_TRY((handle)->session->check_process());  \
-  INFER_ENTER(handle, "session")
+  INFER_ENTER(handle, "session");                 \
+  const ::infer::capi::Busy infer_busy_imatrix(::infer::capi::busy_flag_of((handle)->imatrix.get())); \
+  if (!infer_busy_imatrix.entered()) return ::infer::capi::busy("importance matrix")

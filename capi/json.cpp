@@ -90,4 +90,10 @@ std::string to_json(const MetaEntry& entry, const TokenizerSpec& tokenizer) {
   return out;
 }
 
+std::string to_json(std::string_view text) {
+  std::string out;
+  write(out, text);
+  return out;
+}
+
 }  // namespace infer::capi

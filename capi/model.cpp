@@ -11,36 +11,11 @@ using namespace infer::capi;
 
 namespace {
 
-/// The host's progress callback, and whether it asked to stop.
-struct HostProgress {
-  infer_progress_fn fn;
-  void* user;
-  bool stopped = false;
-};
-
-/// The environment, or a silent one of its own, from now on with its sink and allocator fixed.
-/// `env`, or a silent environment of its own.
-Ref<infer_env> owner_of(infer_env* env) {
-  Ref<infer_env> owner(env);
-  if (env == nullptr) {
-    owner = Ref<infer_env>(new infer_env);
-    drop(owner.get());   // the Ref holds the only reference now
-  }
-  return owner;
-}
-
 Status load(infer_env* env, const infer_source* source, const infer_options* options, const infer_cancel* cancel,
             infer_progress_fn progress, void* user, infer_model** out) {
   INFER_ASSIGN(infer::ModelOptions o, to_model_options(options == nullptr ? nullptr : &options->values));
   HostProgress host{progress, user};
-  if (progress != nullptr) {
-    o.progress = {.report = [](void* p, std::uint64_t done, std::uint64_t total) {
-                    HostProgress& h = *static_cast<HostProgress*>(p);
-                    h.stopped = h.stopped || h.fn(h.user, done, total) != 0;
-                    return !h.stopped;
-                  },
-                  .user = &host};
-  }
+  o.progress = host.progress();
   o.cancel = flag_of(cancel);
   Ref<infer_env> owner = owner_of(env);
   owner->used.store(true);
@@ -131,6 +106,12 @@ infer::Result<const Fact*> find(const Fact (&facts)[n], std::string_view key) {
     known += fmt::format("{}{}", known.empty() ? "" : ", ", f.key);
   }
   return Status::error(Code::notfound, fmt::format("unknown fact '{}'; known: {}", key, known)).about(key);
+}
+
+infer::Result<const infer::TensorMeta*> tensor_of(const infer_model& model, std::size_t index) {
+  const auto& tensors = model.model->descriptor().tensors;
+  if (index < tensors.size()) return &tensors[index];
+  return Status::error(Code::range, fmt::format("tensor {} does not exist; there are {}", index, tensors.size()));
 }
 
 Status untold(std::string_view key) {
@@ -245,11 +226,8 @@ infer_status infer_model_tensor_at(const infer_model* model, size_t index, infer
   return guard(err, [&]() -> Status {
     if (out == nullptr) return null_argument("info");
     INFER_TRY(check(model, "model"));
-    const auto& tensors = model->model->descriptor().tensors;
-    if (index >= tensors.size()) {
-      return Status::error(Code::range, fmt::format("tensor {} does not exist; there are {}", index, tensors.size()));
-    }
-    const infer::TensorMeta& t = tensors[index];
+    INFER_ASSIGN(const infer::TensorMeta* const tensor, tensor_of(*model, index));
+    const infer::TensorMeta& t = *tensor;
     infer_tensor_info value{};
     value.name = t.name.c_str();
     value.type = infer::info(t.dtype).name;
@@ -259,6 +237,16 @@ infer_status infer_model_tensor_at(const infer_model* model, size_t index, infer
     value.offset = t.offset;
     value.bytes = t.bytes;
     return fill(out, value);
+  });
+}
+
+infer_status infer_model_tensor_read(const infer_model* model, size_t index, uint64_t first, size_t n, float* values,
+                                     infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(check(model, "model"));
+    if (values == nullptr && n > 0) return null_argument("values");
+    INFER_ASSIGN(const infer::TensorMeta* const tensor, tensor_of(*model, index));
+    return model->model->read(*tensor, first, {values, n});
   });
 }
 

@@ -19,7 +19,7 @@ constexpr double kAnyInt = 9223372036854775808.0;   // 2^63: all bit patterns
 
 constexpr OptionSpec kModel[] = {
     {"use_mmap", boolean, 0, 1, "true", "map the file; false reads it into memory"},
-    {"vocab_only", boolean, 0, 1, "false", "load only what tokenising needs"},
+    {"vocab_only", boolean, 0, 1, "false", "load what tokenising needs; weights are not made ready to run"},
     {"architecture", str, 0, 0, "", "run the file as this architecture instead of the one it names"},
 };
 
@@ -56,6 +56,18 @@ constexpr OptionSpec kGenerate[] = {
     {"logprobs", i64, 0, kMaxLogprobs, "0", "report this many likeliest tokens with each token"},
 };
 #undef INFER_SAMPLER_OPTIONS
+
+constexpr OptionSpec kQuant[] = {
+    {"type", str, 0, 0, "", "what to make, such as Q4_K_M; an unknown one lists all"},
+    {"tensor_type", str_list, 0, 0, "", "PATTERN=TYPE: of tensors whose whole name matches (* and ?); the first that does holds"},
+    {"output_type", str, 0, 0, "", "of the head, instead of what the rule says"},
+    {"token_embedding_type", str, 0, 0, "", "of the embedding, instead of what the rule says"},
+    {"imatrix", str, 0, 0, "", "path of an importance matrix (GGUF)"},
+    {"keep_split", boolean, 0, 1, "false", "as many files as the source has, not one"},
+    {"pure", boolean, 0, 1, "false", "all matrices in the same type, without the rule for heads, values and the like"},
+    {"allow_requantize", boolean, 0, 1, "false", "also from a model that is quantised already"},
+    {"n_threads", i64, 0, static_cast<double>(ThreadPool::kMaxThreads), "0", "threads; 0: all cores that the process may use"},
+};
 
 const char* type_name(OptionType t) noexcept {
   switch (t) {
@@ -113,6 +125,7 @@ std::span<const OptionSpec> option_specs(std::int32_t kind) noexcept {
     case INFER_OPTIONS_SESSION: return kSession;
     case INFER_OPTIONS_SAMPLER: return kSampler;
     case INFER_OPTIONS_GENERATE: return kGenerate;
+    case INFER_OPTIONS_QUANT: return kQuant;
     default: return {};
   }
 }
@@ -301,6 +314,21 @@ Result<GenerationOptions> to_generation_options(const OptionValues* values) {
   copy(values, "stop", o.stop);
   copy(values, "ignore_eog", o.ignore_eog);
   copy(values, "logprobs", o.logprobs);
+  return o;
+}
+
+Result<QuantizeOptions> to_quantize_options(const OptionValues* values) {
+  INFER_TRY(of_kind(values, INFER_OPTIONS_QUANT, INFER_OPTIONS_QUANT, "quantisation"));
+  QuantizeOptions o;
+  copy(values, "type", o.type);
+  copy(values, "tensor_type", o.tensor_types);
+  copy(values, "output_type", o.output_type);
+  copy(values, "token_embedding_type", o.token_embedding_type);
+  copy(values, "imatrix", o.imatrix);
+  copy(values, "keep_split", o.keep_split);
+  copy(values, "pure", o.pure);
+  copy(values, "allow_requantize", o.allow_requantize);
+  copy(values, "n_threads", o.n_threads);
   return o;
 }
 

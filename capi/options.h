@@ -12,6 +12,7 @@
 
 #include "libinfer/generation.h"
 #include "libinfer/model.h"
+#include "libinfer/quantize.h"
 #include "libinfer/sampler.h"
 #include "libinfer/session.h"
 #include "libinfer/status.h"
@@ -67,6 +68,7 @@ Result<ModelOptions> to_model_options(const OptionValues* values);
 Result<SessionOptions> to_session_options(const OptionValues* values);
 Result<SamplerParams> to_sampler_params(const OptionValues* values);
 Result<GenerationOptions> to_generation_options(const OptionValues* values);
+Result<QuantizeOptions> to_quantize_options(const OptionValues* values);
 /// Option parse_special of kind GENERATE.
 bool wants_parse_special(const OptionValues* values) noexcept;
 

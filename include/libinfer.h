@@ -104,6 +104,7 @@ typedef struct infer_source infer_source;
 typedef struct infer_model infer_model;
 typedef struct infer_decoder infer_decoder;
 typedef struct infer_session infer_session;
+typedef struct infer_imatrix infer_imatrix;
 typedef struct infer_sampler infer_sampler;
 typedef struct infer_stream infer_stream;
 typedef struct infer_event infer_event;
@@ -132,7 +133,13 @@ INFER_API void infer_error_release(infer_error *err);                  /* T */
 
 /* ---- Options: values by key name, checked when they are set ------------------------------------------------------ */
 
-enum { INFER_OPTIONS_MODEL = 1, INFER_OPTIONS_SESSION = 2, INFER_OPTIONS_SAMPLER = 3, INFER_OPTIONS_GENERATE = 4 };
+enum {
+  INFER_OPTIONS_MODEL = 1,
+  INFER_OPTIONS_SESSION = 2,
+  INFER_OPTIONS_SAMPLER = 3,
+  INFER_OPTIONS_GENERATE = 4,
+  INFER_OPTIONS_QUANT = 5
+};
 enum { INFER_TYPE_I64 = 1, INFER_TYPE_F64 = 2, INFER_TYPE_STR = 3, INFER_TYPE_BOOL = 4, INFER_TYPE_STR_LIST = 5 };
 
 /* What an option is. infer_option_describe lists all of a kind; INFER_OPTIONS_GENERATE has the SAMPLER keys too. */
@@ -291,6 +298,12 @@ INFER_API size_t infer_model_tensor_count(const infer_model *model);            
 INFER_API infer_status infer_model_tensor_at(const infer_model *model, size_t index, infer_tensor_info *info,
                                              infer_error **err);                                                /* R */
 
+/* Elements first .. first + n - 1 of a tensor, counted along its rows, as the floats that products work with. Any stretch; big
+ * tensors are read piece by piece. With the option vocab_only, too: then the file is neither rearranged nor need its
+ * architecture be known. Errors: RANGE, QUANT_TYPE (no numbers can be made of its type); nothing is written then. R */
+INFER_API infer_status infer_model_tensor_read(const infer_model *model, size_t index, uint64_t first, size_t n, float *values,
+                                               infer_error **err);
+
 /* Oddities that did not stop the load. R; borrowed for the life of the model; NULL past the end. */
 INFER_API size_t infer_model_warning_count(const infer_model *model);
 INFER_API const char *infer_model_warning(const infer_model *model, size_t index);
@@ -324,6 +337,30 @@ typedef struct infer_memory_plan {
  * without BUDGET. T */
 INFER_API infer_status infer_model_plan(infer_env *env, const infer_source *source, const infer_options *model_options,
                                         const infer_options *session_options, infer_memory_plan *plan, infer_error **err);
+
+/* ---- Quantising: a model file to another one of fewer bits ---------------------------------------------------------- */
+
+/* Options (kind QUANT) name the type, such as Q4_K_M, and what differs from its rule. `env` and `cancel` may be NULL; the
+ * source is any that a model is loaded from.
+ *
+ * The plan, as JSON: {"type", "tensors": [{"name", "shape", "from", "to", "bytes_from", "bytes_to", "importance"}],
+ * "bytes_from", "bytes_to", "bits_per_weight", "file_bytes": [of each file], "warnings"}. Headers are read, nothing is computed or
+ * written. Errors: those of opening a source and reading its header; ARGUMENT (no type, a tensor_type that is not
+ * PATTERN=TYPE or matches nothing), QUANT_TYPE (an unknown type; a tensor that cannot be brought to its type: it is quantised already,
+ * its rows are not whole blocks, or the type needs an importance matrix and none speaks of the tensor), TENSOR (the importance
+ * matrix is of another model, or no measurement), LIMIT (a row too long to be held), BUFFER. T */
+INFER_API infer_status infer_quantize_plan(infer_env *env, const infer_source *source, const infer_options *options,
+                                           char *buffer, size_t capacity, size_t *need, infer_error **err);
+/* Makes it: a temporary file beside `path` is written, brought to the disk, read back and parsed, and then takes the
+ * place of an older file at once. With keep_split and a source of N > 1 parts the files are NAME-0000X-of-0000N.gguf, for the path
+ * NAME.gguf. On any failure the older file stays and no other is left. Memory: a chunk of rows, some megabytes, counted in
+ * the environment (SCRATCH). Same bytes for any number of threads. Progress is in bytes of the source's tensors, on the
+ * calling thread. Errors: those of the plan; ARGUMENT (a malformed path; the output is the source), NOFILE (no such folder),
+ * PERMISSION, IO (no room left, the path is a folder, the disk answers other bytes), LIMIT (the process may not write so much),
+ * TENSOR (a weight is NaN, infinite or too large for its type: which and where), CANCELLED, CALLBACK, BUDGET, NOMEM. T */
+INFER_API infer_status infer_quantize(infer_env *env, const infer_source *source, const char *path, size_t length,
+                                      const infer_options *options, const infer_cancel *cancel, infer_progress_fn progress,
+                                      void *user, infer_error **err);
 
 /* ---- Tokens --------------------------------------------------------------------------------------------------------
  * An unknown tokenizer does not stop a load: its error comes from these calls. */
@@ -407,6 +444,26 @@ INFER_API infer_status infer_step(infer_session *session, const int32_t *seqs, c
 /* Row i of the last feed or step, in the order of its tokens; n_vocab floats, borrowed until the next feed or step. */
 INFER_API infer_status infer_logits(const infer_session *session, size_t row, const float **logits, size_t *n_vocab,
                                     infer_error **err);                                                         /* R */
+
+/* ---- Importance matrix: how large the activations are that meet each column of the weights, for quantising ----------------
+ * Class W, like a session: while a session that fills one computes, the imatrix is in use, too. Sums are the same for any
+ * number of threads and any batches. */
+
+/* For the matrices of a model; its memory (class OTHER) is taken here. It keeps a reference to the model. */
+INFER_API infer_status infer_imatrix_create(infer_model *model, infer_imatrix **out, infer_error **err);        /* T */
+INFER_API void infer_imatrix_retain(infer_imatrix *imatrix);                                                    /* T */
+INFER_API void infer_imatrix_release(infer_imatrix *imatrix);                                                   /* T */
+/* From now on what this session computes (feeds, steps, streams) is added to the imatrix, to which it keeps a reference; NULL
+ * ends that. A call that fails adds nothing. The head of a model meets only positions whose logits are kept. Several sessions
+ * may fill one imatrix in turn. ARGUMENT when it is of another model. W on the session */
+INFER_API infer_status infer_session_set_imatrix(infer_session *session, infer_imatrix *imatrix, infer_error **err);
+/* Adds what was saved before, of the same matrices (else TENSOR). All or nothing. W */
+INFER_API infer_status infer_imatrix_add(infer_imatrix *imatrix, const infer_source *source, infer_error **err);
+/* Writes a GGUF file in the common form, which infer_quantize and other quantisers read; it replaces `path` when it is
+ * complete. dataset: a name for the text; chunk_size: tokens that were fed at a time (both are only noted). STATE when
+ * nothing was computed yet. W */
+INFER_API infer_status infer_imatrix_save(infer_imatrix *imatrix, const char *path, size_t length, const char *dataset,
+                                          size_t dataset_length, int64_t chunk_size, infer_error **err);
 
 /* ---- Sampler ------------------------------------------------------------------------------------------------------- */
 

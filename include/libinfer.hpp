@@ -387,6 +387,23 @@ inline Expected<std::string> kernels_json() {
   return detail::fill<std::string>(4096, [](auto... out) { return infer_kernels_json(out...); });
 }
 
+/// The plan of a quantisation, as JSON: see infer_quantize_plan. `how.options` is of kind QUANT.
+inline Expected<std::string> quantize_plan(const Source& source, const Load& how) {
+  return detail::fill<std::string>(65536, [&](auto... out) {
+    return infer_quantize_plan(detail::raw(how.env), source.get(), detail::raw(how.options), out...);
+  });
+}
+/// Writes the file `path`. `how.options` is of kind QUANT; progress is in bytes of the source's tensors.
+inline Expected<void> quantize(const Source& source, std::string_view path, const Load& how) {
+  const infer_progress_fn progress = [](void* user, std::uint64_t done, std::uint64_t total) -> std::int32_t {
+    return static_cast<const Load*>(user)->progress(done, total) ? 0 : 1;
+  };
+  return detail::check([&](auto err) {
+    return infer_quantize(detail::raw(how.env), source.get(), path.data(), path.size(), detail::raw(how.options),
+                          detail::raw(how.cancel), how.progress ? progress : nullptr, const_cast<Load*>(&how), err);
+  });
+}
+
 /// Immutable once loaded; copies are the same model.
 class Model : public detail::Shared<infer_model, infer_model_retain, infer_model_release> {
  public:
@@ -445,6 +462,10 @@ class Model : public detail::Shared<infer_model, infer_model_retain, infer_model
       info->struct_size = sizeof(*info);
       return infer_model_tensor_at(get(), index, info, err);
     });
+  }
+  /// n elements of a tensor from `first` on, as floats.
+  Expected<void> read_tensor(std::size_t index, std::uint64_t first, float* values, std::size_t n) const {
+    return detail::check([&](auto err) { return infer_model_tensor_read(get(), index, first, n, values, err); });
   }
   std::vector<std::string> warnings() const {
     std::vector<std::string> all;
@@ -578,6 +599,31 @@ class Session : public detail::Shared<infer_session, infer_session_retain, infer
     auto got = detail::check([&](auto err) { return infer_logits(get(), row, &values, &n_vocab, err); });
     if (!got) return got.error();
     return View<float>(values, n_vocab);
+  }
+};
+
+/// How large the activations are that meet each column of the weights. Filled by sessions.
+class Imatrix : public detail::Shared<infer_imatrix, infer_imatrix_retain, infer_imatrix_release> {
+ public:
+  using Shared::Shared;
+  static Expected<Imatrix> create(const Model& model) {
+    return detail::make<Imatrix, infer_imatrix>(
+        [&](auto out, auto err) { return infer_imatrix_create(model.get(), out, err); });
+  }
+  /// What `session` computes from now on is added.
+  Expected<void> attach(Session& session) {
+    return detail::check([&](auto err) { return infer_session_set_imatrix(session.get(), get(), err); });
+  }
+  static Expected<void> detach(Session& session) {
+    return detail::check([&](auto err) { return infer_session_set_imatrix(session.get(), nullptr, err); });
+  }
+  Expected<void> add(const Source& source) {
+    return detail::check([&](auto err) { return infer_imatrix_add(get(), source.get(), err); });
+  }
+  Expected<void> save(std::string_view path, std::string_view dataset, std::int64_t chunk_size) {
+    return detail::check([&](auto err) {
+      return infer_imatrix_save(get(), path.data(), path.size(), dataset.data(), dataset.size(), chunk_size, err);
+    });
   }
 };
 

@@ -19,6 +19,7 @@
 #include <CLI/CLI.hpp>
 
 #include "tools/common.h"
+#include "tools/progress_bar.h"
 
 namespace tool {
 namespace {
@@ -32,37 +33,6 @@ extern "C" void handle_interrupt(int) {
 }
 
 // ---- Loading
-
-/// A bar on stderr, from the second half second on.
-class ProgressBar {
- public:
-  ProgressBar() : wanted_(is_terminal(stderr)), start_(now()) {}
-  ProgressBar(const ProgressBar&) = delete;
-  ProgressBar& operator=(const ProgressBar&) = delete;
-  ~ProgressBar() {
-    if (drawn_) fmt::print(stderr, "\r\x1b[K");
-  }
-
-  void update(std::uint64_t done, std::uint64_t total) {
-    constexpr double kPatience = 0.5;  // seconds before the first drawing
-    constexpr double kRefresh = 0.05;  // and between two
-    constexpr std::size_t kWidth = 40;
-    const double time = now();
-    if (!wanted_ || total == 0 || time - start_ < kPatience || time - last_ < kRefresh) return;
-    const double part = std::min(1.0, static_cast<double>(done) / static_cast<double>(total));
-    const auto filled = static_cast<std::size_t>(part * kWidth);
-    fmt::print(stderr, "\rloading [{:#<{}}{:.<{}}] {:3.0f} %  {} of {}\x1b[K", "", filled, "", kWidth - filled,
-               100 * part, bytes_text(done), bytes_text(total));
-    last_ = time;
-    drawn_ = true;
-  }
-
- private:
-  bool wanted_;
-  bool drawn_ = false;
-  double start_;
-  double last_ = 0;
-};
 
 /// The library's records through spdlog to stderr.
 libinfer::Expected<libinfer::Env> logging_env(int verbosity) {
@@ -250,12 +220,15 @@ libinfer::Expected<OpenedModel> open_path(const ModelArguments& arguments, const
     if (!created) return created.error();
     env = *std::move(created);
   }
-  ProgressBar bar;
+  ProgressBar bar("loading");
   libinfer::Load how;
   how.options = &*options;
   how.env = env ? &*env : nullptr;
   how.cancel = cancel;
-  how.progress = [&bar](std::uint64_t done, std::uint64_t total) { return bar.update(done, total), true; };
+  how.progress = [&bar](std::uint64_t done, std::uint64_t total) {
+    if (bar.is_due()) bar.update(done, total, fmt::format("{} of {}", bytes_text(done), bytes_text(total)));
+    return true;
+  };
   const double start = now();
   auto model = libinfer::Model::load(path, how);
   if (!model) return model.error();

@@ -20,6 +20,10 @@ Action setup_tokenize(CLI::App& app);
 Action setup_detokenize(CLI::App& app);
 Action setup_logits(CLI::App& app);
 Action setup_bench(CLI::App& app);
+Action setup_perplexity(CLI::App& app);
+Action setup_diff(CLI::App& app);
+Action setup_imatrix(CLI::App& app);
 Action setup_kernels(CLI::App& app);
+Action setup_quantize(CLI::App& app);
 
 }  // namespace tool

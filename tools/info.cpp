@@ -47,6 +47,13 @@ struct Subject {
 
 struct TypeSum {
   std::uint64_t tensors = 0, elements = 0, bytes = 0;
+
+  double bits_per_weight() const {
+    return elements == 0 ? 0 : 8 * static_cast<double>(bytes) / static_cast<double>(elements);
+  }
+  double percent_of(const TypeSum& all) const {
+    return all.bytes == 0 ? 0 : 100 * static_cast<double>(bytes) / static_cast<double>(all.bytes);
+  }
 };
 
 std::uint64_t elements(const infer_tensor_info& tensor) {
@@ -66,6 +73,16 @@ std::map<std::string, TypeSum> by_type(const libinfer::Model& model) {
     sum.bytes += tensor->bytes;
   }
   return sums;
+}
+
+TypeSum sum_of(const std::map<std::string, TypeSum>& types) {
+  TypeSum all;
+  for (const auto& [type, sum] : types) {
+    all.tensors += sum.tensors;
+    all.elements += sum.elements;
+    all.bytes += sum.bytes;
+  }
+  return all;
 }
 
 Json facts(const libinfer::Model& model) {
@@ -144,9 +161,16 @@ std::string as_json(const Arguments& arguments, const Subject& subject) {
   Json out = {{"path", subject.opened.path}};
   out.update(facts(model));
   out["special_tokens"] = special_tokens(model);
+  const auto types = by_type(model);
+  const TypeSum all = sum_of(types);
+  out["bits_per_weight"] = all.bits_per_weight();
   out["types"] = Json::object();
-  for (const auto& [type, sum] : by_type(model)) {
-    out["types"][type] = {{"tensors", sum.tensors}, {"elements", sum.elements}, {"bytes", sum.bytes}};
+  for (const auto& [type, sum] : types) {
+    out["types"][type] = {{"tensors", sum.tensors},
+                          {"elements", sum.elements},
+                          {"bytes", sum.bytes},
+                          {"percent", sum.percent_of(all)},
+                          {"bits_per_weight", sum.bits_per_weight()}};
   }
   out["memory"] = memory(model);
   out["warnings"] = model.warnings();
@@ -189,9 +213,13 @@ std::string as_text(const Arguments& arguments, const Subject& subject) {
     out += line(role, fmt::format("{} {}", token["id"].dump(),
                                   token["text"].dump(-1, ' ', false, Json::error_handler_t::replace)));
   }
-  for (const auto& [type, sum] : by_type(model)) {
-    out += line("type " + type, fmt::format("{} tensors, {} weights, {}", sum.tensors,
-                                            count_text(static_cast<double>(sum.elements)), bytes_text(sum.bytes)));
+  const auto types = by_type(model);
+  const TypeSum all = sum_of(types);
+  if (all.elements > 0) out += line("bits per weight", fmt::format("{:.3f}", all.bits_per_weight()));
+  for (const auto& [type, sum] : types) {
+    out += line("type " + type, fmt::format("{} tensors, {} weights, {}, {:.1f} %, {:.3f} bits per weight", sum.tensors,
+                                            count_text(static_cast<double>(sum.elements)), bytes_text(sum.bytes),
+                                            sum.percent_of(all), sum.bits_per_weight()));
   }
   for (const auto& [name, bytes] : held.items()) {
     out += line("memory " + name, bytes_text(bytes.get<std::uint64_t>()));

@@ -31,6 +31,10 @@ constexpr Command kCommands[] = {
     {"detokenize", "token ids to text", tool::setup_detokenize},
     {"logits", "write the logits of a token sequence", tool::setup_logits},
     {"bench", "measure the speed of prompt and decode", tool::setup_bench},
+    {"perplexity", "measure how well a text is foretold, and against another model", tool::setup_perplexity},
+    {"imatrix", "measure which columns of the weights matter, for quantising", tool::setup_imatrix},
+    {"diff", "compare two model files tensor by tensor", tool::setup_diff},
+    {"quantize", "make a model file of fewer bits", tool::setup_quantize},
     {"kernels", "show what computes what on this machine", tool::setup_kernels},
 };
 

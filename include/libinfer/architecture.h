@@ -109,6 +109,14 @@ struct StepRow {
   std::int64_t logits_row;                 ///< where its logits go, or -1
 };
 
+struct Step;
+
+/// Is shown what goes into each product, on the step's thread and before the product; the step's threads are free.
+struct ProductObserver {
+  void (*see)(void* user, Step& step, const Linear& weights, const MatF32& x) noexcept = nullptr;
+  void* user = nullptr;
+};
+
 /// Everything that one forward pass may touch. Handed down, never global.
 struct Step {
   std::span<const StepRow> rows;           ///< at most Activations::x.rows of them
@@ -118,6 +126,7 @@ struct Step {
   const KernelTable& kernels;
   ThreadPool& pool;
   const CancelFlag* cancel;
+  const ProductObserver* observer = nullptr;   ///< null: nobody looks
   std::atomic<bool> cancelled{false};      ///< the flag was seen set: nothing of this step counts any more
 
   /// Looks at the flag; once seen it stays seen, whatever becomes of the flag. On any thread of the step.

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "libinfer/architecture.h"
@@ -20,7 +21,7 @@ namespace infer {
 
 struct ModelOptions {
   bool use_mmap = true;
-  bool vocab_only = false;        ///< no weights are bound; tokenising works, sessions do not
+  bool vocab_only = false;        ///< no weights are bound; tokenising and read() work, sessions do not
   std::string architecture{};     ///< instead of what the file says; empty: the file's
   std::shared_ptr<MemoryAccount> memory{};   ///< of this model and its sessions; null: one of their own, without limit
   Executor executor{};            ///< packs the weights instead of threads of the library's own
@@ -59,6 +60,13 @@ class Model {
   /// with the index of the first), state (only the vocabulary was loaded), cancelled. Reads the whole file.
   Status validate(const CancelFlag* cancel) const;
 
+  /// The bytes of a tensor of the descriptor, as they lie in its file.
+  TensorView view(const TensorMeta& tensor) const noexcept { return weights_->view(tensor); }
+
+  /// Elements of a tensor of the descriptor from `first` on, counted along its rows, as floats. Works where only the vocabulary
+  /// was loaded, too: the file is there all the same. Errors: quant_type (no numbers can be made of its type), range.
+  Status read(const TensorMeta& tensor, std::uint64_t first, std::span<float> values) const;
+
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
 
@@ -68,7 +76,6 @@ class Model {
   static Result<std::shared_ptr<const Model>> make(std::shared_ptr<const Library> library, const Source& source,
                                                    const ModelOptions& options, Depth depth);
   Status open_header(const Source& source, const ModelOptions& options, std::vector<MappedFile>& files);
-  Status open_files(const Source& source, const OpenOptions& options, std::vector<MappedFile>& files);
   Status configure(const ModelOptions& options);
   Result<std::uint64_t> bind_plan();
   Status bind(const ModelOptions& options);

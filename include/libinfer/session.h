@@ -13,6 +13,7 @@
 #include "libinfer/architecture.h"
 #include "libinfer/executor.h"
 #include "libinfer/hooks.h"
+#include "libinfer/importance.h"
 #include "libinfer/kv_cache.h"
 #include "libinfer/model.h"
 #include "libinfer/status.h"
@@ -75,6 +76,10 @@ class Session {
   /// One token for each of some different sequences, in one pass; logits row i belongs to seqs[i]. All or nothing.
   Status step(std::span<const SequenceId> seqs, std::span<const Token> tokens, const CancelFlag* cancel);
 
+  /// From now on all that goes into the model's matrices is added to `importance`; null: no longer. Errors: argument (of another
+  /// model).
+  Status set_importance(std::shared_ptr<ImportanceMatrix> importance);
+
   /// Row i of the last feed or step. Errors: state (none kept), range.
   Result<std::span<const float>> logits(std::size_t row) const;
 
@@ -97,6 +102,7 @@ class Session {
   Activations act_;
   std::span<StepRow> rows_;              ///< (n_batch)
   std::int64_t n_logits_held_ = 0;
+  std::shared_ptr<ImportanceMatrix> importance_;
 };
 
 }  // namespace infer

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "libinfer/hooks.h"
 #include "libinfer/memory.h"
@@ -33,6 +34,12 @@ struct Source {
   /// For messages: the path, "memory" or "file descriptor 5".
   std::string describe() const;
 };
+
+/// "dir/" of "dir/file.gguf", "" of "file.gguf".
+inline std::string folder_of(std::string_view path) {
+  const std::size_t slash = path.rfind('/');
+  return std::string(slash == std::string_view::npos ? std::string_view() : path.substr(0, slash + 1));
+}
 
 struct FileIo;   // src/base/file_io.h
 

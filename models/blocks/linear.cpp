@@ -56,6 +56,7 @@ void linear(Step& step, std::initializer_list<Product> products, const MatF32& x
   bool made[kInputFormCount] = {};
   std::int64_t n = 0;
   for (const Product& p : products) {
+    if (step.observer != nullptr) step.observer->see(step.observer->user, step, p.weights, x);
     const InputForm form = p.weights.format->input;
     if (!made[static_cast<std::size_t>(form)]) make_input(step, form, x);
     made[static_cast<std::size_t>(form)] = true;

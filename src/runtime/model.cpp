@@ -8,9 +8,9 @@
 
 #include <fmt/format.h>
 
-#include "formats/formats.h"
 #include "libinfer/text.h"
 #include "models/binder.h"
+#include "src/runtime/model_files.h"
 #include "src/runtime/packing.h"
 
 namespace infer {
@@ -52,12 +52,6 @@ struct HeapOf {
   template <class T>
   std::uint64_t operator()(const T&) const noexcept { return 0; }   // a number
 };
-
-/// "dir/" of "dir/file.gguf", "" of "file.gguf".
-std::string folder_of(std::string_view path) {
-  const std::size_t slash = path.rfind('/');
-  return std::string(slash == std::string_view::npos ? std::string_view() : path.substr(0, slash + 1));
-}
 
 /// The architecture to run the file as: the forced one, the one it names, or the one that its tensors look like.
 Result<const Architecture*> choose(const Library& library, const ModelDescriptor& model, const std::string& forced) {
@@ -115,7 +109,7 @@ Result<std::shared_ptr<const Model>> Model::make(std::shared_ptr<const Library> 
   if (depth == Depth::plan) {
     INFER_TRY(model->open_header(source, options, files));
   } else {
-    INFER_TRY(model->open_files(source, open_options(options, *model->account_), files));
+    INFER_TRY(open_model_files(*model->library_, source, open_options(options, *model->account_), files, model->descriptor_));
   }
   model->weights_.emplace(std::move(files), model->descriptor_.tensors, model->account_);
   INFER_ASSIGN(model->kernels_, choose_kernels(*model->library_));
@@ -153,7 +147,7 @@ Status Model::open_header(const Source& source, const ModelOptions& options, std
   OpenOptions open = open_options(options, *account_);
   for (open.read_limit = kFirstHeader;; open.read_limit *= 4) {
     files.clear();
-    Status status = open_files(source, open, files);
+    Status status = open_model_files(*library_, source, open, files, descriptor_);
     std::vector<bool> seen;   // of each file: whether its header is known to be what was read
     bool whole = true;
     for (const MappedFile& f : files) {
@@ -168,46 +162,6 @@ Status Model::open_header(const Source& source, const ModelOptions& options, std
     }
     if (std::all_of(seen.begin(), seen.end(), [](bool known) { return known; })) return status;
   }
-}
-
-Status Model::open_files(const Source& source, const OpenOptions& options, std::vector<MappedFile>& files) {
-  INFER_ASSIGN(MappedFile first, MappedFile::open(source, options));
-  const FormatParser* parser = nullptr;
-  for (const FormatParser* f : library_->formats.all()) {
-    if (f->sniff(first.bytes())) {
-      parser = f;
-      break;
-    }
-  }
-  const std::string name = source.describe();   // messages of open() have it already
-  if (parser == nullptr) return Status::error(Code::format, describe_foreign(first.bytes())).with_context(name);
-
-  const std::string folder = folder_of(source.path);
-  const std::string_view file_name = std::string_view(source.path).substr(folder.size());
-  Result<std::vector<std::string>> parts = parser->parts(first.bytes(), file_name, options.cancel);
-  if (!parts.ok()) return std::move(parts).status().with_context(name);
-  files.push_back(std::move(first));
-  if (files.front().mapped() && !options.progress(0, files.front().bytes().size())) {
-    return Status::error(Code::cancelled, "the load was cancelled");
-  }
-  for (std::size_t i = 1; i < parts.value().size(); ++i) {
-    const std::string path = folder + parts.value()[i];
-    Result<MappedFile> part = MappedFile::open(Source::from_path(path), options);
-    if (!part.ok()) {
-      if (part.status().code() != Code::nofile) return std::move(part).status();
-      return Status::error(Code::shard, fmt::format("part {} of {}, {}, is missing", i + 1, parts.value().size(), quoted(path)))
-          .about(path)
-          .with_context(name);
-    }
-    files.push_back(std::move(part).value());
-  }
-
-  std::vector<Bytes> bytes;
-  for (const MappedFile& f : files) bytes.push_back(f.bytes());
-  Result<ModelDescriptor> parsed = parser->parse(bytes, options.cancel);
-  if (!parsed.ok()) return std::move(parsed).status().with_context(name);
-  descriptor_ = std::move(parsed).value();
-  return {};
 }
 
 Status Model::configure(const ModelOptions& options) {

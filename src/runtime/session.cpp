@@ -170,6 +170,7 @@ Status Session::feed(SequenceId seq, std::span<const Token> tokens, WantLogits w
 
   const std::int64_t before = length(seq);
   n_logits_held_ = 0;
+  if (importance_) importance_->mark();
   bool cancelled = false;   // remembered: the flag may be reset at any time
   Status damaged;
   std::int64_t done = 0;
@@ -196,6 +197,7 @@ Status Session::feed(SequenceId seq, std::span<const Token> tokens, WantLogits w
     }
   }
   kv_.truncate(seq, before);
+  if (importance_) importance_->roll_back();
   if (!damaged.ok()) return damaged;
   if (cancelled) {
     return Status::error(Code::cancelled, fmt::format("cancelled after {} of {} tokens; the sequence holds its {} tokens "
@@ -233,6 +235,7 @@ Status Session::step(std::span<const SequenceId> seqs, std::span<const Token> to
   }
 
   n_logits_held_ = 0;
+  if (importance_) importance_->mark();
   std::size_t appended = 0;
   while (appended < seqs.size() && kv_.append(seqs[appended], 1)) {
     rows_[appended] = {.token = tokens[appended],
@@ -251,6 +254,7 @@ Status Session::step(std::span<const SequenceId> seqs, std::span<const Token> to
     }
   }
   for (std::size_t i = 0; i < appended; ++i) kv_.truncate(seqs[i], length(seqs[i]) - 1);
+  if (importance_) importance_->roll_back();
   if (!damaged.ok()) return damaged;
   if (fits) return Status::error(Code::cancelled, "cancelled; the sequences hold what they held before");
   return Status::error(Code::context_full, "the page pool of the KV cache is exhausted; close a sequence");
@@ -264,8 +268,18 @@ bool Session::forward(std::size_t n_rows, const CancelFlag* cancel) noexcept {
             .kv = kv_,
             .kernels = model_->kernels(),
             .pool = *pool_,
-            .cancel = cancel};
+            .cancel = cancel,
+            .observer = importance_ ? &importance_->observer() : nullptr};
   return decoder_forward(decoder, step);
+}
+
+Status Session::set_importance(std::shared_ptr<ImportanceMatrix> importance) {
+  INFER_TRY(check_process());
+  if (importance && &importance->model() != model_.get()) {
+    return Status::error(Code::argument, "the importance matrix is of another model than the session");
+  }
+  importance_ = std::move(importance);
+  return {};
 }
 
 Result<std::span<const float>> Session::logits(std::size_t row) const {

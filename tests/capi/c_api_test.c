@@ -362,6 +362,14 @@ static void facts(infer_model *model) {
     info.struct_size = sizeof info;
     CHECK(infer_model_tensor_at(model, n, &info, NULL) == INFER_OK && info.dims[0] > 0 && info.bytes > 0);
   }
+  float two[2] = {0, 0}, one = 0;
+  CHECK(infer_model_tensor_read(model, 0, 33, 2, two, NULL) == INFER_OK);
+  CHECK(infer_model_tensor_read(model, 0, 34, 1, &one, NULL) == INFER_OK && one == two[1] && one != 0);
+  CHECK(infer_model_tensor_read(model, 0, 0, 0, NULL, NULL) == INFER_OK);
+  EXPECT_ERROR(infer_model_tensor_read(model, 0, 0, 1, NULL, &err), INFER_E_ARGUMENT, "values");
+  EXPECT_ERROR(infer_model_tensor_read(model, 999, 0, 1, &one, &err), INFER_E_RANGE, "tensor 999");
+  EXPECT_ERROR(infer_model_tensor_read(model, 0, UINT64_MAX, 1, &one, &err), INFER_E_RANGE, "it has 256");
+  EXPECT_ERROR(infer_model_tensor_read(NULL, 0, 0, 1, &one, &err), INFER_E_ARGUMENT, "model");
   infer_tensor_info unset = {0};
   EXPECT_ERROR(infer_model_tensor_at(model, 0, &unset, &err), INFER_E_ARGUMENT, "struct_size");
 }
@@ -472,6 +480,42 @@ static void tiers(infer_model *model) {
   infer_options_release(o);
 }
 
+static void importance(infer_model *model, const char *path) {
+  infer_imatrix *imatrix = NULL;
+  infer_session *session = NULL;
+  infer_source *source = NULL;
+  infer_model *other = NULL;
+  const int32_t tokens[] = {5, 6, 7};
+  CHECK(infer_imatrix_create(model, &imatrix, NULL) == INFER_OK && imatrix != NULL);
+  CHECK(infer_session_create(model, NULL, &session, NULL) == INFER_OK);
+  EXPECT_ERROR(infer_imatrix_save(imatrix, "x", INFER_STR_NUL, NULL, 0, 8, &err), INFER_E_STATE, "empty");
+  CHECK(infer_session_set_imatrix(session, imatrix, NULL) == INFER_OK);
+  infer_imatrix *const first = imatrix;
+  CHECK(infer_feed(session, 0, tokens, 3, INFER_LOGITS_LAST, NULL, NULL) == INFER_OK);
+  EXPECT_ERROR(infer_imatrix_save(imatrix, "/no/such/folder/x", INFER_STR_NUL, "a", 1, 8, &err), INFER_E_NOFILE, "/no/such/folder");
+  EXPECT_ERROR(infer_imatrix_save(imatrix, NULL, 1, "a", 1, 8, &err), INFER_E_ARGUMENT, "path");
+  EXPECT_ERROR(infer_imatrix_save(imatrix, "x", INFER_STR_NUL, "a", 1, 0, &err), INFER_E_RANGE, "chunk_size");
+  CHECK(infer_source_path(path, INFER_STR_NUL, &source, NULL) == INFER_OK);
+  EXPECT_ERROR(infer_imatrix_add(imatrix, source, &err), INFER_E_FORMAT, "importance matrix");
+  EXPECT_ERROR(infer_imatrix_add(imatrix, NULL, &err), INFER_E_ARGUMENT, "source");
+  EXPECT_ERROR(infer_imatrix_create(NULL, &imatrix, &err), INFER_E_ARGUMENT, "model");
+  infer_source_release(source);
+  infer_imatrix_release(first); /* the session holds it */
+
+  CHECK(infer_model_load_path(path, INFER_STR_NUL, &other, NULL) == INFER_OK);
+  CHECK(infer_imatrix_create(other, &imatrix, NULL) == INFER_OK);
+  EXPECT_ERROR(infer_session_set_imatrix(session, imatrix, &err), INFER_E_ARGUMENT, "another model");
+  EXPECT_ERROR(infer_session_set_imatrix(session, (infer_imatrix *)(void *)model, &err), INFER_E_HANDLE, "imatrix");
+  infer_model_release(other);
+  infer_imatrix_retain(imatrix);
+  infer_imatrix_release(imatrix);
+  infer_imatrix_release(imatrix);
+  infer_imatrix_release(NULL);
+  CHECK(infer_session_set_imatrix(session, NULL, NULL) == INFER_OK);
+  CHECK(infer_feed(session, 0, tokens, 3, INFER_LOGITS_LAST, NULL, NULL) == INFER_OK);
+  infer_session_release(session);
+}
+
 static void handles(infer_model *model) {
   infer_session *session = NULL;
   infer_stream *stream = NULL;
@@ -513,6 +557,7 @@ int main(int argc, char **argv) {
     facts(model);
     tokens(model);
     tiers(model);
+    importance(model, argv[1]);
     handles(model); /* releases it */
   }
   printf("%d checks, %d failed\n", checks, failures);

@@ -51,6 +51,28 @@ TEST_F(LibinferHpp, ErrorOutlivesWhatItCameFrom) {
   EXPECT_NE(std::string(kept.message()).find("n_ctx"), std::string::npos) << kept.message();
 }
 
+TEST_F(LibinferHpp, WeightsCanBeReadAndMeasured) {
+  auto vocabulary = Options::create(INFER_OPTIONS_MODEL).value();
+  vocabulary.set("vocab_only", true).value();
+  Load how;
+  how.options = &vocabulary;
+  const auto file = Model::load(path_, how).value();
+  std::vector<float> whole(256), part(3);
+  file.read_tensor(0, 0, whole.data(), whole.size()).value();
+  file.read_tensor(0, 77, part.data(), part.size()).value();
+  EXPECT_EQ(part[2], whole[79]);
+  EXPECT_EQ(file.read_tensor(file.tensor_count(), 0, part.data(), 1).error().code(), INFER_E_RANGE);
+  EXPECT_EQ(Imatrix::create(file).error().code(), INFER_E_STATE);
+
+  const auto model = Model::load(path_).value();
+  auto session = Session::create(model).value();
+  auto imatrix = Imatrix::create(model).value();
+  imatrix.attach(session).value();
+  session.feed(model.tokenize("Natasha", 0).value()).value();
+  Imatrix::detach(session).value();
+  EXPECT_EQ(imatrix.save("/no/such/folder/file", "a name", 1).error().code(), INFER_E_NOFILE);
+}
+
 TEST_F(LibinferHpp, OptionsKeepEveryType) {
   auto options = greedy(7);
   options.set("stop", "a").value();

@@ -81,6 +81,20 @@ TEST_F(NoAllocation, InAHundredStepsOfTheTokenTier) {
   infer_options_release(o);
 }
 
+TEST_F(NoAllocation, WhileAnImportanceMatrixIsFilled) {
+  infer_imatrix* imatrix = nullptr;
+  ASSERT_EQ(infer_imatrix_create(model_, &imatrix, nullptr), INFER_OK);
+  ASSERT_EQ(infer_session_set_imatrix(session_, imatrix, nullptr), INFER_OK);
+  const std::int32_t tokens[] = {1, 2, 3, 4, 5};
+
+  const std::size_t before = testing::n_allocations();
+  EXPECT_EQ(infer_feed(session_, 0, tokens, 5, INFER_LOGITS_LAST, nullptr, nullptr), INFER_OK);
+  EXPECT_EQ(infer_feed(session_, 0, tokens, 1, INFER_LOGITS_LAST, nullptr, nullptr), INFER_OK);
+
+  EXPECT_EQ(testing::n_allocations() - before, 0U);
+  infer_imatrix_release(imatrix);
+}
+
 TEST_F(NoAllocation, InTheDecoderWhateverTheTokens) {
   infer_decoder* decoder = nullptr;
   std::int64_t n_vocab = 0;

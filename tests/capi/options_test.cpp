@@ -9,7 +9,8 @@
 namespace infer::capi {
 namespace {
 
-constexpr std::int32_t kKinds[] = {INFER_OPTIONS_MODEL, INFER_OPTIONS_SESSION, INFER_OPTIONS_SAMPLER, INFER_OPTIONS_GENERATE};
+constexpr std::int32_t kKinds[] = {INFER_OPTIONS_MODEL, INFER_OPTIONS_SESSION, INFER_OPTIONS_SAMPLER, INFER_OPTIONS_GENERATE,
+                                  INFER_OPTIONS_QUANT};
 
 TEST(Options, EveryDefaultTextObeysItsOwnTable) {
   for (std::int32_t kind : kKinds) {

@@ -71,7 +71,8 @@ TEST_F(InferProgram, TellsItsVersion) {
 TEST_F(InferProgram, HelpNamesEveryCommand) {
   const auto r = run_infer({"--help"});
   EXPECT_EQ(r.status, 0);
-  for (const char* command : {"run", "info", "tokenize", "detokenize", "logits", "bench"}) {
+  for (const char* command : {"run", "info", "tokenize", "detokenize", "logits", "bench", "quantize", "perplexity", "imatrix",
+                              "diff"}) {
     EXPECT_NE(r.out.find(command), std::string::npos) << command;
     EXPECT_EQ(run_infer({command, "--help"}).status, 0) << command;
   }

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+// See output_file.h. All that is POSIX stands in the table; a Windows port replaces it (CreateFileW with CREATE_NEW,
+// WriteFile, FlushFileBuffers, MoveFileExW with MOVEFILE_REPLACE_EXISTING).
+#include "src/base/output_file.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "libinfer/source.h"
+#include "libinfer/text.h"
+
+namespace infer {
+namespace {
+
+constexpr std::size_t kMaxPath = 4096;
+constexpr int kTemporaryNames = 1000;   // that may be taken, by processes that died
+
+constexpr OutputIo kSystemIo{
+    .open = [](const char* path, int flags, mode_t mode) { return ::open(path, flags, mode); },
+    .lstat = [](const char* path, struct stat* facts) { return ::lstat(path, facts); },
+    .reserve = [](int fd, off_t bytes) { return ::fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, bytes); },
+    .pwrite = [](int fd, const void* from, std::size_t bytes, off_t offset) { return ::pwrite(fd, from, bytes, offset); },
+    .pread = [](int fd, void* to, std::size_t bytes, off_t offset) { return ::pread(fd, to, bytes, offset); },
+    .fsync = [](int fd) { return ::fsync(fd); },
+    .close = [](int fd) { return ::close(fd); },
+    .rename = [](const char* from, const char* to) { return ::rename(from, to); },
+    .unlink = [](const char* path) { return ::unlink(path); },
+};
+
+std::string system_text(int error) { return std::error_code(error, std::generic_category()).message(); }
+
+Code code_of(int error) noexcept {
+  switch (error) {
+    case ENOENT:
+    case ENOTDIR: return Code::nofile;
+    case EACCES:
+    case EPERM:
+    case EROFS: return Code::permission;
+    case ENAMETOOLONG: return Code::argument;
+    case ENOMEM: return Code::nomem;
+    default: return Code::io;
+  }
+}
+
+Status check_path(const std::string& path) {
+  if (path.empty()) return Status::error(Code::argument, "the path of the output is empty");
+  if (path.size() > kMaxPath) {
+    return Status::error(Code::argument, fmt::format("path of {} bytes is longer than {}", path.size(), kMaxPath));
+  }
+  if (path.find('\0') != std::string::npos || !is_utf8(path)) {
+    return Status::error(Code::argument, fmt::format("path {} has a NUL or is not UTF-8", quoted(path)));
+  }
+  if (path.back() == '/') return Status::error(Code::argument, fmt::format("{} names a folder, not a file", quoted(path)));
+  return {};
+}
+
+/// Tells any two buffers apart that differ in one word, and others but for one in 2^64. Four lanes: at the speed of memory.
+std::uint64_t checksum(std::span<const std::byte> bytes) noexcept {
+  constexpr std::uint64_t kOdd = 0x9e3779b97f4a7c15u;   // 2^64 / golden ratio
+  std::uint64_t lanes[4] = {1, 2, 3, bytes.size()};
+  std::size_t at = 0;
+  for (; at + 32 <= bytes.size(); at += 32) {
+    for (std::size_t i = 0; i < 4; ++i) {
+      std::uint64_t word = 0;
+      std::memcpy(&word, bytes.data() + at + 8 * i, 8);
+      lanes[i] = std::rotl((lanes[i] ^ word) * kOdd, 29);
+    }
+  }
+  for (; at < bytes.size(); ++at) lanes[0] = std::rotl((lanes[0] ^ std::to_integer<std::uint64_t>(bytes[at])) * kOdd, 29);
+  std::uint64_t sum = 0;
+  for (const std::uint64_t lane : lanes) sum = std::rotl((sum ^ lane) * kOdd, 31);
+  return sum;
+}
+
+}  // namespace
+
+const OutputIo& system_output_io() noexcept { return kSystemIo; }
+
+Result<std::unique_ptr<OutputFile>> OutputFile::create(std::string path, std::uint64_t bytes, MemoryAccount& account,
+                                                       const OutputIo& io) {
+  const std::string subject = escaped(path);
+  const auto make = [&]() -> Result<std::unique_ptr<OutputFile>> {
+    INFER_TRY(check_path(path));
+    std::unique_ptr<OutputFile> file(new OutputFile(std::move(path), io));
+    struct stat facts {};
+    if (io.lstat(file->path_.c_str(), &facts) == 0 && !S_ISREG(facts.st_mode) && !S_ISLNK(facts.st_mode)) {
+      const char* const what = S_ISDIR(facts.st_mode) ? "is a folder" : "is not a regular file";
+      return Status::error(Code::io, fmt::format("{} {}", quoted(file->path_), what));
+    }
+    // A process that writes past this limit is killed by a signal.
+    struct rlimit most {};
+    if (::getrlimit(RLIMIT_FSIZE, &most) == 0 && most.rlim_cur != RLIM_INFINITY && bytes > most.rlim_cur) {
+      return Status::error(Code::limit, fmt::format("{}: {} bytes are more than this process may write to a file ({})",
+                                                    quoted(file->path_), bytes, most.rlim_cur));
+    }
+    INFER_ASSIGN(file->buffer_, account.allocate(MemoryClass::scratch, kBufferBytes, {"the output", "raise the budget"}));
+    INFER_TRY(file->open_temporary());
+    if (io.reserve(file->fd_, static_cast<off_t>(bytes)) != 0 && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)) {
+      return file->failed(fmt::format("has no room for {} bytes", bytes).c_str(), errno, 0);
+    }
+    return file;
+  };
+  Result<std::unique_ptr<OutputFile>> file = make();
+  if (!file.ok()) return std::move(file).status().about(subject);
+  return file;
+}
+
+Status OutputFile::open_temporary() {
+  for (int i = 0; i < kTemporaryNames; ++i) {
+    std::string name = fmt::format("{}.infer-{}-{}.tmp", folder_of(path_), ::getpid(), i);
+    do {
+      fd_ = io_.open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    } while (fd_ < 0 && errno == EINTR);
+    if (fd_ >= 0) {
+      temporary_ = std::move(name);
+      return {};
+    }
+    if (errno != EEXIST) break;
+  }
+  const int error = errno;
+  if (error == ENOENT || error == ENOTDIR) {
+    return Status::error(Code::nofile, fmt::format("{}: its folder does not exist", quoted(path_)));
+  }
+  return Status::error(code_of(error), fmt::format("{}: no file can be created beside it: {}", quoted(path_),
+                                                   system_text(error)));
+}
+
+OutputFile::~OutputFile() {
+  if (fd_ >= 0) io_.close(fd_);
+  if (!temporary_.empty()) io_.unlink(temporary_.c_str());
+}
+
+Status OutputFile::failed(const char* what, int error, std::uint64_t offset) const {
+  return Status::error(code_of(error), fmt::format("{}: {}: {}", quoted(path_), what, system_text(error)))
+      .about(escaped(path_))
+      .at(offset);
+}
+
+Status OutputFile::write(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const std::size_t n = std::min(bytes.size(), buffer_.size() - filled_);
+    std::memcpy(buffer_.data() + filled_, bytes.data(), n);
+    filled_ += n;
+    bytes = bytes.subspan(n);
+    if (filled_ == buffer_.size()) INFER_TRY(flush());
+  }
+  return {};
+}
+
+Status OutputFile::flush() {
+  sums_.push_back(checksum(buffer_.bytes().first(filled_)));
+  std::size_t done = 0;
+  while (done < filled_) {
+    const ssize_t n = io_.pwrite(fd_, buffer_.data() + done, filled_ - done, static_cast<off_t>(written_ + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return failed("write failed", n < 0 ? errno : ENOSPC, written_ + done);
+    done += static_cast<std::size_t>(n);
+  }
+  written_ += filled_;
+  filled_ = 0;
+  return {};
+}
+
+Status OutputFile::finish(const CancelFlag* cancel) {
+  if (filled_ > 0) INFER_TRY(flush());
+  if (io_.fsync(fd_) != 0) return failed("cannot be brought to the disk", errno, written_);
+  INFER_TRY(read_back(cancel));
+  buffer_ = Block();
+  const int fd = std::exchange(fd_, -1);
+  if (io_.close(fd) != 0 && errno != EINTR) return failed("cannot be closed", errno, written_);   // a server may say no now
+  return {};
+}
+
+Status OutputFile::read_back(const CancelFlag* cancel) {
+  std::uint64_t at = 0;
+  for (const std::uint64_t sum : sums_) {
+    if (is_cancelled(cancel)) return Status::error(Code::cancelled, fmt::format("{}: cancelled", quoted(path_)));
+    const auto bytes = static_cast<std::size_t>(std::min<std::uint64_t>(buffer_.size(), written_ - at));
+    std::size_t got = 0;
+    while (got < bytes) {
+      const ssize_t n = io_.pread(fd_, buffer_.data() + got, bytes - got, static_cast<off_t>(at + got));
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) return failed("cannot be read back", n < 0 ? errno : EIO, at + got);
+      got += static_cast<std::size_t>(n);
+    }
+    if (checksum(buffer_.bytes().first(bytes)) != sum) {
+      return Status::error(Code::io, fmt::format("{}: what was read back from offset {} on is not what was written; is the "
+                                                 "disk sound?", quoted(path_), at)).about(escaped(path_)).at(at);
+    }
+    at += bytes;
+  }
+  return {};
+}
+
+Status OutputFile::commit() {
+  if (io_.rename(temporary_.c_str(), path_.c_str()) != 0) return failed("cannot be replaced", errno, 0);
+  temporary_.clear();
+  // The name, too, is to outlive a power failure. The file is in its place: that this can fail is no failure.
+  const std::string folder = folder_of(path_);
+  const int fd = io_.open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+  if (fd >= 0) {
+    io_.fsync(fd);
+    io_.close(fd);
+  }
+  return {};
+}
+
+}  // namespace infer

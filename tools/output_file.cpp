@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+// A file that appears when it is complete. Tested by tests/tools/perplexity_test.cpp.
+#include "tools/output_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace tool {
+
+OutputFile::OutputFile(std::string path) : path_(std::move(path)) {
+  std::error_code ignored;
+  const auto status = std::filesystem::status(path_, ignored);
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
+    file_ = std::fopen(path_.c_str(), "wb");
+    return;
+  }
+  temporary_ = fmt::format("{}.part-{}", path_, getpid());
+  const int fd = open(temporary_.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
+  if (fd < 0) return;
+  file_ = fdopen(fd, "wb");
+}
+
+OutputFile::~OutputFile() {
+  if (file_ == nullptr) return;
+  static_cast<void>(std::fclose(file_));
+  if (!temporary_.empty()) static_cast<void>(std::remove(temporary_.c_str()));
+}
+
+bool OutputFile::write(std::string_view bytes) {
+  return std::fwrite(bytes.data(), 1, bytes.size(), file_) == bytes.size();
+}
+
+bool OutputFile::finish() {
+  std::FILE* file = std::exchange(file_, nullptr);
+  bool done = std::fflush(file) == 0 && (temporary_.empty() || fsync(fileno(file)) == 0);
+  int error = errno;
+  if (std::fclose(file) != 0 && done) {
+    done = false;
+    error = errno;
+  }
+  if (temporary_.empty()) return errno = error, done;
+  if (done && std::rename(temporary_.c_str(), path_.c_str()) == 0) return true;
+  if (done) error = errno;
+  static_cast<void>(std::remove(temporary_.c_str()));
+  return errno = error, false;
+}
+
+}  // namespace tool

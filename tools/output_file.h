@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+// A file that appears under its name only when it is complete: written beside it and renamed at the end. What was there
+// before stays until then, and a command that fails leaves nothing behind.
+#pragma once
+
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+namespace tool {
+
+class OutputFile {
+ public:
+  /// Opens; is_open() tells whether that worked, else errno tells why. A device or a pipe is written directly.
+  explicit OutputFile(std::string path);
+  OutputFile(const OutputFile&) = delete;
+  OutputFile& operator=(const OutputFile&) = delete;
+  /// Without finish() all is thrown away.
+  ~OutputFile();
+
+  bool is_open() const { return file_ != nullptr; }
+  const std::string& path() const { return path_; }
+  /// False, with errno, when not all bytes could be written.
+  bool write(std::string_view bytes);
+  /// Everything is on the disk and under its name; false, with errno, and nothing is.
+  bool finish();
+
+ private:
+  std::string path_;
+  std::string temporary_;  // empty: written directly
+  std::FILE* file_ = nullptr;
+};
+
+}  // namespace tool
