@@ -6,9 +6,8 @@
 #include "ops/quant/grids.h"
 
 namespace infer {
-namespace {
 
-constexpr std::uint16_t kIq2Xxs[256] = {
+constexpr std::array<std::uint16_t, 256> kPointsIq2Xxs = {
     0x0000, 0x0002, 0x0005, 0x0008, 0x000a, 0x0011, 0x0014, 0x0020, 0x0022, 0x0028, 0x002a, 0x0041, 0x0044, 0x0050,
     0x0058, 0x0061, 0x0064, 0x0080, 0x0082, 0x008a, 0x00a2, 0x0101, 0x0104, 0x0110, 0x0115, 0x0140, 0x0184, 0x0198,
     0x0200, 0x0202, 0x0222, 0x0282, 0x0401, 0x0404, 0x0410, 0x0421, 0x0424, 0x0440, 0x0442, 0x0448, 0x0460, 0x0481,
@@ -30,7 +29,7 @@ constexpr std::uint16_t kIq2Xxs[256] = {
     0xa200, 0xa418, 0xa850, 0xa904,
 };
 
-constexpr std::uint16_t kIq2Xs[512] = {
+constexpr std::array<std::uint16_t, 512> kPointsIq2Xs = {
     0x0000, 0x0002, 0x0005, 0x0008, 0x000a, 0x0011, 0x0014, 0x0016, 0x0019, 0x0020, 0x0022, 0x0025, 0x0028, 0x0041,
     0x0044, 0x0046, 0x0049, 0x0050, 0x0052, 0x0055, 0x0058, 0x0061, 0x0064, 0x0080, 0x0082, 0x0085, 0x0088, 0x0091,
     0x0094, 0x0099, 0x00a0, 0x0101, 0x0104, 0x0106, 0x0109, 0x0110, 0x0112, 0x0115, 0x0118, 0x011a, 0x0121, 0x0124,
@@ -70,7 +69,7 @@ constexpr std::uint16_t kIq2Xs[512] = {
     0xa8a8, 0xa904, 0xa984, 0xa986, 0xaa28, 0xaa2a, 0xaa91, 0xaaaa,
 };
 
-constexpr std::uint16_t kIq2S[1024] = {
+constexpr std::array<std::uint16_t, 1024> kPointsIq2S = {
     0x0000, 0x0002, 0x0005, 0x0008, 0x000a, 0x0011, 0x0014, 0x0016, 0x0019, 0x0020, 0x0022, 0x0025, 0x0028, 0x0041,
     0x0044, 0x0046, 0x0049, 0x0050, 0x0052, 0x0055, 0x0058, 0x0061, 0x0064, 0x0066, 0x0069, 0x0080, 0x0082, 0x0085,
     0x0088, 0x0091, 0x0094, 0x00a0, 0x00a5, 0x00aa, 0x0101, 0x0104, 0x0106, 0x0109, 0x0110, 0x0112, 0x0115, 0x0118,
@@ -147,7 +146,7 @@ constexpr std::uint16_t kIq2S[1024] = {
     0xaa88, 0xaaaa,
 };
 
-constexpr std::uint16_t kIq1[2048] = {
+constexpr std::array<std::uint16_t, 2048> kPointsIq1 = {
     0x0000, 0x0002, 0x0005, 0x0008, 0x000a, 0x0011, 0x0015, 0x0020, 0x0022, 0x0028, 0x002a, 0x0045, 0x0051, 0x0054,
     0x0056, 0x0065, 0x0080, 0x0082, 0x0088, 0x008a, 0x0095, 0x00a0, 0x00a2, 0x00a8, 0x00aa, 0x0104, 0x0105, 0x0111,
     0x0114, 0x0116, 0x0119, 0x011a, 0x0125, 0x0141, 0x0146, 0x0149, 0x0152, 0x0155, 0x015a, 0x0161, 0x0164, 0x0166,
@@ -297,7 +296,7 @@ constexpr std::uint16_t kIq1[2048] = {
     0xaaa0, 0xaaa2, 0xaaa8, 0xaaaa,
 };
 
-constexpr std::uint16_t kIq3Xxs[256] = {
+constexpr std::array<std::uint16_t, 256> kPointsIq3Xxs = {
     00000, 00002, 00004, 00011, 00013, 00017, 00020, 00022, 00031, 00042, 00073, 00075, 00101, 00103, 00110, 00112,
     00121, 00125, 00130, 00132, 00141, 00154, 00170, 00200, 00202, 00204, 00211, 00220, 00222, 00231, 00233, 00237,
     00251, 00257, 00275, 00301, 00307, 00310, 00312, 00325, 00370, 00413, 00437, 00444, 00457, 00473, 00475, 00501,
@@ -316,7 +315,7 @@ constexpr std::uint16_t kIq3Xxs[256] = {
     07052, 07126, 07140, 07212, 07245, 07252, 07300, 07315, 07333, 07360, 07421, 07441, 07500, 07502, 07524, 07630,
 };
 
-constexpr std::uint16_t kIq3S[512] = {
+constexpr std::array<std::uint16_t, 512> kPointsIq3S = {
     00000, 00001, 00002, 00005, 00007, 00010, 00011, 00012, 00014, 00016, 00020, 00021, 00025, 00033, 00040, 00042,
     00045, 00047, 00051, 00053, 00060, 00062, 00071, 00074, 00077, 00100, 00101, 00102, 00104, 00110, 00111, 00115,
     00120, 00123, 00127, 00131, 00135, 00144, 00161, 00165, 00172, 00200, 00201, 00205, 00207, 00210, 00213, 00216,
@@ -351,9 +350,11 @@ constexpr std::uint16_t kIq3S[512] = {
     07230, 07251, 07302, 07332, 07335, 07353, 07401, 07405, 07413, 07420, 07450, 07522, 07542, 07602, 07631, 07700,
 };
 
+namespace {
+
 /// Levels in the place of their numbers: one byte to a value, the first one lowest.
 template <class Point, std::size_t n>
-constexpr std::array<Point, n> expand(const std::uint16_t (&packed)[n], int bits, const std::uint8_t* levels) noexcept {
+constexpr std::array<Point, n> expand(const std::array<std::uint16_t, n>& packed, int bits, const std::uint8_t* levels) noexcept {
   std::array<Point, n> grid{};
   for (std::size_t k = 0; k < n; ++k) {
     for (std::size_t i = 0; i < sizeof(Point); ++i) {
@@ -393,12 +394,12 @@ constexpr std::array<std::uint64_t, 128> even_masks() noexcept {
 
 }  // namespace
 
-alignas(64) constinit const std::array<std::uint64_t, 256> kGridIq2Xxs = expand<std::uint64_t>(kIq2Xxs, 2, kLevels2);
-alignas(64) constinit const std::array<std::uint64_t, 512> kGridIq2Xs = expand<std::uint64_t>(kIq2Xs, 2, kLevels2);
-alignas(64) constinit const std::array<std::uint64_t, 1024> kGridIq2S = expand<std::uint64_t>(kIq2S, 2, kLevels2);
-alignas(64) constinit const std::array<std::uint32_t, 256> kGridIq3Xxs = expand<std::uint32_t>(kIq3Xxs, 3, kLevels3Xxs);
-alignas(64) constinit const std::array<std::uint32_t, 512> kGridIq3S = expand<std::uint32_t>(kIq3S, 3, kLevels3S);
-alignas(64) constinit const std::array<std::uint64_t, 2048> kGridIq1 = expand<std::uint64_t>(kIq1, 2, kLevels1);
+alignas(64) constinit const std::array<std::uint64_t, 256> kGridIq2Xxs = expand<std::uint64_t>(kPointsIq2Xxs, 2, kLevels2);
+alignas(64) constinit const std::array<std::uint64_t, 512> kGridIq2Xs = expand<std::uint64_t>(kPointsIq2Xs, 2, kLevels2);
+alignas(64) constinit const std::array<std::uint64_t, 1024> kGridIq2S = expand<std::uint64_t>(kPointsIq2S, 2, kLevels2);
+alignas(64) constinit const std::array<std::uint32_t, 256> kGridIq3Xxs = expand<std::uint32_t>(kPointsIq3Xxs, 3, kLevels3Xxs);
+alignas(64) constinit const std::array<std::uint32_t, 512> kGridIq3S = expand<std::uint32_t>(kPointsIq3S, 3, kLevels3S);
+alignas(64) constinit const std::array<std::uint64_t, 2048> kGridIq1 = expand<std::uint64_t>(kPointsIq1, 2, kLevels1);
 alignas(64) constinit const std::array<std::uint64_t, 256> kSignMasks = masks();
 alignas(64) constinit const std::array<std::uint64_t, 128> kEvenSignMasks = even_masks();
 

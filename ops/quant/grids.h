@@ -17,6 +17,15 @@ extern constinit const std::array<std::uint32_t, 256> kGridIq3Xxs;    ///< magni
 extern constinit const std::array<std::uint32_t, 512> kGridIq3S;      ///< magnitudes 1, 3, 5 ... 15
 extern constinit const std::array<std::uint64_t, 2048> kGridIq1;      ///< 1 + value, which is -1, 0 or 1
 
+/// The same points as numbers of levels, two bits (IQ1, IQ2) or three (IQ3) to a value, the first one lowest: what encoders
+/// search.
+extern const std::array<std::uint16_t, 256> kPointsIq2Xxs;
+extern const std::array<std::uint16_t, 512> kPointsIq2Xs;
+extern const std::array<std::uint16_t, 1024> kPointsIq2S;
+extern const std::array<std::uint16_t, 256> kPointsIq3Xxs;
+extern const std::array<std::uint16_t, 512> kPointsIq3S;
+extern const std::array<std::uint16_t, 2048> kPointsIq1;
+
 extern constinit const std::array<std::uint64_t, 256> kSignMasks;      ///< byte i: 0xff where bit i of the index is set
 extern constinit const std::array<std::uint64_t, 128> kEvenSignMasks;  ///< of seven bits, the eighth makes their number even
 

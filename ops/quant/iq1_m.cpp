@@ -5,14 +5,23 @@
 //
 // Group g: nibble g of high has the three high bits of its point, whose low ones are q[g], and a bit that is set for - 1.
 // Scale of weights 16j and up: three bits of scales[j / 4], 3 (j mod 4) and up. d is a half whose nibbles, the lowest first,
-// are the highest nibbles of scales[0] ... scales[3]. Tested by tests/ops/quant_test.cpp.
+// are the highest nibbles of scales[0] ... scales[3].
+//
+// Encoding: points and scales are searched (ops/quant/grid_search.h). Tested by tests/ops/quant_test.cpp, blocks_test.cpp.
 #include "ops/quant/blocks.h"
+#include "ops/quant/grid_search.h"
 #include "ops/quant/grids.h"
 #include "ops/quant/half.h"
 #include "ops/quant/quants.h"
 #include "ops/quant/unpack.h"
 
 namespace infer {
+
+constinit const GridRule grid_iq1_m = {
+    .points = kPointsIq1.data(), .n_points = 2048, .bits = 2, .group = 8,
+    .levels = {{-7, 1, 9}, {-9, -1, 7}}, .kind = GridKind::shift,
+    .sub_cols = 16, .n_scales = 8, .unit = 0.125f};
+
 namespace {
 
 void codes(const std::byte* block, CodeBlock& out) noexcept {
@@ -28,8 +37,24 @@ void codes(const std::byte* block, CodeBlock& out) noexcept {
   }
 }
 
+void put(const GridBlock& found, std::byte* out) noexcept {
+  BlockIq1M b = {};
+  const unsigned d = float_to_half(found.d);
+  for (int g = 0; g < 32; ++g) {
+    b.q[g] = static_cast<std::uint8_t>(found.points[g] & 255);
+    b.high[g / 2] = static_cast<std::uint8_t>(b.high[g / 2] | (found.points[g] >> 8 | found.down[g] << 3) << g % 2 * 4);
+  }
+  for (int k = 0; k < 4; ++k) {
+    unsigned scales = (d >> 4 * k & 15) << 12;
+    for (int j = 0; j < 4; ++j) scales |= static_cast<unsigned>(found.scales[4 * k + j]) << 3 * j;
+    b.scales[k] = static_cast<std::uint16_t>(scales);
+  }
+  std::memcpy(out, &b, sizeof b);
+}
+
 }  // namespace
 
-constinit const QuantFormat quant_iq1_m = quant_of_codes<DType::iq1_m, codes>({.needs_importance = true});
+constinit const QuantFormat quant_iq1_m = quant_of_codes<DType::iq1_m, codes>(
+    {.needs_importance = true, .encode = encode_on_grid<DType::iq1_m, grid_iq1_m, put>});
 
 }  // namespace infer

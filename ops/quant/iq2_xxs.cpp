@@ -6,14 +6,22 @@
 //       w[8g + i] = d / 8 * (2 scale + 1) * (+-) grid[point[g]][i]
 //
 // Signs of group g: bits 7g and up of the word of 32 bits, the eighth is the parity of the seven; scale: its highest four.
-// Tested by tests/ops/quant_test.cpp.
+//
+// Encoding: points and scales are searched (ops/quant/grid_search.h). Tested by tests/ops/quant_test.cpp, blocks_test.cpp.
 #include "ops/quant/blocks.h"
+#include "ops/quant/grid_search.h"
 #include "ops/quant/grids.h"
 #include "ops/quant/half.h"
 #include "ops/quant/quants.h"
 #include "ops/quant/unpack.h"
 
 namespace infer {
+
+constinit const GridRule grid_iq2_xxs = {
+    .points = kPointsIq2Xxs.data(), .n_points = 256, .bits = 2, .group = 8,
+    .levels = {{8, 25, 43}}, .kind = GridKind::even_signs,
+    .sub_cols = 32, .n_scales = 16, .unit = 0.125f};
+
 namespace {
 
 void codes(const std::byte* block, CodeBlock& out) noexcept {
@@ -31,8 +39,27 @@ void codes(const std::byte* block, CodeBlock& out) noexcept {
   }
 }
 
+/// Four times seven signs, and the scale.
+std::uint32_t signs_scale(const GridBlock& found, int s) noexcept {
+  std::uint32_t word = static_cast<std::uint32_t>(found.scales[s]) << 28;
+  for (int k = 0; k < 4; ++k) word |= static_cast<std::uint32_t>(found.signs[4 * s + k] & 127) << 7 * k;
+  return word;
+}
+
+void put(const GridBlock& found, std::byte* out) noexcept {
+  BlockIq2Xxs b;
+  b.d = float_to_half(found.d);
+  for (int s = 0; s < 8; ++s) {
+    for (int g = 0; g < 4; ++g) b.parts[s].point[g] = static_cast<std::uint8_t>(found.points[4 * s + g]);
+    const std::uint32_t word = signs_scale(found, s);
+    std::memcpy(b.parts[s].signs_scale, &word, sizeof word);
+  }
+  std::memcpy(out, &b, sizeof b);
+}
+
 }  // namespace
 
-constinit const QuantFormat quant_iq2_xxs = quant_of_codes<DType::iq2_xxs, codes>({.needs_importance = true});
+constinit const QuantFormat quant_iq2_xxs = quant_of_codes<DType::iq2_xxs, codes>(
+    {.needs_importance = true, .encode = encode_on_grid<DType::iq2_xxs, grid_iq2_xxs, put>});
 
 }  // namespace infer

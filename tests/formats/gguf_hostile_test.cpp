@@ -469,6 +469,16 @@ std::vector<Case> tensor_cases() {
   for (const std::uint32_t type : {4U, 5U, 31U, 32U, 33U, 36U, 37U, 38U}) {
     cases.push_back({"104_type_" + std::to_string(type), typed(type), Code::quant_type, "was removed from GGUF"});
   }
+  for (std::uint32_t type = 0; type < kDTypeCount; ++type) {
+    const DTypeInfo& facts = kDTypes[type];
+    if (facts.use != DTypeUse::weight || facts.block_elems == 1) continue;
+    for (const std::uint32_t row : {facts.block_elems + 1, facts.block_elems + 16, 2 * facts.block_elems - 1}) {
+      const std::string name = facts.name, cols = std::to_string(row);
+      cases.push_back({"103_row_of_" + cols + "_with_" + name, dims(type, {row, 2}), Code::tensor,
+                       "tensor 'a.weight': rows of " + cols + " elements are not whole " + name + " blocks of " +
+                           std::to_string(facts.block_elems)});
+    }
+  }
   for (const DType type : {DType::q8_1, DType::q8_k, DType::i8, DType::i16, DType::i32, DType::i64, DType::f64}) {
     cases.push_back({std::string("106_type_") + info(type).name, typed(static_cast<std::uint32_t>(type)),
                      Code::quant_type,

@@ -5,9 +5,6 @@
 // is known to be wrong, as in tests/formats/gguf_hostile_test.cpp, which has those of the file format.
 #include <gtest/gtest.h>
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -24,6 +21,7 @@
 #include "ops/quant/quants.h"
 #include "tests/testing/allocations.h"
 #include "tests/testing/bundled.h"
+#include "tests/testing/guarded_bytes.h"
 #include "tests/testing/tiny_model.h"
 #include "tokenizers/tokenizers.h"
 
@@ -528,6 +526,33 @@ TEST_P(DamagedWeights, Row123_124_AllBytesOfOnesOrZerosRunOrAreAnError) {
   }
 }
 
+/// Puts the bits of a half where a block has its scale. MXFP4 has none: its largest, or NaN for infinity as well.
+void set_scale(std::byte* block, DType type, std::uint16_t half) {
+  const auto last = info(type).block_bytes - 2;
+  switch (type) {
+    case DType::mxfp4:
+      *block = half < 0x7c00 ? std::byte{252} : std::byte{255};
+      return;
+    case DType::iq1_m:   // a nibble on top of each of four words
+      for (std::size_t k = 0; k < 4; ++k) {
+        std::byte& high = block[48 + 2 * k + 1];
+        high = (high & std::byte{0x0f}) | static_cast<std::byte>((half >> 4 * k & 15) << 4);
+      }
+      return;
+    case DType::q2_k:   // d and m are at the end
+      std::memcpy(block + last - 2, &half, 2);
+      return;
+    case DType::q3_k:
+    case DType::q6_k:
+    case DType::tq1_0:
+    case DType::tq2_0:
+      std::memcpy(block + last, &half, 2);
+      return;
+    default:
+      std::memcpy(block, &half, 2);
+  }
+}
+
 /// Writes a float into a block or an element of the type: the scale where it has one.
 void damage(GgufWriter::Tensor& t, DType type, std::size_t block, float value) {
   std::byte* at = t.data.data() + block * info(type).block_bytes;
@@ -537,7 +562,7 @@ void damage(GgufWriter::Tensor& t, DType type, std::size_t block, float value) {
   const auto brain = static_cast<std::uint16_t>(bits >> 16);
   if (type == DType::f32) std::memcpy(at, &value, 4);
   else if (type == DType::bf16) std::memcpy(at, &brain, 2);
-  else std::memcpy(at, &half, 2);   // F16, and the scale that blocks begin with
+  else set_scale(at, type, half);   // F16 itself, too
 }
 
 TEST_P(DamagedWeights, Row121_122_NanAndInfinityAreFoundAndStopASession) {
@@ -583,7 +608,7 @@ TEST_P(DamagedWeights, Row122_TheLargestScalesRunOrAreAnError) {
     if (t.dims.size() != 2) continue;
     for (std::size_t at = 0; at < t.data.size(); at += info(type).block_bytes) {
       if (type == DType::f32) std::memcpy(t.data.data() + at, &largest_float, 4);
-      else std::memcpy(t.data.data() + at, &largest, 2);
+      else set_scale(t.data.data() + at, type, largest);
     }
   }
   const File file = writer.build();
@@ -593,33 +618,6 @@ TEST_P(DamagedWeights, Row122_TheLargestScalesRunOrAreAnError) {
   const Status ran = run(model.value());
   EXPECT_TRUE(ran.ok() || ran.code() == Code::tensor) << ran.message();
 }
-
-/// The bytes of a file so that the last one is the last of a page, and the next page cannot be touched.
-class GuardedFile {
- public:
-  explicit GuardedFile(const File& file) {
-    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-    const std::size_t pages = (file.size() + page - 1) / page * page;
-    bytes_ = pages + page;
-    void* start = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (start == MAP_FAILED) return;
-    start_ = static_cast<std::byte*>(start);
-    std::memcpy(start_ + pages - file.size(), file.data(), file.size());
-    if (::mprotect(start_ + pages, page, PROT_NONE) == 0) file_ = {start_ + pages - file.size(), file.size()};
-    ::mprotect(start_, pages, PROT_READ);   // and nothing writes to a host's memory
-  }
-  GuardedFile(const GuardedFile&) = delete;
-  GuardedFile& operator=(const GuardedFile&) = delete;
-  ~GuardedFile() {
-    if (start_ != nullptr) ::munmap(start_, bytes_);
-  }
-  std::span<const std::byte> bytes() const { return file_; }
-
- private:
-  std::byte* start_ = nullptr;
-  std::size_t bytes_ = 0;
-  std::span<const std::byte> file_;
-};
 
 TEST_P(DamagedWeights, Row125_NothingIsReadPastTheLastByteOfAFile) {
   // Each tensor is the last one in turn. Rows of 40 and 37 and heads of 10 leave tails that are no whole vectors.
@@ -631,7 +629,7 @@ TEST_P(DamagedWeights, Row125_NothingIsReadPastTheLastByteOfAFile) {
     const auto place = writer.tensors.begin() + static_cast<std::ptrdiff_t>(last);
     std::rotate(place, place + 1, writer.tensors.end());
     const File file = writer.build();
-    const GuardedFile guarded(file);
+    const testing::GuardedBytes guarded(file, testing::Edge::back);
     ASSERT_FALSE(guarded.bytes().empty());
     const auto model = load(guarded.bytes());
     ASSERT_TRUE(model.ok()) << model.status().message();
@@ -648,6 +646,47 @@ TEST_P(DamagedWeights, Row125_NothingIsReadPastTheLastByteOfAFile) {
 
 INSTANTIATE_TEST_SUITE_P(Types, DamagedWeights, ::testing::ValuesIn(builtin_quants().begin(), builtin_quants().end()),
                          [](const auto& test) { return std::string(::infer::info(test.param->dtype).name); });
+
+// ---- weights that cannot be run
+
+/// A tiny model with one matrix of a type and shape of its own.
+Status load_with(const char* name, DType type, std::int64_t cols, std::int64_t rows) {
+  GgufWriter writer = testing::tiny_model_writer(of_type(DType::f32));
+  GgufWriter::Tensor& t = *writer.find_tensor(name);
+  t.type = static_cast<std::uint32_t>(type);
+  t.dims = {static_cast<std::uint64_t>(cols), static_cast<std::uint64_t>(rows)};
+  const DTypeInfo& facts = info(type);
+  const std::int64_t blocks = facts.block_elems == 0 ? 0 : (cols * rows + facts.block_elems - 1) / facts.block_elems;
+  t.data.assign(static_cast<std::size_t>(blocks) * facts.block_bytes, std::byte{0});
+  const File file = writer.build();
+  return load(file).status();
+}
+
+TEST(ModelTypes, ATypeThatCannotBeRunIsNamedWithItsTensor) {
+  const Status nvfp4 = load_with("blk.0.ffn_down.weight", DType::nvfp4, 256, 256);
+  EXPECT_EQ(nvfp4.code(), Code::quant_type);
+  EXPECT_EQ(nvfp4.subject(), "blk.0.ffn_down.weight");
+  EXPECT_TRUE(has_all(nvfp4.message(), {"'blk.0.ffn_down.weight'", "NVFP4", "known: F32"})) << nvfp4.message();
+
+  for (int id = 0; id < kDTypeCount; ++id) {
+    if (kDTypes[id].use == DTypeUse::weight) continue;
+    const Status other = load_with("blk.0.attn_q.weight", static_cast<DType>(id), 256, 256);
+    EXPECT_EQ(other.code(), Code::quant_type) << other.message();
+    EXPECT_TRUE(has_all(other.message(), {"'blk.0.attn_q.weight'", kDTypes[id].name})) << other.message();
+  }
+}
+
+TEST(ModelTypes, ARowThatIsNotWholeBlocksIsNamedWithItsTensorAndNumbers) {
+  for (const QuantFormat* q : builtin_quants()) {
+    const DTypeInfo& facts = info(q->dtype);
+    if (facts.block_elems == 1) continue;
+    const std::int64_t cols = facts.block_elems == 256 ? 288 : 272;
+    const Status s = load_with("blk.0.attn_k.weight", q->dtype, cols, 128);
+    EXPECT_EQ(s.code(), Code::tensor) << s.message();
+    EXPECT_EQ(s.subject(), "blk.0.attn_k.weight");
+    EXPECT_TRUE(has_all(s.message(), {std::to_string(cols), facts.name, std::to_string(facts.block_elems)})) << s.message();
+  }
+}
 
 TEST(ModelValidate, Row121_NamesTheFirstTenTensors) {
   GgufWriter writer = testing::tiny_model_writer({});

@@ -137,10 +137,12 @@ inline std::unique_ptr<AlignedBytes> make_input(const KernelTable& table, InputF
   return input;
 }
 
-/// y = rows of w times x, as models/blocks/linear.cpp does it: whole panels packed where the table wants them, the rest
-/// as rows of the file.
-inline void multiply(const KernelTable& table, const QuantFormat& q, Weights& w, std::int64_t first_row, std::int64_t rows,
-                     const Matrix& x, std::int64_t first_token, std::int64_t tokens, const float* bias, Matrix& y) {
+/// y = rows of the file's bytes times x, as models/blocks/linear.cpp does it: whole panels packed where the table wants
+/// them, the rest as rows of the file.
+inline void multiply(const KernelTable& table, const QuantFormat& q, const std::byte* weights, std::int64_t first_row,
+                     std::int64_t rows, const Matrix& x, std::int64_t first_token, std::int64_t tokens, const float* bias,
+                     Matrix& y) {
+  const std::size_t row_bytes = static_cast<std::size_t>(x.cols) / info(q.dtype).block_elems * info(q.dtype).block_bytes;
   const auto input = make_input(table, q.input, x, first_token, tokens);
   const Matmul& kernel = table.matmul[static_cast<std::size_t>(q.dtype)];
   const std::int64_t packed = kernel.packed ? rows / kPanelRows * kPanelRows : 0;
@@ -159,18 +161,22 @@ inline void multiply(const KernelTable& table, const QuantFormat& q, Weights& w,
     AlignedBytes panels(static_cast<std::size_t>(packed / kPanelRows) * args.stride);
     std::memset(panels.data, 0xff, panels.size);   // bytes that no weight fills belong to nobody
     for (std::int64_t p = 0; p < packed / kPanelRows; ++p) {
-      q.pack(w.bytes.data() + static_cast<std::size_t>(first_row + p * kPanelRows) * w.row_bytes, w.row_bytes, x.cols,
+      q.pack(weights + static_cast<std::size_t>(first_row + p * kPanelRows) * row_bytes, row_bytes, x.cols,
              panels.data + static_cast<std::size_t>(p) * args.stride);
     }
     args.weights = panels.data;
     kernel.run(args);
   }
-  args.weights = w.bytes.data() + static_cast<std::size_t>(first_row + packed) * w.row_bytes;
-  args.stride = w.row_bytes;
+  args.weights = weights + static_cast<std::size_t>(first_row + packed) * row_bytes;
+  args.stride = row_bytes;
   args.bias = bias == nullptr ? nullptr : bias + first_row + packed;
   args.rows = rows - packed;
   args.y += packed;
   (kernel.packed ? table.matmul_rows : kernel.run)(args);
+}
+inline void multiply(const KernelTable& table, const QuantFormat& q, Weights& w, std::int64_t first_row, std::int64_t rows,
+                     const Matrix& x, std::int64_t first_token, std::int64_t tokens, const float* bias, Matrix& y) {
+  multiply(table, q, w.bytes.data(), first_row, rows, x, first_token, tokens, bias, y);
 }
 
 }  // namespace infer::testing

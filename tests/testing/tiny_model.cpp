@@ -133,7 +133,8 @@ class Maker {
     const DTypeInfo& type = info(m_.dtype);
     std::vector<std::byte> bytes(values.size() / type.block_elems * type.block_bytes);
     for (const QuantFormat* quant : builtin_quants()) {
-      if (quant->dtype == m_.dtype) quant->encode(values.data(), nullptr, bytes.data(), rows * cols);
+      if (quant->dtype != m_.dtype || quant->encode == nullptr) continue;   // zeros where it cannot be produced
+      quant->encode(values.data(), nullptr, bytes.data(), rows * cols);
     }
     writer_.tensor(name + ".weight", m_.dtype, {cols, rows}, bytes);
   }
