@@ -41,13 +41,13 @@ struct PanelChunk {
   static constexpr std::size_t kScales = 2 * kBlockLines * kLineBytes;
   static constexpr std::size_t kBytes = kScales + (kHasMins ? 4 : 2) * kRowHalves;
 
-  static constexpr std::size_t lines(std::int64_t block) noexcept {
-    return static_cast<std::size_t>(block / 2) * kBytes + static_cast<std::size_t>(block % 2) * kBlockLines * kLineBytes;
+  static constexpr std::size_t lines(std::size_t block) noexcept {
+    return block / 2 * kBytes + block % 2 * kBlockLines * kLineBytes;
   }
-  static constexpr std::size_t scales(std::int64_t block) noexcept {
-    return static_cast<std::size_t>(block / 2) * kBytes + kScales + static_cast<std::size_t>(block % 2) * kRowHalves;
+  static constexpr std::size_t scales(std::size_t block) noexcept {
+    return block / 2 * kBytes + kScales + block % 2 * kRowHalves;
   }
-  static constexpr std::size_t mins(std::int64_t block) noexcept { return scales(block) + 2 * kRowHalves; }
+  static constexpr std::size_t mins(std::size_t block) noexcept { return scales(block) + 2 * kRowHalves; }
   static constexpr std::size_t panel_bytes(std::int64_t cols) noexcept {
     return static_cast<std::size_t>((cols / kBlockCols + 1) / 2) * kBytes;
   }

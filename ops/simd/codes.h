@@ -191,7 +191,8 @@ struct BlockTiles {
     const std::byte* const first = m.weights + static_cast<std::size_t>(row / kPanelRows) * m.stride;
     Lanes<Isa> acc[M][N];
     clear(acc);
-    for (std::int64_t b = 0; b < m.cols / kBlockCols; ++b, x += 10 * N) {
+    const auto blocks = static_cast<std::size_t>(m.cols / kBlockCols);
+    for (std::size_t b = 0; b < blocks; ++b, x += 10 * N) {
       Places<M> w;
       RowScales<Isa, M> scales;
       for (int p = 0; p < M; ++p) {
