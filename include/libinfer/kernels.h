@@ -74,6 +74,7 @@ constexpr std::int64_t input_block(InputForm form) noexcept {
 /// What the library can do with an element type. One per file in ops/quant; the table is ops/quant/quants.cpp.
 struct QuantFormat {
   DType dtype = DType::f32;
+  std::uint32_t block_bytes = 0;   ///< as dtype.h says: kernels of instruction sets share no table with others
   InputForm input = InputForm::f32;   ///< of products with weights of this type: q8 for blocks of 32, q8_k for blocks of 256
   bool has_mins = false;        ///< weights are not symmetric around 0: CodeBlock::mins
   bool needs_importance = false;   ///< so few bits that encoding without importance is of no use: refuse it

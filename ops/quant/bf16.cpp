@@ -27,6 +27,7 @@ void encode(const float* src, const float*, std::byte* dst, std::int64_t n) noex
 }  // namespace
 
 constinit const QuantFormat quant_bf16{.dtype = DType::bf16,
+                                    .block_bytes = 2,
                                     .input = InputForm::f32,
                                     .decode = decode,
                                     .encode = encode,

@@ -19,6 +19,7 @@ void encode(const float* src, const float*, std::byte* dst, std::int64_t n) noex
 }  // namespace
 
 constinit const QuantFormat quant_f32{.dtype = DType::f32,
+                                    .block_bytes = 4,
                                     .input = InputForm::f32,
                                     .decode = decode,
                                     .encode = encode,

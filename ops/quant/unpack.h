@@ -38,6 +38,7 @@ void decode_codes(const std::byte* src, float* dst, std::int64_t n) noexcept {
 template <DType kType, CodesFn kCodes, bool kHasMins = false>
 constexpr QuantFormat quant_of_codes(QuantFormat more = {}) noexcept {
   more.dtype = kType;
+  more.block_bytes = info(kType).block_bytes;
   more.input = info(kType).block_elems == kBlockCols ? InputForm::q8 : InputForm::q8_k;
   more.has_mins = kHasMins;
   more.decode = decode_codes<kType, kCodes, kHasMins>;

@@ -30,7 +30,7 @@ struct Apart {
 /// One block of each of `n` rows; the other rows count as zeros.
 template <class Isa>
 void take_apart(const QuantFormat& format, const std::byte* block, std::size_t row_bytes, std::int64_t n, TakenApart& out) noexcept {
-  const std::int64_t cols = info(format.dtype).block_elems;
+  const std::int64_t cols = input_block(format.input);
   if (n < kPanelRows) __builtin_memset(&out, 0, sizeof out);
   for (std::int64_t r = 0; r < n; ++r) {
     CodeBlock b;
@@ -98,9 +98,8 @@ void matmul_rows(const MatmulArgs& m) noexcept {
       for (std::int64_t i = 0; i < n_tokens * kPanelRows; ++i) acc[i] = 0.0f;
       for (std::int64_t c = 0; c < m.cols; c += step) {
         const std::int64_t cols = m.cols - c < step ? m.cols - c : step;
-        const DTypeInfo& type = info(m.format->dtype);
         const std::byte* const block = m.weights + static_cast<std::size_t>(row) * m.stride +
-                                       static_cast<std::size_t>(c) / type.block_elems * type.block_bytes;
+                                       static_cast<std::size_t>(c / input_block(form)) * m.format->block_bytes;
         if (form == InputForm::f32) {
           float decoded[kSuperCols];
           for (std::int64_t r = 0; r < n_rows; ++r) {

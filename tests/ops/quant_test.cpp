@@ -347,6 +347,7 @@ TEST(Quants, AreListedOnceEach) {
               1)
         << info(q->dtype).name;
     EXPECT_EQ(info(q->dtype).use, DTypeUse::weight);
+    EXPECT_EQ(q->block_bytes, info(q->dtype).block_bytes);
   }
 }
 
