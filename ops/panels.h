@@ -121,7 +121,7 @@ inline void pack_six_bits(unsigned value, std::size_t j, std::size_t n, std::siz
 template <class Panel, class Block, std::size_t kBlocks, void (*pack_row)(const Block&, std::size_t, std::byte*, std::size_t) noexcept>
 void pack_blocks(const std::byte* rows, std::size_t row_bytes, std::int64_t cols, std::byte* panel) noexcept {
   std::memset(panel, 0, Panel::panel_bytes(cols));
-  const std::size_t blocks = row_bytes / sizeof(Block);
+  const std::size_t blocks = static_cast<std::size_t>(cols / (kBlocks == 1 ? kSuperCols : kBlockCols));
   for (std::size_t b = 0; b < blocks; ++b) {
     for (std::size_t r = 0; r < static_cast<std::size_t>(kPanelRows); ++r) {
       Block block;

@@ -77,7 +77,7 @@ void input_blocks(const InputArgs& a) noexcept {
 
 // ---- products
 
-/// Whole blocks from block `c / 32` of a row on.
+/// Whole blocks from column c of a row on.
 const std::byte* at_col(const MatmulArgs& m, std::int64_t row, std::int64_t c) noexcept {
   return m.weights + static_cast<std::size_t>(row) * m.stride +
          static_cast<std::size_t>(c) / info(m.format->dtype).block_elems * info(m.format->dtype).block_bytes;

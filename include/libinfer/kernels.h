@@ -29,8 +29,8 @@ inline constexpr std::int64_t kSuperCols = 256;
 inline constexpr std::int64_t kSubCols = 16;
 
 /// A block in its parts, the same for every quantised type: weight = (d * scale) * code - m * min, with the scale and min
-/// of its sixteen columns. Products are made of these: |code| <= 127 (128 in hostile files where all scales are 1), |scale| <= 128,
-/// 0 <= min <= 128.
+/// of its sixteen columns. Products are made of these: |code| <= 127 (128 in hostile files where all scales are 1),
+/// |scale| <= 128, 0 <= min <= 128; in blocks of 32 all scales, and mins, are 1.
 struct CodeBlock {
   std::int8_t codes[kSuperCols];
   std::int16_t scales[kSuperCols / kSubCols];

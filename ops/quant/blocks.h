@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The block layouts of the quantised types, as they lie in a GGUF file, little-endian and packed. Each type's own file
 // draws its block and gives the formula. Source: the GGUF specification and the block structs of ggml-common.h (ggml-org/ggml).
+// Tested by tests/ops/quant_test.cpp and blocks_test.cpp.
 #pragma once
 
 #include <cstdint>

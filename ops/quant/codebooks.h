@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Codebooks of the IQ4 types: facts of the format. Source: kvalues_iq4nl of ggml-common.h (ggml-org/ggml).
+// Tested by tests/ops/quant_test.cpp and blocks_test.cpp.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The element types that the library can run, one per file of this folder. A type listed in quants.cpp works everywhere:
-// the scalar matmul decodes any of them (ops/scalar.cpp).
+// the products of ops/scalar.cpp and ops/simd/rows.h take any of them.
 #pragma once
 
 #include <span>

@@ -3,6 +3,7 @@
 //
 //   bytes 0..3    scales 0..3, and two high bits of scales 4..7     bytes 8..11   low nibbles of scales 4..7, and of mins 4..7
 //   bytes 4..7    mins 0..3, and two high bits of mins 4..7                        above them
+// Tested by tests/ops/quant_test.cpp and blocks_test.cpp.
 #pragma once
 
 #include <cstdint>

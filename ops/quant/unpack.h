@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What the files of the quantised types share: reading a block, and the decoding that follows from its parts.
+// Tested by tests/ops/quant_test.cpp and blocks_test.cpp.
 #pragma once
 
 #include <cstring>
@@ -37,6 +38,7 @@ void decode_codes(const std::byte* src, float* dst, std::int64_t n) noexcept {
 /// All that reading and running a type takes, with `more`: what its file adds (encode, panels).
 template <DType kType, CodesFn kCodes, bool kHasMins = false>
 constexpr QuantFormat quant_of_codes(QuantFormat more = {}) noexcept {
+  static_assert(info(kType).block_elems == kBlockCols || info(kType).block_elems == kSuperCols);
   more.dtype = kType;
   more.block_bytes = info(kType).block_bytes;
   more.input = info(kType).block_elems == kBlockCols ? InputForm::q8 : InputForm::q8_k;

@@ -3,6 +3,7 @@
 // (ops/simd/types.h); `Isa` multiplies lines with activations. The sums of a block are integers, exact in any order: what
 // unsigned codes are too large by, and the mins, are summed with the sums of the activations' codes.
 // Specification: matmul_codes in ops/scalar.cpp.
+// Tested by tests/ops/kernels_test.cpp and bad_bytes_test.cpp.
 #pragma once
 
 #include "ops/panels.h"

@@ -32,13 +32,11 @@ class GridSearch {
     per_sub_ = n_groups_ / n_subs_;
     list_slots();
     const float largest = scales_of_levels();
-    if (!(largest > 0.0f)) {
-      out = {};
-      return;
-    }
+    out = {};
+    if (!(largest > 0.0f)) return;
     for (int first = 0; first < n_slots_; first += 16) find_points(first);
     find_scales(largest, out);
-    put_points(out);
+    if (out.d > 0.0f) put_points(out);   // else no half float is small enough to serve the block
   }
 
  private:
@@ -274,7 +272,6 @@ class GridSearch {
   void find_scales(float largest, GridBlock& out) noexcept {
     const float middle = largest / static_cast<float>(2 * r_.n_scales - 1) / r_.unit;
     float best = 0.0f;
-    out.d = 0.0f;
     const auto offer = [&](float d) noexcept {
       std::uint8_t scales[16];
       const float error = evaluate(d * r_.unit, scales);
@@ -335,8 +332,8 @@ class GridSearch {
       }
       for (int g = first; g < last; ++g) {
         if (r_.kind == GridKind::shift) {
-          if (choose_mode(g, 1, scale) >= choose_mode(g, 0, scale)) continue;
-          choose_mode(g, 1, scale);
+          const float down = choose_mode(g, 1, scale), as_it_is = choose_mode(g, 0, scale);
+          if (down < as_it_is) choose_mode(g, 1, scale);
         } else if (r_.group == 4 && odd_[g]) {
           const float one = choose_mode(g, 1, scale) + choose_mode(g + 1, 0, scale);
           const float two = choose_mode(g, 0, scale) + choose_mode(g + 1, 1, scale);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What products take of activations: tiles of tokens side by side, as floats or rounded to codes. Specification: the inputs
 // of ops/scalar.cpp.
+// Tested by tests/ops/kernels_test.cpp and bad_bytes_test.cpp.
 #pragma once
 
 #include "ops/simd/lanes.h"

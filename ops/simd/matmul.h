@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Products of panels with tiles of tokens: the loops over rows and tokens, and weights that are floats. A register tile is M panels by N tokens; every one of
-// its sums runs on its own, in the order of the specification, so that the bits do not depend on M and N.
+// Products of panels with tiles of tokens: the loops over rows and tokens, and weights that are floats. A register tile is
+// M panels by N tokens; every one of its sums runs on its own, in the order of the specification, so that the bits do not
+// depend on M and N. Tested by tests/ops/kernels_test.cpp.
 #pragma once
 
 #include "ops/simd/codes.h"
@@ -43,8 +44,8 @@ struct FloatTiles {
 };
 
 /// All rows and tokens: panels outside, so that weights are read once and stay near while the tokens pass. Several panels
-/// go together where whole tiles of tokens share them; a single tile takes its panels one by one, for then each thread reads
-/// one stream of memory.
+/// go together where a whole tile of tokens shares them; fewer tokens take panels one by one, for then each thread reads one
+/// stream of memory.
 template <class Isa, class Tiles>
 void matmul(const MatmulArgs& m) noexcept {
   const std::int64_t token_bytes = input_bytes(m.format->input, m.cols);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Products with rows as they lie in the file, of any type: sixteen rows are taken apart at a time, 256 columns or a block of
 // 32, and multiplied with all tokens while they are near. For types without panels, and for rows that fill no panel.
+// Tested by tests/ops/kernels_test.cpp and bad_bytes_test.cpp.
 #pragma once
 
 #include "ops/simd/codes.h"

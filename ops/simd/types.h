@@ -2,6 +2,7 @@
 // The types that have panels of codes (ops/panels.h): how a line of codes is made, and where the scales are. `line<Isa, b, g>`
 // are columns 4g ... 4g + 3 of block b (of half a super-block) and sixteen rows, unsigned and too large by kOffset; types whose codes need all eight
 // bits with their sign (kMaxCode 0) come as the Isa likes them.
+// Tested by tests/ops/kernels_test.cpp and bad_bytes_test.cpp.
 #pragma once
 
 #include "ops/panels.h"

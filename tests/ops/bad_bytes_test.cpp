@@ -144,33 +144,65 @@ TEST_P(BadBytes, BesideForbiddenMemoryAreMultipliedByEveryTable) {
 TEST_P(BadBytes, InPanelsBesideForbiddenMemoryAreMultipliedByEveryTable) {
   if (q_.pack == nullptr) GTEST_SKIP() << "has no panels";
   Random random(5);
-  constexpr std::int64_t kCols = 512, kTokens = 7;
-  const std::size_t row_bytes = static_cast<std::size_t>(kCols) / elems_ * bytes_;
-  Bytes weights;
-  while (weights.size() < row_bytes * kPanelRows) {
-    const Bytes block = random_block(random);
-    weights.insert(weights.end(), block.begin(), block.end());
+  constexpr std::int64_t kTokens = 7;
+  for (const std::int64_t cols : {std::int64_t{512}, elems_ == 32 ? std::int64_t{96} : std::int64_t{256}}) {
+    const std::size_t row_bytes = static_cast<std::size_t>(cols) / elems_ * bytes_;
+    Bytes weights;
+    while (weights.size() < row_bytes * kPanelRows) {
+      const Bytes block = random_block(random);
+      weights.insert(weights.end(), block.begin(), block.end());
+    }
+    for (const KernelTable* table : builtin_kernels()) {
+      const Matmul& kernel = table->matmul[static_cast<std::size_t>(q_.dtype)];
+      if (!table->runs_here() || !kernel.packed) continue;
+      Matrix x(kTokens, cols, 0), expected(kTokens, kPanelRows, 0);
+      x.randomise(random);
+      testing::multiply(kernels_scalar, q_, weights.data(), 0, kPanelRows, x, 0, kTokens, nullptr, expected);
+      const auto input = testing::make_input(*table, q_.input, x, 0, kTokens);
+      for (const Edge edge : {Edge::front, Edge::back}) {
+        GuardedBytes panel(q_.panel_bytes(cols), edge);
+        ASSERT_FALSE(panel.bytes().empty());
+        const GuardedBytes rows(weights, edge);
+        Matrix found(kTokens, kPanelRows, 0);
+
+        q_.pack(rows.bytes().data(), row_bytes, cols, panel.data());
+        kernel.run({.weights = panel.data(), .stride = q_.panel_bytes(cols), .format = &q_, .bias = nullptr, .rows = kPanelRows,
+                    .cols = cols, .tokens = kTokens, .input = input->data, .tile_tokens = table->tile_tokens,
+                    .y = found.row(0), .y_stride = found.stride});
+
+        for (std::size_t i = 0; i < found.values.size(); ++i) {
+          ASSERT_TRUE(same_bits(found.values[i], expected.values[i])) << table->name << ", " << i;
+        }
+      }
+    }
   }
+}
+
+/// Codes, scales and activations at their limits, where sums in 16 bits would overflow first.
+TEST_P(BadBytes, OfExtremeCodesMeetExtremeActivationsOnEveryTable) {
+  if (q_.codes == nullptr) GTEST_SKIP() << "has no codes";
+  constexpr std::int64_t kCols = 256, kTokens = 3;
+  const std::size_t blocks = static_cast<std::size_t>(kCols) / elems_;
   for (const KernelTable* table : builtin_kernels()) {
-    const Matmul& kernel = table->matmul[static_cast<std::size_t>(q_.dtype)];
-    if (!table->runs_here() || !kernel.packed) continue;
-    Matrix x(kTokens, kCols, 0), expected(kTokens, kPanelRows, 0);
-    x.randomise(random);
-    testing::multiply(kernels_scalar, q_, weights.data(), 0, kPanelRows, x, 0, kTokens, nullptr, expected);
-    const auto input = testing::make_input(*table, q_.input, x, 0, kTokens);
-    for (const Edge edge : {Edge::front, Edge::back}) {
-      GuardedBytes panel(q_.panel_bytes(kCols), edge);
-      ASSERT_FALSE(panel.bytes().empty());
-      const GuardedBytes rows(weights, edge);
-      Matrix found(kTokens, kPanelRows, 0);
-
-      q_.pack(rows.bytes().data(), row_bytes, kCols, panel.data());
-      kernel.run({.weights = panel.data(), .stride = q_.panel_bytes(kCols), .format = &q_, .bias = nullptr, .rows = kPanelRows,
-                  .cols = kCols, .tokens = kTokens, .input = input->data, .tile_tokens = table->tile_tokens,
-                  .y = found.row(0), .y_stride = found.stride});
-
-      for (std::size_t i = 0; i < found.values.size(); ++i) {
-        ASSERT_TRUE(same_bits(found.values[i], expected.values[i])) << table->name << ", " << i;
+    if (!table->runs_here()) continue;
+    for (const int fill : {0x00, 0xff, 0x80, 0x7f, 0x55, 0xaa}) {
+      for (std::size_t half_at = 0; half_at + 2 <= bytes_; half_at += 2) {   // wherever d is, once it is 1.0
+        Bytes weights(blocks * bytes_ * kPanelRows, static_cast<std::byte>(fill));
+        for (std::size_t block = 0; block < weights.size(); block += bytes_) {
+          weights[block + half_at] = std::byte{0x00};
+          weights[block + half_at + 1] = std::byte{0x3c};
+        }
+        Matrix x(kTokens, kCols, 0), found(kTokens, kPanelRows, 0), expected(kTokens, kPanelRows, 0);
+        for (std::int64_t c = 0; c < kCols; ++c) {
+          x.row(0)[c] = 1.0f;
+          x.row(1)[c] = -1.0f;
+          x.row(2)[c] = c % 2 == 0 ? 1.0f : -1.0f;
+        }
+        testing::multiply(*table, q_, weights.data(), 0, kPanelRows, x, 0, kTokens, nullptr, found);
+        testing::multiply(kernels_scalar, q_, weights.data(), 0, kPanelRows, x, 0, kTokens, nullptr, expected);
+        for (std::size_t i = 0; i < found.values.size(); ++i) {
+          ASSERT_TRUE(same_bits(found.values[i], expected.values[i])) << table->name << ", " << fill << ", half at " << half_at;
+        }
       }
     }
   }

@@ -71,6 +71,7 @@ TEST_P(GridSearch, FindsTheSameBlockInEveryBuild) {
   Sample sample(6, 1);
   std::fill_n(sample.x.begin() + 256, 40, 0.0f);
   std::fill_n(sample.x.begin() + 512, 256, 1e-6f);
+  std::fill_n(sample.x.begin() + 768, 256, 6e-8f);   // too small for any scale
   const GridSearchBuild* builds[] = {
       &grid_search_baseline,
 #if defined(__x86_64__)
@@ -81,11 +82,13 @@ TEST_P(GridSearch, FindsTheSameBlockInEveryBuild) {
     for (const float* importance : {static_cast<const float*>(nullptr), static_cast<const float*>(&sample.importance[at])}) {
       float clean[256], weight[256];
       prepare_grid_input(&sample.x[at], importance, clean, weight);
-      GridBlock expected{};
+      GridBlock expected;
+      std::memset(&expected, 0xff, sizeof expected);   // all of it is written
       grid_search_baseline.run(rule_, clean, weight, expected);
       for (const GridSearchBuild* build : builds) {
         if (!build->runs_here()) continue;
-        GridBlock found{};
+        GridBlock found;
+        std::memset(&found, 0x55, sizeof found);
         build->run(rule_, clean, weight, found);
         EXPECT_EQ(std::memcmp(&found, &expected, sizeof found), 0) << build->name << ", block at " << at;
       }
@@ -116,6 +119,19 @@ TEST_P(GridSearch, RoundsABlockAloneAsAmongOthers) {
     const std::vector<float> alone = rounded({sample.x.begin() + first, sample.x.begin() + first + 256}, &sample.importance[at]);
 
     EXPECT_TRUE(std::equal(alone.begin(), alone.end(), together.begin() + first)) << at;
+  }
+}
+
+TEST_P(GridSearch, RoundsATinyBlockAlikeAfterAnyOther) {
+  for (const float tiny : {6e-8f, 1e-7f, 1e-6f, 4e-6f, 1e-5f}) {
+    std::vector<float> after_one = Random(7).normals(512, 0.02), after_other = Random(8).normals(512, 3.0);
+    for (std::vector<float>* x : {&after_one, &after_other}) {
+      for (std::size_t i = 256; i < 512; ++i) (*x)[i] = i % 3 == 0 ? tiny : -0.5f * tiny;
+    }
+    const std::vector<float> one = rounded(after_one, nullptr), other = rounded(after_other, nullptr);
+
+    EXPECT_TRUE(std::equal(one.begin() + 256, one.end(), other.begin() + 256)) << tiny;
+    for (std::size_t i = 256; i < 512; ++i) ASSERT_TRUE(std::isfinite(one[i])) << tiny;
   }
 }
 

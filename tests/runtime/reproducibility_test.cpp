@@ -3,7 +3,9 @@
 // into batches, gives the logits of the specification on one thread, compared with ==.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -82,8 +84,9 @@ TEST_P(SameBits, ForAnyThreadsAndBatches) {
   for (Token& t : tokens) t = static_cast<Token>(random.below(tiny.n_vocab));
 
   // One type of each shape of product takes every way; the others differ in how a line of codes is made.
-  const bool every_way = quant->dtype == DType::f32 || quant->dtype == DType::f16 || quant->dtype == DType::bf16 ||
-                         quant->dtype == DType::q8_0 || quant->dtype == DType::q4_0 || quant->dtype == DType::q4_k;
+  constexpr DType kEveryWay[] = {DType::f32, DType::f16, DType::bf16, DType::q8_0, DType::q4_0,
+                                 DType::q4_k, DType::q6_k, DType::iq3_s, DType::mxfp4};
+  const bool every_way = std::find(std::begin(kEveryWay), std::end(kEveryWay), quant->dtype) != std::end(kEveryWay);
   using Numbers = std::vector<std::int64_t>;
   const Numbers threads_tried = every_way ? Numbers{1, 2, 3, 5} : Numbers{1, 3};
 
