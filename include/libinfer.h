@@ -353,7 +353,8 @@ INFER_API infer_status infer_quantize_plan(infer_env *env, const infer_source *s
                                            char *buffer, size_t capacity, size_t *need, infer_error **err);
 /* Makes it: a temporary file beside `path` is written, brought to the disk, read back and parsed, and then takes the
  * place of an older file at once. With keep_split and a source of N > 1 parts the files are NAME-0000X-of-0000N.gguf, for the path
- * NAME.gguf. On any failure the older file stays and no other is left. Memory: a chunk of rows, some megabytes, counted in
+ * NAME.gguf. On any failure the older file stays and no other is left
+ * (of several files, renamed one after another, some may be new when a rename fails). Memory: a chunk of rows, some megabytes, counted in
  * the environment (SCRATCH). Same bytes for any number of threads. Progress is in bytes of the source's tensors, on the
  * calling thread. Errors: those of the plan; ARGUMENT (a malformed path; the output is the source), NOFILE (no such folder),
  * PERMISSION, IO (no room left, the path is a folder, the disk answers other bytes), LIMIT (the process may not write so much),

@@ -27,6 +27,7 @@ namespace {
 // ---- Ctrl-C. A signal handler has no other way to its object than a static variable.
 
 std::atomic<infer_cancel*> on_interrupt{nullptr};
+constexpr int kEndings[] = {SIGINT, SIGTERM, SIGHUP};   // what asks a program to end; files that are half written go
 
 extern "C" void handle_interrupt(int) {
   if (infer_cancel* cancel = on_interrupt.load()) infer_cancel_trigger(cancel);
@@ -191,12 +192,12 @@ Interrupt::Interrupt() {
   action.sa_handler = handle_interrupt;
   // The second press does what it does everywhere; a write to stdout that was under way goes on.
   action.sa_flags = static_cast<int>(SA_RESETHAND) | SA_RESTART;
-  sigaction(SIGINT, &action, nullptr);
+  for (const int signal : kEndings) sigaction(signal, &action, nullptr);
 }
 
 Interrupt::~Interrupt() {
   if (!cancel_) return;
-  static_cast<void>(signal(SIGINT, SIG_DFL));
+  for (const int ending : kEndings) static_cast<void>(signal(ending, SIG_DFL));
   on_interrupt.store(nullptr);
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // infer imatrix: runs a text through a model and writes how large the activations are that meet each column of its matrices:
 // what a quantiser needs to know which errors cost. Tested by tests/tools/imatrix_test.cpp.
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
@@ -33,7 +35,7 @@ struct Arguments {
   TextArguments text;
   std::int64_t window = 0;
   std::vector<std::string> in_files;
-  std::string out;
+  std::string out = "imatrix.gguf";
 };
 
 /// What the file says of where it comes from: the name of the text, without its folders.
@@ -65,9 +67,13 @@ libinfer::Expected<libinfer::Session> make_session(const Arguments& arguments, c
 }
 
 int run(const Arguments& arguments) {
-  const auto folder = std::filesystem::absolute(arguments.out).parent_path();
-  if (std::error_code error; !std::filesystem::is_directory(folder, error)) {   // told before the work, not after it
-    return fail(fmt::format("{}: the folder {} does not exist", arguments.out, folder.string()));
+  std::error_code error;   // told before the work, not after it
+  const auto folder = std::filesystem::absolute(arguments.out, error).parent_path();
+  if (error || !std::filesystem::is_directory(folder, error)) {
+    return fail(fmt::format("{}: the folder {} does not exist", printable(arguments.out), printable(folder.string())));
+  }
+  if (access(folder.c_str(), W_OK) != 0) {
+    return fail(fmt::format("{}: no file can be made in the folder {}", printable(arguments.out), printable(folder.string())));
   }
   const Interrupt interrupt;
   const auto opened = open_model(arguments.model, interrupt.cancel());
@@ -115,7 +121,7 @@ Action setup_imatrix(CLI::App& app) {
   app.footer(kFooter);
   a.model.add_to(app);
   a.text.add_to(app);
-  app.add_option("-o,--out", a.out, "the file to write")->type_name("FILE")->required();
+  app.add_option("-o,--out", a.out, "the file to write [imatrix.gguf]")->type_name("FILE");
   app.add_option("--ctx", a.window, "tokens of a window [the model's context, at most 512]")
       ->check(CLI::Range(kLeastWindow, kMostWindow));
   app.add_option("--in-file", a.in_files, "add what an earlier run wrote; may be given several times")->type_name("FILE");

@@ -25,6 +25,11 @@ OutputFile::OutputFile(std::string path) : path_(std::move(path)) {
   const int fd = open(temporary_.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
   if (fd < 0) return;
   file_ = fdopen(fd, "wb");
+  if (file_ != nullptr) return;
+  const int error = errno;
+  close(fd);
+  static_cast<void>(std::remove(temporary_.c_str()));
+  errno = error;
 }
 
 OutputFile::~OutputFile() {

@@ -96,6 +96,9 @@ Action setup_quantize(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
   Arguments& a = *arguments;
   app.footer(
+      "TYPE: F32 F16 BF16; Q8_0 Q6_K; Q5_K_M Q5_K_S Q5_1 Q5_0; Q4_K_M Q4_K_S Q4_1 Q4_0 IQ4_NL IQ4_XS MXFP4; Q3_K_L Q3_K_M Q3_K_S "
+      "IQ3_M IQ3_S IQ3_XS IQ3_XXS; Q2_K Q2_K_S; TQ2_0 TQ1_0; and, with --imatrix only (infer imatrix makes one), IQ2_M IQ2_S "
+      "IQ2_XS IQ2_XXS IQ1_M IQ1_S. "
       "An older OUT is replaced when the new one is complete. OUT may be left out with --dry-run: infer quantize "
       "--dry-run IN TYPE. "
       "--tensor-type 'blk.*.ffn_down.weight=Q6_K' may be given several times; the first that matches a name holds.");

@@ -67,7 +67,8 @@ struct QuantizePlan {
 Result<QuantizePlan> plan_quantize(const Library& library, const Source& source, const QuantizeOptions& options);
 
 /// Makes the plan true: writes the file `path` (with keep_split, `path` with -0000X-of-0000N in it), reads it back,
-/// parses it, and only then puts it in its place. On any failure the old file is there as before, and nothing else.
+/// parses it, and only then puts it in its place. On any failure the old file is there as before, and nothing else;
+/// of several files, which are renamed one after another, some may be new when a rename fails.
 /// Errors: as of the plan; argument (the output is the source); nofile, permission, io, limit (of writing); tensor (a
 /// weight that is NaN or infinite, or too large for its type, with name and place); cancelled; nomem, budget.
 Result<QuantizePlan> quantize(const Library& library, const Source& source, const std::string& path,

@@ -52,23 +52,35 @@ std::uint8_t nearest(double v) noexcept {
 }
 
 /// The block with this scale; returns its error.
-double round_to(const double* x, const float* importance, int e, BlockMxfp4& b) noexcept {
+double round_to(const double* x, const double* weights, int e, BlockMxfp4& b) noexcept {
   const double factor = std::ldexp(1.0, 128 - e);
   double error = 0.0;
   std::uint8_t codes[32];
   for (int i = 0; i < 32; ++i) {
     codes[i] = nearest(x[i] * factor);
     const double miss = x[i] - kTwiceE2m1[codes[i]] / factor;
-    error += (importance != nullptr ? static_cast<double>(importance[i]) : 1.0) * (miss * miss);
+    error += weights[i] * (miss * miss);
   }
   b.e = static_cast<std::uint8_t>(e);
   for (int i = 0; i < 16; ++i) b.q[i] = static_cast<std::uint8_t>(codes[i] | codes[i + 16] << 4);
   return error;
 }
 
+/// Of the columns' errors: importance where it is a number above zero, all alike where none is.
+void take_weights(const float* importance, double (&weights)[32]) noexcept {
+  double total = 0.0;
+  for (int i = 0; i < 32; ++i) {
+    const float v = importance != nullptr ? importance[i] : 0.0f;
+    weights[i] = v > 0.0f && v <= std::numeric_limits<float>::max() ? static_cast<double>(v) : 0.0;
+    total += weights[i];
+  }
+  for (double& w : weights) w = total > 0.0 ? w : 1.0;
+}
+
 void encode(const float* src, const float* importance, std::byte* dst, std::int64_t n) noexcept {
   for (std::int64_t first = 0; first < n; first += 32, dst += sizeof(BlockMxfp4)) {
-    double x[32], largest = 0.0;
+    double x[32], weights[32], largest = 0.0;
+    take_weights(importance != nullptr ? importance + first : nullptr, weights);
     for (int i = 0; i < 32; ++i) {
       const float v = src[first + i];
       constexpr float kMost = std::numeric_limits<float>::max();
@@ -82,7 +94,7 @@ void encode(const float* src, const float* importance, std::byte* dst, std::int6
       double least = 0.0;
       for (const int e : {proposed, std::min(proposed + 1, 252), std::max(proposed - 1, 0)}) {
         BlockMxfp4 b;
-        const double error = round_to(x, importance != nullptr ? importance + first : nullptr, e, b);
+        const double error = round_to(x, weights, e, b);
         if (e == proposed || error < least) {
           least = error;
           best = b;

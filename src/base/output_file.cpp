@@ -39,6 +39,7 @@ constexpr OutputIo kSystemIo{
           static_cast<void>(::sync_file_range(fd, offset, bytes, wait ? kWait : SYNC_FILE_RANGE_WRITE));
         },
     .fsync = [](int fd) { return ::fsync(fd); },
+    .forget = [](int fd) { static_cast<void>(::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED)); },
     .close = [](int fd) { return ::close(fd); },
     .rename = [](const char* from, const char* to) { return ::rename(from, to); },
     .unlink = [](const char* path) { return ::unlink(path); },
@@ -207,7 +208,9 @@ Status OutputFile::sync(const CancelFlag* cancel) {
     if (is_cancelled(cancel)) return cancelled(path_);
     io_.write_back(fd_, static_cast<off_t>(at), static_cast<off_t>(std::min(kPiece, written_ - at)), true);
   }
-  return io_.fsync(fd_) == 0 ? Status() : failed("cannot be brought to the disk", errno, written_);
+  if (io_.fsync(fd_) != 0) return failed("cannot be brought to the disk", errno, written_);
+  io_.forget(fd_);
+  return {};
 }
 
 Status OutputFile::read_back(const CancelFlag* cancel) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // OutputFile: a file that appears under its name whole or not at all. Bytes go to a temporary file in the same folder,
-// are read back and compared, brought to the disk, and only then renamed. Whatever fails, the temporary file goes and
+// brought to the disk, read back and compared, and only then renamed. Whatever fails, the temporary file goes and
 // an older file of that name stays as it was. ByteSink is what writers of formats write to. Tested by
 // tests/base/output_file_test.cpp.
 #pragma once
@@ -40,6 +40,7 @@ struct OutputIo {
   /// short; its failures are fsync's to tell.
   void (*write_back)(int fd, off_t offset, off_t bytes, bool wait);
   int (*fsync)(int fd);
+  void (*forget)(int fd);   ///< asks the page cache to, so that what is read next comes from the disk
   int (*close)(int fd);
   int (*rename)(const char* from, const char* to);
   int (*unlink)(const char* path);

@@ -74,6 +74,7 @@ constexpr OutputIo kScripted{
     },
     .write_back = [](int, off_t, off_t, bool) {},
     .fsync = [](int fd) { return script.fsync_error != 0 ? fails_with(script.fsync_error) : ::fsync(fd); },
+    .forget = [](int) {},
     .close = [](int fd) { return ::close(fd); },
     .rename = [](const char* from, const char* to) {
       return script.rename_error != 0 ? fails_with(script.rename_error) : ::rename(from, to);

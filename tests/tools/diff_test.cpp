@@ -141,4 +141,17 @@ TEST_F(Diff, AgreesWithGoldenDistances) {
   }
 }
 
+/// What each type costs, beside another implementation's encoder: docs/quantization.md.
+TEST_F(Diff, EveryTypeLosesNoMoreThanGoldenFilesDo) {
+  const std::string golden = environment("INFER_SHARED") + "/golden/tiny/";
+  if (!std::filesystem::exists(golden + "quantization.json")) GTEST_SKIP() << "INFER_SHARED has no golden/tiny";
+  const json known = json::parse(infer::testing::read_bytes(golden + "quantization.json"), nullptr, false)["types"];
+  const std::string source = golden + "war-and-peace-2.6m-f16.gguf", made = directory_.file("made.gguf");
+  for (const auto& [type, facts] : known.items()) {
+    ASSERT_EQ(run_infer({"quantize", source, made, type}).status, 0) << type;
+    const json got = json::parse(run_infer({"diff", source, made, "--json"}).out, nullptr, false);
+    EXPECT_LE(got["relative_rms"].get<double>(), 1.02 * facts["relative_rms"].get<double>()) << type;
+  }
+}
+
 }  // namespace

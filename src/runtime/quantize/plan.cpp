@@ -51,11 +51,11 @@ Status tensor_error(Code code, const TensorMeta& tensor, std::string_view what) 
   return Status::error(code, fmt::format("tensor {}: {}", quoted(tensor.name), what)).about(escaped(tensor.name));
 }
 
-/// Of each attention value, how many come before it: by layer, then as the file has them.
+/// Of each attention value of its own, how many come before it: by layer, then as the file has them.
 std::vector<std::int64_t> attention_ranks(const std::vector<TensorMeta>& tensors) {
   std::vector<std::size_t> order;
   for (std::size_t i = 0; i < tensors.size(); ++i) {
-    if (is_attention_value(tensors[i].name)) order.push_back(i);
+    if (tensors[i].name.find("attn_v.weight") != std::string::npos) order.push_back(i);
   }
   std::stable_sort(order.begin(), order.end(),
                    [&](std::size_t a, std::size_t b) { return layer_of(tensors[a].name) < layer_of(tensors[b].name); });
@@ -150,7 +150,8 @@ Status check_conversion(const Library& library, const QuantizeOptions& options, 
   }
   if (target->needs_importance && !t.has_importance) {
     const char* const why =
-        options.imatrix.empty() ? "and none is given (option imatrix)" : "and the one given does not speak of it";
+        options.imatrix.empty() ? "and none is given (option imatrix; infer imatrix makes one)"
+                                : "and the one given does not speak of it; give it another type by the option tensor_type";
     return tensor_error(Code::quant_type, t.from, fmt::format("{} needs an importance matrix, {}", to.name, why));
   }
   if (t.from.shape.cols() > kMaxCols) {
@@ -175,10 +176,24 @@ Status look_up_importance(const gguf::Imatrix& imatrix, QuantizePlan::Tensor& t)
   return {};
 }
 
+/// A matrix that speaks of no tensor of the model is of another one.
+Status check_importance(const QuantizeOptions& options, const QuantizeJob& job) {
+  if (options.imatrix.empty()) return {};
+  for (const TensorMeta& t : job.model.tensors) {
+    if (job.imatrix.find(t.name) != nullptr) return {};
+  }
+  return Status::error(Code::tensor, fmt::format("{}: the importance matrix speaks of no tensor of this model: it is of another "
+                                                 "one", quoted(options.imatrix)))
+      .about(escaped(options.imatrix));
+}
+
 Status choose_types(const Library& library, const QuantizeOptions& options, QuantizeJob& job) {
   const ModelFacts facts = facts_of(job.model, !options.imatrix.empty());
   INFER_ASSIGN(Chooser chooser, Chooser::create(options, *job.mix, facts));
   const std::vector<std::int64_t> ranks = attention_ranks(job.model.tensors);
+  INFER_TRY(check_importance(options, job));
+  std::size_t without = 0;
+  std::string example;
   for (std::size_t i = 0; i < job.model.tensors.size(); ++i) {
     QuantizePlan::Tensor t;
     t.from = job.model.tensors[i];
@@ -190,6 +205,7 @@ Status choose_types(const Library& library, const QuantizeOptions& options, Quan
     if (t.to != t.from.dtype) {
       INFER_TRY(look_up_importance(job.imatrix, t));
       INFER_TRY(check_conversion(library, options, t));
+      if (!options.imatrix.empty() && !t.has_importance && info(t.to).block_elems > 1 && without++ == 0) example = t.from.name;
       const auto n_blocks =
           static_cast<std::uint64_t>(t.from.shape.rows() * t.from.shape.cols()) / info(t.to).block_elems;
       const std::optional<std::uint64_t> bytes = checked_mul(n_blocks, info(t.to).block_bytes);
@@ -197,6 +213,11 @@ Status choose_types(const Library& library, const QuantizeOptions& options, Quan
       t.bytes = *bytes;
     }
     job.plan.tensors.push_back(std::move(t));
+  }
+  if (without > 0) {
+    job.plan.warnings.push_back(fmt::format("the importance matrix does not speak of {} of the tensors, {} among them: all their "
+                                            "columns count alike",
+                                            without, quoted(example)));
   }
   return chooser.finish();
 }

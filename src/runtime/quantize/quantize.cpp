@@ -155,9 +155,12 @@ class Encoding {
     const std::size_t out_bytes = row_bytes(t.to, view.cols);
     const auto cols = static_cast<std::size_t>(view.cols);
     Least bad, overflowed;   // elements of the view
+    std::atomic<bool> cancelled{false};   // remembered: the flag may be reset at any time
     pool_->parallel_for(view.rows, [&](int worker, std::int64_t begin, std::int64_t end) noexcept {
       float* const row = rows_ + static_cast<std::size_t>(worker) * row_floats_;
-      for (std::int64_t r = begin; r < end && !is_cancelled(options_.cancel); ++r) {
+      for (std::int64_t r = begin; r < end; ++r) {
+        if (is_cancelled(options_.cancel)) cancelled.store(true, std::memory_order_relaxed);
+        if (cancelled.load(std::memory_order_relaxed)) return;
         from.decode(view.data + static_cast<std::size_t>(r) * view.row_bytes, row, view.cols);
         if (const std::size_t i = find_non_finite({row, cols}); i < cols) {
           bad.offer(r * view.cols + static_cast<std::int64_t>(i));
@@ -176,7 +179,7 @@ class Encoding {
         }
       }
     });
-    if (is_cancelled(options_.cancel)) return stopped();
+    if (cancelled.load(std::memory_order_relaxed)) return stopped();
     if (!bad.found() && !overflowed.found()) return {};
     const std::int64_t element = std::min(bad.get(), overflowed.get());
     const std::int64_t r = element / view.cols;
