@@ -62,7 +62,7 @@ TEST_F(Imatrix, AddsEarlierFiles) {
 }
 
 TEST_F(Imatrix, WrongArgumentsAreToldBeforeTheWork) {
-  EXPECT_EQ(run_infer({"imatrix", "-m", model_, "-f", file("text")}).status, 2);
+  EXPECT_EQ(run_infer({"imatrix", "-m", model_, "-f", file("text"), "--no-such-option"}).status, 2);
   EXPECT_EQ(run_infer({"imatrix", "-m", model_, "-o", file("a")}).status, 2);
   const auto nowhere = run("no/such/folder/a");
   EXPECT_EQ(nowhere.status, 1);
