@@ -24,8 +24,8 @@ TEST(ModelRead, GivesAnyStretchAsTheWholeHasIt) {
   model->decoder()->layers[1].ffn.down.format->decode(view.slice(7, 1).data, row.data(), view.cols);
   EXPECT_TRUE(std::equal(row.begin(), row.end(), whole.begin() + 7 * view.cols));
 
-  for (const std::size_t first : {0, 1, 31, 32, 33, 500, 512}) {
-    for (const std::size_t n : {0, 1, 5, 31, 32, 33, 64, 100, 1000}) {
+  for (const std::size_t first : {0U, 1U, 31U, 32U, 33U, 500U, 512U}) {
+    for (const std::size_t n : {0U, 1U, 5U, 31U, 32U, 33U, 64U, 100U, 1000U}) {
       std::vector<float> part(n + 1, -7.0f);
       ASSERT_TRUE(model->read(tensor, first, std::span(part).first(n)).ok());
       EXPECT_TRUE(std::equal(part.begin(), part.end() - 1, whole.begin() + static_cast<std::ptrdiff_t>(first)));
