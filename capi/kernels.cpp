@@ -48,7 +48,7 @@ std::vector<Entry> entries(const infer::Library& library) {
     all.push_back({"rope", type, [](const KernelTable& t, int i) { return any(t.rope[i]); }, static_cast<int>(style)});
   }
   all.push_back({"rms_norm", "", [](const KernelTable& t, int) { return any(t.rms_norm); }, 0});
-  all.push_back({"silu_mul", "", [](const KernelTable& t, int) { return any(t.silu_mul); }, 0});
+  all.push_back({"silu_mul", "", [](const KernelTable& t, int) { return any(t.gated[0]); }, 0});
   all.push_back({"add", "", [](const KernelTable& t, int) { return any(t.add); }, 0});
   return all;
 }

@@ -44,6 +44,19 @@ class Fields {
     }
   }
 
+  /// One number, or a list of yes or no with one entry per layer.
+  void get(std::string_view key, std::optional<std::int64_t>& number, std::vector<bool>& per_layer) {
+    const RawEntry* entry = find(key);
+    if (entry == nullptr) return;
+    if (entry->type != ValueType::array) return get(key, number);
+    Result<std::vector<bool>> flags = flags_of(*entry);
+    if (flags.ok()) {
+      per_layer = std::move(flags).value();
+    } else {
+      fail(std::move(flags).status());
+    }
+  }
+
   Status status() && { return std::move(status_); }
 
  private:
@@ -102,6 +115,24 @@ class Fields {
       if (too_large) return key_error(Code::metadata, entry, "a value exceeds 2^63 - 1");
     }
     return values;
+  }
+
+  /// A list of bool, or of integers that are 0 or not.
+  static Result<std::vector<bool>> flags_of(const RawEntry& entry) {
+    std::vector<bool> flags;
+    if (entry.element == ValueType::boolean) {
+      if (entry.count > kMaxPerLayerValues) {
+        return key_error(Code::limit, entry, fmt::format("{} values exceed the limit of {}", entry.count,
+                                                         kMaxPerLayerValues));
+      }
+      ByteReader reader(entry.payload);
+      for (std::uint64_t i = 0; i < entry.count; ++i) flags.push_back(reader.u8() != 0);
+    } else {
+      INFER_ASSIGN(const std::vector<std::int64_t> values, integers_of(entry));
+      for (const std::int64_t value : values) flags.push_back(value != 0);
+    }
+    if (flags.empty()) return key_error(Code::metadata, entry, "an empty array; expected one value, or one per layer");
+    return flags;
   }
 
   const Directory& directory_;
@@ -169,11 +200,18 @@ Status read_hyper(const Directory& directory, std::string prefix, Hyper& hyper) 
   fields.get("attention.head_count_kv", hyper.n_kv_heads);
   fields.get("attention.key_length", hyper.key_length);
   fields.get("attention.value_length", hyper.value_length);
+  fields.get("attention.scale", hyper.attention_scale);
   fields.get("attention.sliding_window", hyper.sliding_window);
+  fields.get("attention.sliding_window_pattern", hyper.window_period, hyper.window_layers);
+  fields.get("attn_logit_softcapping", hyper.attention_softcap);
+  fields.get("final_logit_softcapping", hyper.final_softcap);
+  fields.get("attention.temperature_scale", hyper.temperature_scale);
+  fields.get("attention.temperature_length", hyper.temperature_length);
   fields.get("attention.layer_norm_rms_epsilon", hyper.rms_epsilon);
   fields.get("attention.layer_norm_epsilon", hyper.norm_epsilon);
   fields.get("rope.dimension_count", hyper.rope_dimensions);
   fields.get("rope.freq_base", hyper.rope_base);
+  fields.get("rope.freq_base_swa", hyper.rope_base_local);
   fields.get("rope.scaling.type", hyper.rope_scaling);
   fields.get("rope.scale_linear", hyper.rope_factor);      // old name; the new one overrides it
   fields.get("rope.scaling.factor", hyper.rope_factor);
@@ -181,8 +219,13 @@ Status read_hyper(const Directory& directory, std::string prefix, Hyper& hyper) 
   fields.get("rope.scaling.attn_factor", hyper.rope_attn_factor);
   fields.get("rope.scaling.yarn_beta_fast", hyper.yarn_beta_fast);
   fields.get("rope.scaling.yarn_beta_slow", hyper.yarn_beta_slow);
+  fields.get("rope.scaling.yarn_log_multiplier", hyper.yarn_log_multiplier);
   fields.get("expert_count", hyper.n_experts);
   fields.get("expert_used_count", hyper.n_experts_used);
+  fields.get("expert_feed_forward_length", hyper.expert_feed_forward_length);
+  fields.get("expert_shared_feed_forward_length", hyper.shared_expert_feed_forward_length);
+  fields.get("expert_weights_norm", hyper.expert_weights_norm);
+  fields.get("expert_weights_scale", hyper.expert_weights_scale);
   return std::move(fields).status();
 }
 

@@ -187,6 +187,20 @@ void rms_norm(const RmsNormArgs& a) noexcept {
   for (std::int64_t i = 0; i < a.n; ++i) a.out[i] = a.x[i] * scale * a.weight[i];
 }
 
+/// The mean first, then the squares of what is left. The bias is added in one step with the product.
+void layer_norm(const LayerNormArgs& a) noexcept {
+  float lanes[kLanes] = {};
+  for (std::int64_t i = 0; i < a.n; ++i) lanes[i % kLanes] += a.x[i];
+  const float mean = total(lanes) / static_cast<float>(a.n);
+  float squares[kLanes] = {};
+  for (std::int64_t i = 0; i < a.n; ++i) squares[i % kLanes] = std::fma(a.x[i] - mean, a.x[i] - mean, squares[i % kLanes]);
+  const float scale = 1.0f / std::sqrt(total(squares) / static_cast<float>(a.n) + a.eps);
+  for (std::int64_t i = 0; i < a.n; ++i) {
+    const float z = (a.x[i] - mean) * scale;
+    a.out[i] = a.bias == nullptr ? z * a.weight[i] : std::fma(z, a.weight[i], a.bias[i]);
+  }
+}
+
 // ---- element by element
 
 /// e^x: x = n ln 2 + r, the Taylor series of e^r to its seventh power (|r| <= ln 2 / 2: a tenth of an ulp off), times 2^n through
@@ -201,6 +215,41 @@ float exp_of(float x) noexcept {
   float p = 1.0f / 5040.0f;
   for (const float c : {1.0f / 720.0f, 1.0f / 120.0f, 1.0f / 24.0f, 1.0f / 6.0f, 0.5f, 1.0f, 1.0f}) p = std::fma(p, r, c);
   return std::bit_cast<float>(std::bit_cast<std::int32_t>(p) + static_cast<std::int32_t>(n) * (1 << 23));
+}
+
+/// e^-x - 1 for x >= 0, with the digits of small x: the series without its 1, r e', and 2^n (1 + r e') - 1. -1 above 87.33.
+float expm1_of_minus(float x) noexcept {
+  if (std::isnan(x)) return x;
+  if (x > 87.33f) return -1.0f;
+  const float n = std::nearbyint(x * -0x1.715476p+0f);
+  float r = std::fma(n, -0x1.62e4p-1f, -x);
+  r = std::fma(n, -0x1.7f7d1cp-20f, r);
+  float p = 1.0f / 5040.0f;
+  for (const float c : {1.0f / 720.0f, 1.0f / 120.0f, 1.0f / 24.0f, 1.0f / 6.0f, 0.5f, 1.0f}) p = std::fma(p, r, c);
+  const float power = std::bit_cast<float>((static_cast<std::int32_t>(n) + 127) * (1 << 23));   // 2^n
+  return std::fma(power, p * r, power - 1.0f);
+}
+
+/// tanh |x| = (1 - e^-2|x|) / (1 + e^-2|x|), with the sign of x.
+float tanh_of(float x) noexcept {
+  const float t = expm1_of_minus(2.0f * std::fabs(x));
+  return std::copysign(-t / (t + 2.0f), x);
+}
+
+float softcap_of(float x, float cap) noexcept { return cap * tanh_of(x / cap); }
+
+/// z / (1 + e^-z).
+float silu_of(float z) noexcept { return z / (1.0f + exp_of(-z)); }
+
+/// (1 + tanh u) / 2 = 1 / (1 + e^-2u), with u = sqrt(2 / pi) (z + 0.044715 z^3).
+float gelu_of(float z) noexcept {
+  const float u = std::fma(z * z, z * 0.044715f, z);
+  return z / (1.0f + exp_of(u * -1.5957691216f));   // -2 sqrt(2 / pi)
+}
+
+template <Activation kind>
+float activation_of(float z) noexcept {
+  return kind == Activation::silu ? silu_of(z) : gelu_of(z);
 }
 
 /// Pair p of a head is (x[first(p)], x[second(p)]).
@@ -218,12 +267,26 @@ void rope(const RopeArgs& a) noexcept {
   }
 }
 
-void silu_mul(const float* gate, const float* up, float* out, std::int64_t n) noexcept {
-  for (std::int64_t i = 0; i < n; ++i) out[i] = gate[i] / (1.0f + exp_of(-gate[i])) * up[i];
+template <Activation kind>
+void activation(float* x, std::int64_t n) noexcept {
+  for (std::int64_t i = 0; i < n; ++i) x[i] = activation_of<kind>(x[i]);
+}
+
+template <Activation kind>
+void gated(const float* gate, const float* up, float* out, std::int64_t n) noexcept {
+  for (std::int64_t i = 0; i < n; ++i) out[i] = activation_of<kind>(gate[i]) * up[i];
+}
+
+void softcap(float* x, std::int64_t n, float cap) noexcept {
+  for (std::int64_t i = 0; i < n; ++i) x[i] = softcap_of(x[i], cap);
 }
 
 void add(float* x, const float* y, std::int64_t n) noexcept {
   for (std::int64_t i = 0; i < n; ++i) x[i] += y[i];
+}
+
+void add_scaled(float* x, const float* y, float factor, std::int64_t n) noexcept {
+  for (std::int64_t i = 0; i < n; ++i) x[i] = std::fma(factor, y[i], x[i]);
 }
 
 // ---- keys and values
@@ -284,7 +347,7 @@ void attend(const AttentionArgs& a, const float* q, float* out) noexcept {
       for (std::int64_t i = 0; i < a.key_dim; ++i) {
         score = std::fma(q[i], kv_load<type>(keys, key_place(slot, i, a.key_dim)), score);
       }
-      weights[slot] = score * a.scale;
+      weights[slot] = a.softcap > 0.0f ? softcap_of(score * a.scale, a.softcap) : score * a.scale;
       page_largest = std::max(page_largest, weights[slot]);
     }
     const float shrink = exp_of(largest - page_largest);
@@ -322,10 +385,16 @@ constexpr KernelTable make_table() noexcept {
   t.kv_store[static_cast<int>(KvType::f32)] = kv_store<KvType::f32>;
   t.kv_store[static_cast<int>(KvType::f16)] = kv_store<KvType::f16>;
   t.rms_norm = rms_norm;
+  t.layer_norm = layer_norm;
   t.rope[static_cast<int>(RopeStyle::interleaved)] = rope<RopeStyle::interleaved>;
   t.rope[static_cast<int>(RopeStyle::halves)] = rope<RopeStyle::halves>;
-  t.silu_mul = silu_mul;
+  t.activation[static_cast<int>(Activation::silu)] = activation<Activation::silu>;
+  t.activation[static_cast<int>(Activation::gelu)] = activation<Activation::gelu>;
+  t.gated[static_cast<int>(Activation::silu)] = gated<Activation::silu>;
+  t.gated[static_cast<int>(Activation::gelu)] = gated<Activation::gelu>;
+  t.softcap = softcap;
   t.add = add;
+  t.add_scaled = add_scaled;
   return t;
 }
 

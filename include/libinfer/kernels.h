@@ -127,6 +127,16 @@ struct RmsNormArgs {
   float eps;
 };
 
+/// out[i] = (x[i] - mean(x)) / sqrt(mean((x - mean(x))^2) + eps) * weight[i] + bias[i]. Layer normalisation, arXiv:1607.06450.
+struct LayerNormArgs {
+  const float* x;
+  const float* weight;
+  const float* bias;          ///< null: none
+  float* out;                 ///< may be x
+  std::int64_t n;
+  float eps;
+};
+
 /// Rotates the first 2 * n_pairs entries of each of `heads` vectors by the angles whose cosine and sine are given, in
 /// place. RoPE, arXiv:2104.09864. Which entries form a pair is the RopeStyle.
 struct RopeArgs {
@@ -152,7 +162,8 @@ inline constexpr int kKvTypeCount = 2;
 inline constexpr std::int64_t kKvPageTokens = 32;
 
 /// The query heads of one token that share a KV head, over the cached keys and values of its sequence, positions
-/// first..last: out = sum over p of softmax_p(scale * q.k[p]) * v[p], page by page with a running maximum.
+/// first..last: out = sum over p of softmax_p(cap(scale * q.k[p])) * v[p], page by page with a running maximum.
+/// cap(s) = softcap * tanh(s / softcap) (arXiv:2408.00118), or s where there is none.
 /// Online softmax: arXiv:1805.02867, as used in arXiv:2205.14135.
 struct AttentionArgs {
   const float* q;                 ///< (heads, key_dim), rotated
@@ -167,6 +178,7 @@ struct AttentionArgs {
   std::int64_t key_dim;
   std::int64_t value_dim;
   float scale;
+  float softcap;                  ///< 0: none
   float* out;                     ///< (heads, value_dim)
 };
 
@@ -187,6 +199,13 @@ using MatmulFn = void (*)(const MatmulArgs&) noexcept;
 using AttentionFn = void (*)(const AttentionArgs&) noexcept;
 using KvStoreFn = void (*)(const KvStoreArgs&) noexcept;
 
+/// What a feed-forward block does between its products.
+enum class Activation : std::uint8_t {
+  silu,   ///< z / (1 + exp(-z)), arXiv:1702.03118
+  gelu,   ///< z / 2 (1 + tanh(sqrt(2 / pi) (z + 0.044715 z^3))), arXiv:1606.08415: the form that models are trained with
+};
+inline constexpr int kActivationCount = 2;
+
 /// A product with weights of one type.
 struct Matmul {
   MatmulFn run;
@@ -204,11 +223,18 @@ struct KernelTable {
   AttentionFn attention[kKvTypeCount];
   KvStoreFn kv_store[kKvTypeCount];
   void (*rms_norm)(const RmsNormArgs&) noexcept;
+  void (*layer_norm)(const LayerNormArgs&) noexcept;
   void (*rope[kRopeStyleCount])(const RopeArgs&) noexcept;
-  /// out[i] = silu(gate[i]) * up[i], silu(z) = z / (1 + exp(-z)). SwiGLU, arXiv:2002.05202. out may be gate.
-  void (*silu_mul)(const float* gate, const float* up, float* out, std::int64_t n) noexcept;
+  /// x[i] = activation(x[i])
+  void (*activation[kActivationCount])(float* x, std::int64_t n) noexcept;
+  /// out[i] = activation(gate[i]) * up[i]: SwiGLU and GeGLU, arXiv:2002.05202. out may be gate.
+  void (*gated[kActivationCount])(const float* gate, const float* up, float* out, std::int64_t n) noexcept;
+  /// x[i] = cap * tanh(x[i] / cap); cap > 0
+  void (*softcap)(float* x, std::int64_t n, float cap) noexcept;
   /// x[i] += y[i]
   void (*add)(float* x, const float* y, std::int64_t n) noexcept;
+  /// x[i] += factor * y[i]
+  void (*add_scaled)(float* x, const float* y, float factor, std::int64_t n) noexcept;
 };
 
 }  // namespace infer

@@ -75,19 +75,32 @@ struct Hyper {
   std::vector<std::int64_t> n_kv_heads;                ///< attention.head_count_kv
   std::optional<std::int64_t> key_length;              ///< attention.key_length
   std::optional<std::int64_t> value_length;            ///< attention.value_length
+  std::optional<double> attention_scale;               ///< attention.scale
   std::optional<std::int64_t> sliding_window;          ///< attention.sliding_window
+  std::optional<std::int64_t> window_period;           ///< attention.sliding_window_pattern, as one number
+  std::vector<bool> window_layers;                     ///< attention.sliding_window_pattern, as a list
+  std::optional<double> attention_softcap;             ///< attn_logit_softcapping
+  std::optional<double> final_softcap;                 ///< final_logit_softcapping
+  std::optional<double> temperature_scale;             ///< attention.temperature_scale
+  std::optional<std::int64_t> temperature_length;      ///< attention.temperature_length
   std::optional<double> rms_epsilon;                   ///< attention.layer_norm_rms_epsilon
   std::optional<double> norm_epsilon;                  ///< attention.layer_norm_epsilon
   std::optional<std::int64_t> rope_dimensions;         ///< rope.dimension_count
   std::optional<double> rope_base;                     ///< rope.freq_base
-  std::optional<std::string> rope_scaling;             ///< rope.scaling.type: none, linear, yarn
+  std::optional<double> rope_base_local;               ///< rope.freq_base_swa: of layers with a window
+  std::optional<std::string> rope_scaling;             ///< rope.scaling.type: none, linear, yarn, longrope
   std::optional<double> rope_factor;                   ///< rope.scaling.factor, or the old rope.scale_linear
   std::optional<std::int64_t> rope_original_context;   ///< rope.scaling.original_context_length
   std::optional<double> rope_attn_factor;              ///< rope.scaling.attn_factor
   std::optional<double> yarn_beta_fast;                ///< rope.scaling.yarn_beta_fast
   std::optional<double> yarn_beta_slow;                ///< rope.scaling.yarn_beta_slow
+  std::optional<double> yarn_log_multiplier;           ///< rope.scaling.yarn_log_multiplier
   std::optional<std::int64_t> n_experts;               ///< expert_count
   std::optional<std::int64_t> n_experts_used;          ///< expert_used_count
+  std::optional<std::int64_t> expert_feed_forward_length;          ///< expert_feed_forward_length
+  std::optional<std::int64_t> shared_expert_feed_forward_length;   ///< expert_shared_feed_forward_length
+  std::optional<bool> expert_weights_norm;             ///< expert_weights_norm
+  std::optional<double> expert_weights_scale;          ///< expert_weights_scale
 
   bool operator==(const Hyper&) const = default;
 };

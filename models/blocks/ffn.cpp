@@ -9,7 +9,7 @@ void gated_ffn(Step& step, const FfnWeights& w, const MatF32& h, const MatF32& o
   linear(step, {{w.gate, gate}, {w.up, up}}, h);
   const std::int64_t grain = step.grain(h.rows, 8 * gate.cols);   // an exponential each
   step.parallel_for(h.rows, grain, [&](int, std::int64_t first, std::int64_t last) noexcept {
-    for (std::int64_t i = first; i < last; ++i) step.kernels.silu_mul(gate.row(i), up.row(i), gate.row(i), gate.cols);
+    for (std::int64_t i = first; i < last; ++i) step.kernels.gated[0](gate.row(i), up.row(i), gate.row(i), gate.cols);
   });
   linear(step, {{w.down, out}}, gate);
 }

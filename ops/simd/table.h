@@ -84,7 +84,7 @@ constexpr KernelTable make_table(const char* name, bool (*runs_here)() noexcept)
   t.rms_norm = rms_norm<Isa>;
   t.rope[static_cast<int>(RopeStyle::interleaved)] = rope_interleaved<Isa>;
   t.rope[static_cast<int>(RopeStyle::halves)] = rope_halves<Isa>;
-  t.silu_mul = silu_mul<Isa>;
+  t.gated[static_cast<int>(Activation::silu)] = silu_mul<Isa>;
   t.add = add<Isa>;
   return t;
 }

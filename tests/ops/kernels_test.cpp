@@ -77,7 +77,7 @@ TEST_P(Kernels, HaveNoEmptyEntry) {
   for (const KvStoreFn f : table_.kv_store) EXPECT_NE(f, nullptr);
   for (const auto f : table_.rope) EXPECT_NE(f, nullptr);
   EXPECT_NE(table_.rms_norm, nullptr);
-  EXPECT_NE(table_.silu_mul, nullptr);
+  EXPECT_NE(table_.gated[0], nullptr);
   EXPECT_NE(table_.add, nullptr);
 }
 
@@ -298,7 +298,7 @@ TEST_P(Kernels, SurviveAnyFloats) {
       const auto keep = [&] { all.insert(all.end(), out.begin(), out.end()); };
       table.rms_norm({.x = values.data(), .weight = values.data(), .out = out.data(), .n = 33, .eps = 1e-5f});
       keep();
-      table.silu_mul(values.data(), values.data(), out.data(), 33);
+      table.gated[0](values.data(), values.data(), out.data(), 33);
       keep();
       table.add(out.data(), values.data(), 33);
       keep();
@@ -325,7 +325,7 @@ TEST_P(Kernels, AgreeWithTheSpecificationToTheBit) {
       const auto keep = [&] { all.insert(all.end(), out.begin(), out.end()); };
       table.rms_norm({.x = x.data(), .weight = y.data(), .out = out.data(), .n = n, .eps = 1e-5f});
       keep();
-      table.silu_mul(x.data(), y.data(), out.data(), n);
+      table.gated[0](x.data(), y.data(), out.data(), n);
       keep();
       out = x;
       table.add(out.data(), y.data(), n);
@@ -350,8 +350,8 @@ TEST_P(Kernels, GateToTheBitsOfTheSpecificationOverAllMagnitudes) {
   for (std::size_t i = 0; i < n; ++i) gate.push_back(-gate[i]);
   const std::vector<float> up(gate.size(), 1.0f);
   std::vector<float> found(gate.size()), expected(gate.size());
-  table_.silu_mul(gate.data(), up.data(), found.data(), static_cast<std::int64_t>(gate.size()));
-  kernels_scalar.silu_mul(gate.data(), up.data(), expected.data(), static_cast<std::int64_t>(gate.size()));
+  table_.gated[0](gate.data(), up.data(), found.data(), static_cast<std::int64_t>(gate.size()));
+  kernels_scalar.gated[0](gate.data(), up.data(), expected.data(), static_cast<std::int64_t>(gate.size()));
   for (std::size_t i = 0; i < gate.size(); ++i) ASSERT_TRUE(same_bits(found[i], expected[i])) << gate[i];
 }
 
@@ -407,8 +407,8 @@ TEST_P(Kernels, GateWithSilu) {
     const std::vector<float> gate = random.normals(n, 5.0), up = random.normals(n);
     std::vector<float> out(gate.size()), in_place = gate;
 
-    table_.silu_mul(gate.data(), up.data(), out.data(), n);
-    table_.silu_mul(in_place.data(), up.data(), in_place.data(), n);
+    table_.gated[0](gate.data(), up.data(), out.data(), n);
+    table_.gated[0](in_place.data(), up.data(), in_place.data(), n);
 
     for (std::size_t i = 0; i < out.size(); ++i) {
       const double g = static_cast<double>(gate[i]), expected = g / (1.0 + std::exp(-g)) * static_cast<double>(up[i]);
@@ -422,7 +422,7 @@ TEST_P(Kernels, GateExtremesWithoutNaNs) {
   const std::vector<float> gate = {-1e30f, -200.0f, -88.8f, 0.0f, 88.8f, 200.0f, 1e30f}, up(7, 1.0f);
   std::vector<float> out(7);
 
-  table_.silu_mul(gate.data(), up.data(), out.data(), 7);
+  table_.gated[0](gate.data(), up.data(), out.data(), 7);
 
   for (std::size_t i = 0; i < 3; ++i) EXPECT_NEAR(out[i], 0.0f, 1e-35f);
   for (std::size_t i = 3; i < 7; ++i) EXPECT_EQ(out[i], gate[i]);
