@@ -48,8 +48,14 @@ std::vector<Entry> entries(const infer::Library& library) {
     all.push_back({"rope", type, [](const KernelTable& t, int i) { return any(t.rope[i]); }, static_cast<int>(style)});
   }
   all.push_back({"rms_norm", "", [](const KernelTable& t, int) { return any(t.rms_norm); }, 0});
-  all.push_back({"silu_mul", "", [](const KernelTable& t, int) { return any(t.gated[0]); }, 0});
+  all.push_back({"layer_norm", "", [](const KernelTable& t, int) { return any(t.layer_norm); }, 0});
+  for (const auto& [type, kind] : {std::pair{"silu", infer::Activation::silu}, std::pair{"gelu", infer::Activation::gelu}}) {
+    all.push_back({"activation", type, [](const KernelTable& t, int i) { return any(t.activation[i]); }, static_cast<int>(kind)});
+    all.push_back({"gated", type, [](const KernelTable& t, int i) { return any(t.gated[i]); }, static_cast<int>(kind)});
+  }
+  all.push_back({"softcap", "", [](const KernelTable& t, int) { return any(t.softcap); }, 0});
   all.push_back({"add", "", [](const KernelTable& t, int) { return any(t.add); }, 0});
+  all.push_back({"add_scaled", "", [](const KernelTable& t, int) { return any(t.add_scaled); }, 0});
   return all;
 }
 

@@ -46,6 +46,12 @@ std::optional<std::int64_t> from_config(const infer::Model& m) {
   return m.decoder()->config.*member;
 }
 
+template <auto member>
+std::optional<std::int64_t> from_experts(const infer::Model& m) {
+  if (m.decoder() == nullptr) return std::nullopt;
+  return m.decoder()->config.experts.*member;
+}
+
 constexpr IntegerFact kIntegers[] = {
     {"n_params",
      [](const infer::Model& m) -> std::optional<std::int64_t> {
@@ -72,6 +78,8 @@ constexpr IntegerFact kIntegers[] = {
     {"head_dim", from_config<&infer::DecoderConfig::key_dim>},
     {"n_ctx_train", from_config<&infer::DecoderConfig::context_length>},
     {"sliding_window", from_config<&infer::DecoderConfig::sliding_window>},
+    {"n_experts", from_experts<&infer::ExpertConfig::n>},
+    {"n_experts_used", from_experts<&infer::ExpertConfig::n_used>},
     {"vocab_only", [](const infer::Model& m) -> std::optional<std::int64_t> { return m.decoder() == nullptr ? 1 : 0; }},
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Norm, rotation, activation, sum: one float after the other, sixteen at a time. What is left over goes one by one through
-// the same operations.
+// Norms, rotation, activations, sums: one float after the other, sixteen at a time. What is left over goes one by one, or
+// beside zeros, through the same operations.
 #pragma once
 
 #include "ops/simd/lanes.h"
@@ -25,6 +25,36 @@ void rms_norm(const RmsNormArgs& a) noexcept {
     (Lanes<Isa>::load(a.x + i) * scales * Lanes<Isa>::load(a.weight + i)).store(a.out + i);
   }
   for (; i < a.n; ++i) a.out[i] = a.x[i] * scale * a.weight[i];
+}
+
+template <class Isa>
+void layer_norm(const LayerNormArgs& a) noexcept {
+  using L = Lanes<Isa>;
+  float lanes[kLanes];
+  const std::int64_t whole = a.n / kLanes * kLanes;
+  L sums = L::of(0.0f);
+  for (std::int64_t i = 0; i < whole; i += kLanes) sums = sums + L::load(a.x + i);
+  sums.store(lanes);
+  for (std::int64_t i = whole; i < a.n; ++i) lanes[i - whole] += a.x[i];
+  const float mean = total(L::load(lanes)) / static_cast<float>(a.n);
+  const L means = L::of(mean);
+  L squares = L::of(0.0f);
+  for (std::int64_t i = 0; i < whole; i += kLanes) {
+    const L rest = L::load(a.x + i) - means;
+    squares = fma(rest, rest, squares);
+  }
+  squares.store(lanes);
+  for (std::int64_t i = whole; i < a.n; ++i) lanes[i - whole] = __builtin_fmaf(a.x[i] - mean, a.x[i] - mean, lanes[i - whole]);
+  const float scale = 1.0f / __builtin_sqrtf(total(L::load(lanes)) / static_cast<float>(a.n) + a.eps);
+  const L scales = L::of(scale);
+  for (std::int64_t i = 0; i < whole; i += kLanes) {
+    const L z = (L::load(a.x + i) - means) * scales, weight = L::load(a.weight + i);
+    (a.bias == nullptr ? z * weight : fma(z, weight, L::load(a.bias + i))).store(a.out + i);
+  }
+  for (std::int64_t i = whole; i < a.n; ++i) {
+    const float z = (a.x[i] - mean) * scale;
+    a.out[i] = a.bias == nullptr ? z * a.weight[i] : __builtin_fmaf(z, a.weight[i], a.bias[i]);
+  }
 }
 
 /// u and v are the two halves of pairs.
@@ -63,17 +93,44 @@ void rope_interleaved(const RopeArgs& a) noexcept {
   }
 }
 
-template <class Isa>
-void silu_mul(const float* gate, const float* up, float* out, std::int64_t n) noexcept {
-  const Lanes<Isa> one = Lanes<Isa>::of(1.0f), zero = Lanes<Isa>::of(-0.0f);
-  const auto silu = [&](const Lanes<Isa>& g, const Lanes<Isa>& u) noexcept { return g / (one + exp(zero - g)) * u; };
+/// out[i] = fn(x[i], y[i]), sixteen at a time.
+template <class Isa, class Fn>
+INFER_INLINE void each(const float* x, const float* y, float* out, std::int64_t n, const Fn& fn) noexcept {
   std::int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) silu(Lanes<Isa>::load(gate + i), Lanes<Isa>::load(up + i)).store(out + i);
+  for (; i + kLanes <= n; i += kLanes) fn(Lanes<Isa>::load(x + i), Lanes<Isa>::load(y + i)).store(out + i);
   if (i == n) return;
-  float g[kLanes] = {}, u[kLanes] = {};
-  for (std::int64_t l = 0; i + l < n; ++l) g[l] = gate[i + l], u[l] = up[i + l];
-  silu(Lanes<Isa>::load(g), Lanes<Isa>::load(u)).store(g);
-  for (std::int64_t l = 0; i + l < n; ++l) out[i + l] = g[l];
+  float a[kLanes] = {}, b[kLanes] = {};
+  for (std::int64_t l = 0; i + l < n; ++l) a[l] = x[i + l], b[l] = y[i + l];
+  fn(Lanes<Isa>::load(a), Lanes<Isa>::load(b)).store(a);
+  for (std::int64_t l = 0; i + l < n; ++l) out[i + l] = a[l];
+}
+
+template <class Isa, Activation kind>
+INFER_INLINE Lanes<Isa> activation_of(const Lanes<Isa>& z) noexcept {
+  using L = Lanes<Isa>;
+  const L one = L::of(1.0f);
+  if constexpr (kind == Activation::silu) {
+    return z / (one + exp(L::of(-0.0f) - z));
+  } else {
+    const L u = fma(z * z, z * L::of(0.044715f), z);
+    return z / (one + exp(u * L::of(-1.5957691216f)));
+  }
+}
+
+template <class Isa, Activation kind>
+void activation(float* x, std::int64_t n) noexcept {
+  each<Isa>(x, x, x, n, [](const Lanes<Isa>& z, const Lanes<Isa>&) noexcept { return activation_of<Isa, kind>(z); });
+}
+
+template <class Isa, Activation kind>
+void gated(const float* gate, const float* up, float* out, std::int64_t n) noexcept {
+  each<Isa>(gate, up, out, n,
+            [](const Lanes<Isa>& g, const Lanes<Isa>& u) noexcept { return activation_of<Isa, kind>(g) * u; });
+}
+
+template <class Isa>
+void softcap(float* x, std::int64_t n, float cap) noexcept {
+  each<Isa>(x, x, x, n, [&](const Lanes<Isa>& v, const Lanes<Isa>&) noexcept { return softcap(v, cap); });
 }
 
 template <class Isa>
@@ -81,6 +138,12 @@ void add(float* x, const float* y, std::int64_t n) noexcept {
   std::int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) (Lanes<Isa>::load(x + i) + Lanes<Isa>::load(y + i)).store(x + i);
   for (; i < n; ++i) x[i] += y[i];
+}
+
+template <class Isa>
+void add_scaled(float* x, const float* y, float factor, std::int64_t n) noexcept {
+  const Lanes<Isa> factors = Lanes<Isa>::of(factor);
+  each<Isa>(y, x, x, n, [&](const Lanes<Isa>& v, const Lanes<Isa>& sum) noexcept { return fma(factors, v, sum); });
 }
 
 }  // namespace infer::simd

@@ -116,4 +116,37 @@ INFER_INLINE Lanes<Isa> exp(const Lanes<Isa>& lanes) noexcept {
   return result;
 }
 
+/// e^-x - 1 for x >= 0 as the specification has it (expm1_of_minus).
+template <class Isa>
+INFER_INLINE Lanes<Isa> expm1_of_minus(const Lanes<Isa>& lanes) noexcept {
+  using Reg = typename Lanes<Isa>::Reg;
+  using Int = xsimd::batch<std::int32_t, typename Isa::Arch>;
+  Lanes<Isa> result;
+  for (int i = 0; i < Lanes<Isa>::kRegs; ++i) {
+    const Reg x = lanes.reg[i];
+    const Reg n = xsimd::nearbyint(x * Reg(-0x1.715476p+0f));
+    Reg r = Isa::fma(n, Reg(-0x1.62e4p-1f), -x);
+    r = Isa::fma(n, Reg(-0x1.7f7d1cp-20f), r);
+    Reg p(1.0f / 5040.0f);
+    for (const float c : {1.0f / 720.0f, 1.0f / 120.0f, 1.0f / 24.0f, 1.0f / 6.0f, 0.5f, 1.0f}) p = Isa::fma(p, r, Reg(c));
+    const Reg power = xsimd::bitwise_cast<Reg>((xsimd::to_int(n) + Int(127)) << 23);
+    const Reg in_range = Isa::fma(power, p * r, power - Reg(1.0f));
+    result.reg[i] = xsimd::select(x != x, x, xsimd::select(x > Reg(87.33f), Reg(-1.0f), in_range));
+  }
+  return result;
+}
+
+/// cap * tanh(x / cap) as the specification has it (softcap_of).
+template <class Isa>
+INFER_INLINE Lanes<Isa> softcap(const Lanes<Isa>& x, float cap) noexcept {
+  using L = Lanes<Isa>;
+  const L ratio = x / L::of(cap);
+  L magnitude;
+  for (int i = 0; i < L::kRegs; ++i) magnitude.reg[i] = xsimd::abs(ratio.reg[i]);
+  const L t = expm1_of_minus(L::of(2.0f) * magnitude);
+  L tanh = (L::of(-0.0f) - t) / (t + L::of(2.0f));
+  for (int i = 0; i < L::kRegs; ++i) tanh.reg[i] = xsimd::copysign(tanh.reg[i], ratio.reg[i]);
+  return L::of(cap) * tanh;
+}
+
 }  // namespace infer::simd

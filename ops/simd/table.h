@@ -82,10 +82,16 @@ constexpr KernelTable make_table(const char* name, bool (*runs_here)() noexcept)
   t.kv_store[static_cast<int>(KvType::f32)] = kv_store<Isa, StoredF32<Isa>>;
   t.kv_store[static_cast<int>(KvType::f16)] = kv_store<Isa, StoredF16<Isa>>;
   t.rms_norm = rms_norm<Isa>;
+  t.layer_norm = layer_norm<Isa>;
   t.rope[static_cast<int>(RopeStyle::interleaved)] = rope_interleaved<Isa>;
   t.rope[static_cast<int>(RopeStyle::halves)] = rope_halves<Isa>;
-  t.gated[static_cast<int>(Activation::silu)] = silu_mul<Isa>;
+  t.activation[static_cast<int>(Activation::silu)] = activation<Isa, Activation::silu>;
+  t.activation[static_cast<int>(Activation::gelu)] = activation<Isa, Activation::gelu>;
+  t.gated[static_cast<int>(Activation::silu)] = gated<Isa, Activation::silu>;
+  t.gated[static_cast<int>(Activation::gelu)] = gated<Isa, Activation::gelu>;
+  t.softcap = softcap<Isa>;
   t.add = add<Isa>;
+  t.add_scaled = add_scaled<Isa>;
   return t;
 }
 
