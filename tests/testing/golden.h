@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -13,6 +14,8 @@
 #include <vector>
 
 #include <nlohmann/json.hpp>
+
+#include "libinfer/tokenizer.h"
 
 namespace infer::testing {
 
@@ -44,6 +47,40 @@ inline std::vector<float> read_floats(const std::string& path) {
 inline nlohmann::json read_json(const std::string& path) {
   std::ifstream file(path);
   return nlohmann::json::parse(file, nullptr, false);
+}
+
+struct GoldenCase {
+  std::vector<Token> ids;
+  std::int64_t n_ctx;
+  std::string file;
+  double rms_limit;   ///< of quantised files: 1.2 times what another library, which rounds activations, differs by
+  double noise;       ///< what plain float arithmetic differs by
+};
+
+/// The cases of a description. Those that ignore a window are left out: they show what other libraries do.
+inline std::vector<GoldenCase> golden_cases(const nlohmann::json& d) {
+  const auto ids_of = [](const nlohmann::json& ids) { return ids.get<std::vector<Token>>(); };
+  if (d.contains("logits")) {
+    const nlohmann::json& top = d["logits"];
+    const bool has_ids = top.is_object();
+    return {{.ids = ids_of(has_ids ? top["ids"] : d["ids"]),
+             .n_ctx = 512,
+             .file = (has_ids ? top["file"] : top).get<std::string>(),
+             .rms_limit = 1.2 * d.value("peer_rms_diff", 0.0),
+             .noise = 0.0}};
+  }
+  std::vector<GoldenCase> cases;
+  for (const nlohmann::json& c : d["cases"]) {
+    if (c["case"].get<std::string>().find("nowindow") != std::string::npos) continue;
+    const nlohmann::json& peers = c["peers"];
+    const bool has_peer = peers.contains("llama.cpp") && peers["llama.cpp"].contains("rms_diff");
+    cases.push_back({.ids = ids_of(c["ids"]),
+                     .n_ctx = c["n_ctx"].get<std::int64_t>(),
+                     .file = c["logits"].get<std::string>(),
+                     .rms_limit = has_peer ? 1.2 * peers["llama.cpp"]["rms_diff"].get<double>() : 0.0,
+                     .noise = c.value("float32_max_abs_diff", 0.0)});
+  }
+  return cases;
 }
 
 }  // namespace infer::testing
