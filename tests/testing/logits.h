@@ -94,16 +94,18 @@ inline std::vector<Token> random_tokens(std::uint64_t seed, std::int64_t n, std:
   return ids;
 }
 
-/// Loads the tiny model and holds its logits against the oracle's. Where products take activations as codes, which the
-/// oracle does not round, they are off by about the half percent that eight bits cost (docs/numerics.md).
-inline void expect_oracle_agrees(const TinyModel& tiny, std::int64_t n_tokens) {
+/// Loads the tiny model and holds its logits, in a session of n_ctx positions (0: the model's), against the oracle's. Where
+/// products take activations as codes, which the oracle does not round, they are off by about the half percent that eight
+/// bits cost (docs/numerics.md).
+inline void expect_oracle_agrees(const TinyModel& tiny, std::int64_t n_tokens, std::int64_t n_ctx = 0) {
   const Loaded l(make_tiny_model(tiny));
   ASSERT_NE(l.model, nullptr) << l.status.message();
   const std::vector<Token> ids = random_tokens(tiny.seed, n_tokens, tiny.n_vocab);
+  if (n_ctx == 0) n_ctx = tiny.context;
 
-  const std::vector<float> found = session_logits(l.model, ids, tiny.context);
+  const std::vector<float> found = session_logits(l.model, ids, n_ctx);
 
-  const std::vector<double> expected = oracle_logits(l.model->descriptor(), l.file, ids, tiny.context);
+  const std::vector<double> expected = oracle_logits(l.model->descriptor(), l.file, ids, n_ctx);
   const Difference d = difference(found, expected);
   if (info(tiny.dtype).block_elems == 1) {
     EXPECT_LT(d.max, 1e-4 * deviation(expected)) << "seed " << tiny.seed;
