@@ -49,6 +49,12 @@ inline nlohmann::json read_json(const std::string& path) {
   return nlohmann::json::parse(file, nullptr, false);
 }
 
+/// The descriptions of files whose weights are all F32.
+inline constexpr const char* kGoldenF32[] = {
+    "gemma",        "gemma2",    "gemma2-27b", "gemma3",           "gemma3-27b",  "llama-bias", "llama-headdim", "llama-linear",
+    "llama-mha",    "llama-yarn", "llama3-ropefreqs", "mistral-swa", "mixtral",   "phi2",       "phi2-fused",    "phi3",
+    "phi3-longrope", "qwen",     "qwen2",      "qwen2moe",         "qwen3",       "qwen3moe",   "stories260K"};
+
 struct GoldenCase {
   std::vector<Token> ids;
   std::int64_t n_ctx;
@@ -57,7 +63,12 @@ struct GoldenCase {
   double noise;       ///< what plain float arithmetic differs by
 };
 
-/// The cases of a description. Those that ignore a window are left out: they show what other libraries do.
+/// Cases that ignore a window are left out: they show what other libraries do.
+inline bool ignores_the_window(const nlohmann::json& golden_case) {
+  return golden_case.value("case", "").find("nowindow") != std::string::npos;
+}
+
+/// The cases of a description.
 inline std::vector<GoldenCase> golden_cases(const nlohmann::json& d) {
   const auto ids_of = [](const nlohmann::json& ids) { return ids.get<std::vector<Token>>(); };
   if (d.contains("logits")) {
@@ -71,7 +82,7 @@ inline std::vector<GoldenCase> golden_cases(const nlohmann::json& d) {
   }
   std::vector<GoldenCase> cases;
   for (const nlohmann::json& c : d["cases"]) {
-    if (c["case"].get<std::string>().find("nowindow") != std::string::npos) continue;
+    if (ignores_the_window(c)) continue;
     const nlohmann::json& peers = c["peers"];
     const bool has_peer = peers.contains("llama.cpp") && peers["llama.cpp"].contains("rms_diff");
     cases.push_back({.ids = ids_of(c["ids"]),
@@ -81,6 +92,26 @@ inline std::vector<GoldenCase> golden_cases(const nlohmann::json& d) {
                      .noise = c.value("float32_max_abs_diff", 0.0)});
   }
   return cases;
+}
+
+struct GoldenContinuation {
+  std::string name;
+  std::vector<Token> ids;
+  std::vector<Token> continuation;   ///< the likeliest token each time
+  std::int64_t n_ctx;
+};
+
+inline std::vector<GoldenContinuation> golden_continuations(const nlohmann::json& d) {
+  std::vector<GoldenContinuation> all;
+  for (const nlohmann::json& c : d["cases"]) {
+    if (ignores_the_window(c)) continue;
+    const bool is_story = c.contains("continuation");
+    all.push_back({.name = c[is_story ? "prompt" : "case"].get<std::string>(),
+                   .ids = c["ids"].get<std::vector<Token>>(),
+                   .continuation = c[is_story ? "continuation" : "greedy"].get<std::vector<Token>>(),
+                   .n_ctx = c.value("n_ctx", std::int64_t{512})});
+  }
+  return all;
 }
 
 }  // namespace infer::testing

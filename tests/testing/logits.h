@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <ostream>
 #include <span>
 #include <utility>
 #include <vector>
@@ -20,6 +21,8 @@
 #include "tests/testing/tiny_model.h"
 
 namespace infer::testing {
+
+inline void PrintTo(const TinyModel& tiny, std::ostream* out) { *out << tiny.name; }
 
 /// A model and the bytes it points into.
 struct Loaded {
