@@ -30,6 +30,7 @@ constexpr OptionSpec kSession[] = {
     {"n_logits", i64, 0, static_cast<double>(kMaxBatch), "0", "rows of logits that are kept; 0: n_seq"},
     {"n_threads", i64, 0, static_cast<double>(ThreadPool::kMaxThreads), "0", "threads; 0: all cores that the process may use"},
     {"kv_type", str, 0, 0, "f16", "storage of keys and values: f16 or f32"},
+    {"rope_ntk", boolean, 0, 1, "false", "NTK-aware RoPE: raise its base where n_ctx is more than the model's original context"},
 };
 
 // One list for both kinds that sample.
@@ -285,6 +286,7 @@ Result<SessionOptions> to_session_options(const OptionValues* values) {
   copy(values, "n_logits", o.n_logits);
   copy(values, "n_threads", o.n_threads);
   copy(values, "kv_type", o.kv_type);
+  copy(values, "rope_ntk", o.rope_ntk);
   return o;
 }
 

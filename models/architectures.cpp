@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT
-// The table of architectures: one line each.
+// The table of architectures. See architectures.inc.
 #include "models/architectures.h"
 
 namespace infer {
 namespace {
 
-constexpr const Architecture* kArchitectures[] = {&architecture_llama};
+#define INFER_ARCHITECTURE(name, file) &architecture_##name,
+constexpr const Architecture* kArchitectures[] = {
+#include "models/architectures.inc"
+};
+#undef INFER_ARCHITECTURE
 
 }  // namespace
 

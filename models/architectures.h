@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Entry point of the folder: the table of architectures. Each is one file beside this one.
+// Entry point of the folder: the table of architectures. The list is models/architectures.inc: one line each.
 #pragma once
 
 #include <span>
@@ -8,7 +8,9 @@
 
 namespace infer {
 
-extern constinit const Architecture architecture_llama;
+#define INFER_ARCHITECTURE(name, file) extern constinit const Architecture architecture_##name;
+#include "models/architectures.inc"
+#undef INFER_ARCHITECTURE
 
 std::span<const Architecture* const> builtin_architectures() noexcept;
 

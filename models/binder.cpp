@@ -7,12 +7,13 @@
 #include <cmath>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace infer {
 namespace {
 
 /// As GGUF writes it: innermost first.
-std::string matrix_shape(std::int64_t rows, std::int64_t cols) { return fmt::format("[{}, {}]", cols, rows); }
+std::string text_of(std::initializer_list<std::int64_t> shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
 }  // namespace
 
@@ -38,41 +39,95 @@ const QuantFormat* Binder::runnable(const TensorMeta& tensor) {
   return nullptr;
 }
 
-/// False: absent.
-bool Binder::matrix(Linear& out, std::string_view name, std::int64_t rows, std::int64_t cols) {
-  const std::string tensor_name = fmt::format("{}.weight", name);
-  const TensorMeta* tensor = take(tensor_name);
-  if (tensor == nullptr) return false;
-  if (tensor->shape.n_dims != 2 || tensor->shape.cols() != cols || tensor->shape.rows() != rows) {
-    complain(Code::tensor, tensor_name,
-             fmt::format("has shape {}, expected {}", to_string(tensor->shape), matrix_shape(rows, cols)));
-    return true;
+void Binder::missing(std::string_view tensor, std::initializer_list<std::int64_t> shape) {
+  complain(Code::tensor, tensor, fmt::format("is missing (expected {})", text_of(shape)));
+}
+
+/// Complains where the tensor has another shape. A matrix of one row may be written as a vector.
+bool Binder::fits(const TensorMeta& tensor, std::initializer_list<std::int64_t> shape) {
+  const std::span<const std::int64_t> expected(shape.begin(), shape.size());
+  const std::size_t n_dims = static_cast<std::size_t>(tensor.shape.n_dims);
+  bool same = n_dims == expected.size() || (expected.size() == 2 && expected[1] == 1 && n_dims == 1);
+  for (std::size_t i = 0; same && i < n_dims; ++i) same = tensor.shape.dims[i] == expected[i];
+  if (!same) {
+    complain(Code::tensor, tensor.name,
+             fmt::format("has shape {}, expected {}", to_string(tensor.shape), text_of(shape)));
   }
-  const QuantFormat* format = runnable(*tensor);
-  if (format == nullptr) return true;
-  out.weight = weights_.view(*tensor);
-  out.format = format;
-  out.matmul = kernels_.matmul[static_cast<std::size_t>(tensor->dtype)];
+  return same;
+}
+
+void Binder::fill(Linear& out, const TensorMeta& tensor, const QuantFormat& format) const {
+  out.weight = weights_.view(tensor);
+  out.format = &format;
+  out.matmul = kernels_.matmul[static_cast<std::size_t>(tensor.dtype)];
   out.matmul_rows = kernels_.matmul_rows;
-  if (const TensorMeta* bias = take(fmt::format("{}.bias", name))) out.bias = vector(*bias, rows).data();
+}
+
+/// False: absent.
+bool Binder::matrix(Linear& out, std::string_view name, std::int64_t rows, std::int64_t cols, Bias bias) {
+  const TensorMeta* tensor = take(fmt::format("{}.weight", name));
+  if (tensor == nullptr) return false;
+  const std::string bias_name = fmt::format("{}.bias", name);
+  if (bias == Bias::required) {
+    out.bias = required_vector(bias_name, rows).data();
+  } else if (const TensorMeta* found = take(bias_name)) {
+    out.bias = vector(*found, rows).data();
+  }
+  if (!fits(*tensor, {cols, rows})) return true;
+  if (const QuantFormat* format = runnable(*tensor)) fill(out, *tensor, *format);
   return true;
 }
 
 bool Binder::optional_linear(Linear& out, std::string_view name, std::int64_t rows, std::int64_t cols) {
-  if (!matrix(out, name, rows, cols)) return false;
+  if (!matrix(out, name, rows, cols, Bias::optional)) return false;
   products_.push_back(&out);
   return true;
 }
 
-void Binder::linear(Linear& out, std::string_view name, std::int64_t rows, std::int64_t cols) {
-  table(out, name, rows, cols);
+void Binder::linear(Linear& out, std::string_view name, std::int64_t rows, std::int64_t cols, Bias bias) {
+  if (!matrix(out, name, rows, cols, bias)) missing(fmt::format("{}.weight", name), {cols, rows});
   products_.push_back(&out);
 }
 
-void Binder::table(Linear& out, std::string_view name, std::int64_t rows, std::int64_t cols) {
-  if (!matrix(out, name, rows, cols)) {
-    complain(Code::tensor, fmt::format("{}.weight", name), fmt::format("is missing (expected {})", matrix_shape(rows, cols)));
+void Binder::split(std::initializer_list<Part> parts, std::string_view name, std::int64_t cols, Bias bias) {
+  std::int64_t rows = 0;
+  for (const Part& part : parts) rows += part.rows;
+  Linear whole;
+  if (!matrix(whole, name, rows, cols, bias)) missing(fmt::format("{}.weight", name), {cols, rows});
+  std::int64_t row = 0;
+  for (const Part& part : parts) {
+    part.out = whole;
+    if (whole.present()) part.out.weight = whole.weight.slice(row, part.rows);
+    if (whole.bias != nullptr) part.out.bias = whole.bias + row;
+    products_.push_back(&part.out);
+    row += part.rows;
   }
+}
+
+void Binder::experts(std::vector<FfnWeights>& out, Linear FfnWeights::*part, std::int64_t n, std::string_view name,
+                     std::int64_t rows, std::int64_t cols) {
+  const auto expert = [&](std::int64_t e) -> Linear& {
+    out.resize(static_cast<std::size_t>(n));   // the same for every part: nothing moves
+    return out[static_cast<std::size_t>(e)].*part;
+  };
+  if (has(fmt::format("{}.0.weight", name))) {
+    for (std::int64_t e = 0; e < n; ++e) linear(expert(e), fmt::format("{}.{}", name, e), rows, cols);
+    return;
+  }
+  const std::string tensor_name = fmt::format("{}_exps.weight", name);
+  const TensorMeta* tensor = take(tensor_name);
+  if (tensor == nullptr) return missing(tensor_name, {cols, rows, n});
+  const QuantFormat* format = fits(*tensor, {cols, rows, n}) ? runnable(*tensor) : nullptr;
+  if (format == nullptr) return;
+  for (std::int64_t e = 0; e < n; ++e) {
+    fill(expert(e), *tensor, *format);
+    expert(e).weight = expert(e).weight.slice(e * rows, rows);
+    products_.push_back(&expert(e));
+  }
+}
+
+void Binder::table(Linear& out, std::string_view name, std::int64_t rows, std::int64_t cols) {
+  if (!matrix(out, name, rows, cols, Bias::optional)) missing(fmt::format("{}.weight", name), {cols, rows});
 }
 
 void Binder::tie(Linear& out, const Linear& table) {
@@ -94,20 +149,19 @@ std::span<const float> Binder::vector(const TensorMeta& tensor, std::int64_t n) 
   return format == nullptr ? std::span<const float>() : weights_.widen(tensor, format->decode);
 }
 
-void Binder::norm(Norm& out, std::string_view name, std::int64_t n, float eps) {
-  const std::string tensor_name = fmt::format("{}.weight", name);
-  const TensorMeta* tensor = take(tensor_name);
-  if (tensor == nullptr) {
-    complain(Code::tensor, tensor_name, fmt::format("is missing (expected [{}])", n));
-    return;
-  }
-  out = {.weight = vector(*tensor, n).data(), .eps = eps};
+std::span<const float> Binder::required_vector(std::string_view tensor_name, std::int64_t n) {
+  if (const TensorMeta* tensor = take(tensor_name)) return vector(*tensor, n);
+  missing(tensor_name, {n});
+  return {};
 }
 
-void Binder::optional_divisors(std::span<const float>& out, std::string_view tensor_name, std::int64_t n) {
-  const TensorMeta* tensor = take(tensor_name);
-  if (tensor == nullptr) return;
-  out = vector(*tensor, n);
+void Binder::norm(Norm& out, std::string_view name, std::int64_t n, float eps, NormKind kind) {
+  out = {.kind = kind, .weight = required_vector(fmt::format("{}.weight", name), n).data(), .eps = eps};
+  if (kind == NormKind::layer) out.bias = required_vector(fmt::format("{}.bias", name), n).data();
+}
+
+void Binder::divisors(std::span<const float>& out, std::string_view tensor_name, std::int64_t n) {
+  out = required_vector(tensor_name, n);
   for (std::size_t i = 0; i < out.size(); ++i) {
     if (!(out[i] > 0.0f) || !std::isfinite(out[i])) {
       complain(Code::tensor, tensor_name, fmt::format("[{}] = {} is not a finite number above zero", i, out[i]));

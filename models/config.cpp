@@ -20,6 +20,10 @@ constexpr std::int64_t kMaxHeads = 8192;
 constexpr std::int64_t kMaxHeadDim = 8192;
 constexpr std::int64_t kMaxVocab = std::int64_t{1} << 24;
 constexpr std::int64_t kMaxTrainContext = std::int64_t{1} << 30;
+constexpr std::int64_t kMaxExperts = 1024;              // of a layer
+constexpr std::int64_t kMaxAllExperts = 65536;
+constexpr double kLeast = 1e-6, kMost = 1e6;   // of factors
+constexpr double kLeastBase = 1.001, kMostBase = 1e15;
 
 /// Reads checked numbers, remembers the first complaint, and passes warnings on.
 class Reader {
@@ -110,11 +114,12 @@ RopeConfig read_rope(Reader& r, const Hyper& h, const DecoderConfig& c) {
   } else if (rope.n_rot % 2 != 0) {
     r.complain("rope.dimension_count", Code::metadata, fmt::format("= {} is odd; rotation works on pairs", rope.n_rot));
   }
-  rope.base = r.number_or("rope.freq_base", h.rope_base, 10000.0, 1.001, 1e15);
-  rope.factor = r.number_or("rope.scaling.factor", h.rope_factor, 1.0, 1e-6, 1e6);
-  rope.attn_factor = r.number_or("rope.scaling.attn_factor", h.rope_attn_factor, 1.0, 1e-6, 1e6);
-  rope.beta_fast = r.number_or("rope.scaling.yarn_beta_fast", h.yarn_beta_fast, 32.0, 1e-6, 1e6);
-  rope.beta_slow = r.number_or("rope.scaling.yarn_beta_slow", h.yarn_beta_slow, 1.0, 1e-6, 1e6);
+  rope.base = r.number_or("rope.freq_base", h.rope_base, 10000.0, kLeastBase, kMostBase);
+  rope.factor = r.number_or("rope.scaling.factor", h.rope_factor, 1.0, kLeast, kMost);
+  rope.attn_factor = r.number_or("rope.scaling.attn_factor", h.rope_attn_factor, 1.0, kLeast, kMost);
+  rope.beta_fast = r.number_or("rope.scaling.yarn_beta_fast", h.yarn_beta_fast, 32.0, kLeast, kMost);
+  rope.beta_slow = r.number_or("rope.scaling.yarn_beta_slow", h.yarn_beta_slow, 1.0, kLeast, kMost);
+  rope.log_multiplier = r.number_or("rope.scaling.yarn_log_multiplier", h.yarn_log_multiplier, 0.0, 0.0, kMost);
   rope.original_context =
       r.integer_or("rope.scaling.original_context_length", h.rope_original_context, c.context_length, 1, kMaxTrainContext);
   if (rope.original_context > c.context_length) {
@@ -127,15 +132,67 @@ RopeConfig read_rope(Reader& r, const Hyper& h, const DecoderConfig& c) {
     rope.scaling = RopeScaling::linear;
   } else if (kind == "yarn") {
     rope.scaling = RopeScaling::yarn;
+  } else if (kind == "longrope") {
+    rope.scaling = RopeScaling::longrope;
   } else if (kind != "none") {
-    r.complain("rope.scaling.type", Code::unsupported, fmt::format("= {} is not known; known: none, linear, yarn", quoted(kind)));
+    r.complain("rope.scaling.type", Code::unsupported,
+               fmt::format("= {} is not known; known: none, linear, yarn, longrope", quoted(kind)));
   }
   return rope;
 }
 
+/// That of layers with a window.
+RopeConfig read_local_rope(Reader& r, const Hyper& h, const RopeConfig& rope) {
+  return {.style = rope.style,
+          .n_rot = rope.n_rot,
+          .base = r.number_or("rope.freq_base_swa", h.rope_base_local, 10000.0, kLeastBase, kMostBase),
+          .original_context = rope.original_context};
+}
+
+/// Which layers the window holds for.
+std::vector<bool> read_local(Reader& r, const Hyper& h, const Family& family, const DecoderConfig& c) {
+  const auto n = static_cast<std::size_t>(c.n_layers);
+  if (!h.window_layers.empty()) {
+    if (h.window_layers.size() != n) {
+      r.complain("attention.sliding_window_pattern", Code::metadata,
+                 fmt::format("has {} values for {} layers", h.window_layers.size(), n));
+    }
+    return h.window_layers;
+  }
+  const std::int64_t period =
+      r.integer_or("attention.sliding_window_pattern", h.window_period, family.window_period, 0, kMaxLayers);
+  std::vector<bool> local(n, true);
+  for (std::int64_t i = period - 1; period > 0 && i < c.n_layers; i += period) local[static_cast<std::size_t>(i)] = false;
+  return local;
+}
+
+ExpertConfig read_experts(Reader& r, const Hyper& h, const Family& family, const DecoderConfig& c) {
+  ExpertConfig e;
+  e.n = r.count_or("expert_count", h.n_experts, 0, 0, kMaxExperts);
+  if (e.n == 0) {
+    if (family.experts == Experts::required) r.complain("expert_count", Code::metadata, "says of no experts; this architecture has some");
+    return e;
+  }
+  if (e.n * c.n_layers > kMaxAllExperts) {
+    r.complain("expert_count", Code::limit, fmt::format("= {} in {} layers: more than {} experts in all", e.n, c.n_layers,
+                                                        kMaxAllExperts));
+  }
+  if (family.experts == Experts::none) {
+    r.complain("expert_count", Code::unsupported, fmt::format("= {}: this architecture has no experts", e.n));
+  }
+  e.n_used = r.integer("expert_used_count", h.n_experts_used, 1, e.n);
+  e.n_ff = r.integer_or("expert_feed_forward_length", h.expert_feed_forward_length, c.n_ff, 1, kMaxWidth);
+  e.n_ff_shared = r.integer_or("expert_shared_feed_forward_length", h.shared_expert_feed_forward_length, 0, 0, kMaxWidth);
+  e.route = family.route;
+  e.renormalise = h.expert_weights_norm.value_or(family.renormalise);
+  e.scale = static_cast<float>(r.number_or("expert_weights_scale", h.expert_weights_scale, 1.0, kLeast, kMost));
+  return e;
+}
+
 }  // namespace
 
-Result<DecoderConfig> read_decoder_config(const ModelDescriptor& model, std::vector<std::string>& warnings) {
+Result<DecoderConfig> read_decoder_config(const ModelDescriptor& model, const Family& family,
+                                          std::vector<std::string>& warnings) {
   const Hyper& h = model.hyper;
   Reader r(model, warnings);
   DecoderConfig c;
@@ -146,6 +203,7 @@ Result<DecoderConfig> read_decoder_config(const ModelDescriptor& model, std::vec
   };
   c.n_ff =
       r.integer("feed_forward_length", per_layer("feed_forward_length", h.feed_forward_length, kMaxWidth), 1, kMaxWidth);
+  c.activation = family.activation;
   c.n_heads = r.integer("attention.head_count", per_layer("attention.head_count", h.n_heads, kMaxHeads), 1, kMaxHeads);
   c.n_kv_heads = r.integer_or("attention.head_count_kv", per_layer("attention.head_count_kv", h.n_kv_heads, kMaxHeads),
                               c.n_heads, 1, kMaxHeads);
@@ -161,7 +219,7 @@ Result<DecoderConfig> read_decoder_config(const ModelDescriptor& model, std::vec
   const std::int64_t head_dim = std::max<std::int64_t>(1, c.n_embd / c.n_heads);
   c.key_dim = r.integer_or("attention.key_length", h.key_length, head_dim, 2, kMaxHeadDim);
   c.value_dim = r.integer_or("attention.value_length", h.value_length, head_dim, 1, kMaxHeadDim);
-  if (c.key_dim % 2 != 0) {
+  if (family.rotary && c.key_dim % 2 != 0) {
     r.complain("attention.key_length", Code::metadata, fmt::format("= {} is odd; rotation works on pairs", c.key_dim));
   }
   c.context_length = r.integer_or("context_length", h.context_length, 2048, 1, std::numeric_limits<std::int64_t>::max());
@@ -170,10 +228,31 @@ Result<DecoderConfig> read_decoder_config(const ModelDescriptor& model, std::vec
     c.context_length = kMaxTrainContext;
   }
   c.sliding_window = r.integer_or("attention.sliding_window", h.sliding_window, 0, 0, kMaxTrainContext);
-  c.norm_eps = static_cast<float>(r.number_or("attention.layer_norm_rms_epsilon", h.rms_epsilon, 1e-5, 0.0, 1.0));
-  if (c.norm_eps == 0.0f) r.warn("attention.layer_norm_rms_epsilon", "= 0: the norm of a vector of zeros is not a number");
-  c.attention_scale = 1.0f / std::sqrt(static_cast<float>(c.key_dim));
-  c.rope = read_rope(r, h, c);
+  if (c.sliding_window > 0) {
+    c.local = read_local(r, h, family, c);
+  } else {
+    c.local.assign(static_cast<std::size_t>(c.n_layers), false);
+  }
+  const char* const epsilon = h.rms_epsilon ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon";
+  c.norm_eps = static_cast<float>(r.number_or(epsilon, h.rms_epsilon ? h.rms_epsilon : h.norm_epsilon, 1e-5, 0.0, 1.0));
+  if (c.norm_eps == 0.0f) r.warn(epsilon, "= 0: the norm of a vector of zeros is not a number");
+  const double scale = 1.0 / std::sqrt(static_cast<double>(c.key_dim));
+  c.attention_scale = static_cast<float>(r.number_or("attention.scale", h.attention_scale, scale, kLeast, kMost));
+  const auto cap = [&](const char* key, std::optional<double> value) {
+    return static_cast<float>(r.number_or(key, value, 0.0, kLeast, kMost));
+  };
+  c.attention_softcap = cap("attn_logit_softcapping", h.attention_softcap);
+  c.final_softcap = cap("final_logit_softcapping", h.final_softcap);
+  if (family.rotary) {
+    c.rope = read_rope(r, h, c);
+    c.rope.style = family.rope_style;
+    if (family.local_rope && c.sliding_window > 0) c.local_rope = read_local_rope(r, h, c.rope);
+  }
+  c.temperature_scale =
+      static_cast<float>(r.number_or("attention.temperature_scale", h.temperature_scale, 0.0, 0.0, kMost));
+  c.temperature_length = r.integer_or("attention.temperature_length", h.temperature_length,
+                                      std::max<std::int64_t>(1, c.rope.original_context), 1, kMaxTrainContext);
+  c.experts = read_experts(r, h, family, c);
   const TensorMeta* embedding = model.find_tensor("token_embd.weight");
   std::optional<std::int64_t> n_vocab = embedding != nullptr ? embedding->shape.rows() : h.n_vocab;
   // Without an embedding the binder has the better complaint: it names the tensor and the shape that was expected.

@@ -7,9 +7,24 @@
 
 namespace infer {
 
-/// Everything that decoders share. What a family does differently it changes in the result. Numbers that are odd but can
-/// be run are told in `warnings`.
-/// Errors: metadata (missing, or outside its limits), limit (more layers than we take), unsupported.
-Result<DecoderConfig> read_decoder_config(const ModelDescriptor& model, std::vector<std::string>& warnings);
+enum class Experts : std::uint8_t { none, allowed, required };
+
+/// What a family is by itself, without a key of the file saying so.
+struct Family {
+  bool rotary = true;                       ///< false: positions are learned, or not at all
+  RopeStyle rope_style = RopeStyle::halves;
+  bool local_rope = false;                  ///< layers with a window rotate by a base of their own, unscaled
+  Activation activation = Activation::silu;
+  std::int64_t window_period = 0;           ///< every n-th layer sees all, the others the window; 0: none sees all
+  Experts experts = Experts::none;
+  RouteFn route = nullptr;
+  bool renormalise = true;                  ///< the weights of the experts
+};
+
+/// Everything that decoders share. A key means the same in every family; what a family does differently beyond `family` it
+/// changes in the result. Numbers that are odd but can be run are told in `warnings`.
+/// Errors: metadata (missing, or outside its limits), limit (more layers or experts than we take), unsupported.
+Result<DecoderConfig> read_decoder_config(const ModelDescriptor& model, const Family& family,
+                                          std::vector<std::string>& warnings);
 
 }  // namespace infer

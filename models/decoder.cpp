@@ -2,13 +2,15 @@
 // The skeleton of every decoder: embed, layers, final norm, head. Prompt and decode are the same call with many rows or
 // one. Nothing is allocated and nothing can fail; a cancel is seen within the loops of the blocks (Step::parallel_for).
 // Tested by tests/models/llama_test.cpp.
+#include <algorithm>
+
 #include "libinfer/architecture.h"
 #include "models/blocks/blocks.h"
 
 namespace infer {
 
 bool decoder_forward(const Decoder& decoder, Step& step) noexcept {
-  embed(step, decoder.embedding, step.act.x);
+  embed(step, decoder, step.act.x);
   rope_angles(step);
   for (std::size_t i = 0; i < decoder.layers.size(); ++i) {
     if (step.is_cancelled()) return false;
@@ -19,10 +21,8 @@ bool decoder_forward(const Decoder& decoder, Step& step) noexcept {
   std::int64_t n_wanted = 0;
   for (std::size_t i = 0; i < step.rows.size(); ++i) {
     if (step.rows[i].logits_row < 0) continue;
-    const MatF32 from = {step.act.x.row(static_cast<std::int64_t>(i)), 1, step.act.x.cols, step.act.x.stride};
-    const MatF32 to = {step.act.h.row(n_wanted), 1, step.act.h.cols, step.act.h.stride};
-    rms_norm(step, decoder.output_norm, from, to);
-    ++n_wanted;
+    const float* const from = step.act.x.row(static_cast<std::int64_t>(i));
+    norm_vector(step, decoder.output_norm, from, step.act.h.row(n_wanted++), step.act.x.cols);
   }
   if (n_wanted == 0) return !step.is_cancelled();
   std::int64_t first_row = step.act.logits.rows;
@@ -31,6 +31,16 @@ bool decoder_forward(const Decoder& decoder, Step& step) noexcept {
   }
   const MatF32 logits = {step.act.logits.row(first_row), n_wanted, step.act.logits.cols, step.act.logits.stride};
   linear(step, {{decoder.output, logits}}, step.act.h.first_rows(n_wanted));
+  if (const float cap = decoder.config.final_softcap; cap > 0.0f) {
+    constexpr std::int64_t kPiece = 4096;
+    const std::int64_t pieces = (logits.cols + kPiece - 1) / kPiece;
+    step.parallel_for(n_wanted * pieces, 1, [&](int, std::int64_t first, std::int64_t last) noexcept {
+      for (std::int64_t item = first; item < last; ++item) {
+        const std::int64_t begin = item % pieces * kPiece;
+        step.kernels.softcap(logits.row(item / pieces) + begin, std::min(kPiece, logits.cols - begin), cap);
+      }
+    });
+  }
   return !step.cancelled.load();   // only what was seen: a flag set after the last range comes too late
 }
 

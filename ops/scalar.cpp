@@ -55,15 +55,16 @@ void block_q8(const float* x, std::byte* out) noexcept {
 }
 
 void block_q8_k(const float* x, std::byte* out) noexcept {
+  constexpr std::int64_t kHalf = scale_cols(InputForm::q8_k);
   std::int8_t codes[kSuperCols];
-  const float scale = round_block(x, codes, kSuperCols);
+  const float scales[2] = {round_block(x, codes, kHalf), round_block(x + kHalf, codes + kHalf, kHalf)};
   std::int16_t sums[kSuperCols / kSubCols];
   for (std::int64_t i = 0; i < kSuperCols; i += kSubCols) {
     sums[i / kSubCols] = static_cast<std::int16_t>(sum_of(codes + i, kSubCols));
   }
   std::memcpy(out, codes, sizeof codes);
-  std::memcpy(out + kSuperCols, &scale, sizeof scale);
-  std::memcpy(out + kSuperCols + 4, sums, sizeof sums);
+  std::memcpy(out + kSuperCols, scales, sizeof scales);
+  std::memcpy(out + kSuperCols + sizeof scales, sums, sizeof sums);
 }
 
 template <InputForm form, void (*block)(const float*, std::byte*) noexcept>
@@ -126,12 +127,12 @@ void matmul_f32(const MatmulArgs& m) noexcept {
   }
 }
 
-/// Weights and activations as codes. In each block the products are summed exactly, in integers: those of sixteen columns
-/// times their scale; and the columns' activations times their min. Two fused multiply-adds take these sums, times the
-/// products of the floats, to the row's.
+/// Weights and activations as codes. Of the columns that share a scale of the activations the products are summed exactly, in
+/// integers: those of sixteen columns times their scale; and the columns' activations times their min. Two fused multiply-adds
+/// take these sums, times the products of the floats, to the row's.
 void matmul_codes(const MatmulArgs& m) noexcept {
   const InputForm form = m.format->input;
-  const std::int64_t block_cols = input_block(form);
+  const std::int64_t block_cols = input_block(form), part_cols = scale_cols(form);
   for (std::int64_t r = 0; r < m.rows; ++r) {
     for (std::int64_t t = 0; t < m.tokens; ++t) m.y[t * m.y_stride + r] = 0.0f;
     for (std::int64_t c = 0; c < m.cols; c += block_cols) {
@@ -140,22 +141,24 @@ void matmul_codes(const MatmulArgs& m) noexcept {
       for (std::int64_t t = 0; t < m.tokens; ++t) {
         const InTile tile = find(m, t);
         const std::byte* x = tile.data + tile.n * input_bytes(form, c) + tile.t * 4;
-        std::int32_t dot = 0, offset = 0;
-        for (std::int64_t sub = 0; sub < block_cols / kSubCols; ++sub) {
-          std::int32_t products = 0, sum = 0;
-          for (std::int64_t i = sub * kSubCols; i < (sub + 1) * kSubCols; ++i) {
-            const auto code = static_cast<std::int8_t>(x[i / 4 * 4 * tile.n + i % 4]);
-            products += w.codes[i] * code;
-            sum += code;
-          }
-          dot += w.scales[sub] * products;
-          if (m.format->has_mins) offset += w.mins[sub] * sum;
-        }
-        float x_scale;
-        std::memcpy(&x_scale, x + block_cols * tile.n, sizeof x_scale);
         float& y = m.y[t * m.y_stride + r];
-        y = std::fma(static_cast<float>(dot), w.d * x_scale, y);
-        if (m.format->has_mins) y = std::fma(static_cast<float>(-offset), w.m * x_scale, y);
+        for (std::int64_t part = 0; part < block_cols / part_cols; ++part) {
+          std::int32_t dot = 0, offset = 0;
+          for (std::int64_t sub = part * part_cols / kSubCols; sub < (part + 1) * part_cols / kSubCols; ++sub) {
+            std::int32_t products = 0, sum = 0;
+            for (std::int64_t i = sub * kSubCols; i < (sub + 1) * kSubCols; ++i) {
+              const auto code = static_cast<std::int8_t>(x[i / 4 * 4 * tile.n + i % 4]);
+              products += w.codes[i] * code;
+              sum += code;
+            }
+            dot += w.scales[sub] * products;
+            if (m.format->has_mins) offset += w.mins[sub] * sum;
+          }
+          float x_scale;
+          std::memcpy(&x_scale, x + (block_cols + part * 4) * tile.n, sizeof x_scale);
+          y = std::fma(static_cast<float>(dot), w.d * x_scale, y);
+          if (m.format->has_mins) y = std::fma(static_cast<float>(-offset), w.m * x_scale, y);
+        }
       }
     }
     for (std::int64_t t = 0; t < m.tokens; ++t) store(m, t, r, m.y[t * m.y_stride + r]);

@@ -14,21 +14,32 @@ namespace infer {
 
 struct DecoderConfig;
 
+/// Rotary positions of one kind of layer.
+struct Rotation {
+  std::span<double> frequencies;   ///< (n_pairs) radians per position; filled at creation, for this context size
+  double magnitude = 1.0;          ///< factor on cosine and sine
+  MatF32 cos;                      ///< (batch, n_pairs) of each row's position
+  MatF32 sin;                      ///< (batch, n_pairs)
+};
+
 struct Activations {
   MatF32 x;             ///< (batch, n_embd) the residual stream
   MatF32 h;             ///< (batch, n_embd) normed input of a block, then its output
+  MatF32 branch;        ///< (batch, n_embd) output of a block whose input is still needed
   MatF32 q;             ///< (batch, n_heads * key_dim)
   MatF32 k;             ///< (batch, n_kv_heads * key_dim)
   MatF32 v;             ///< (batch, n_kv_heads * value_dim)
   MatF32 attn;          ///< (batch, n_heads * value_dim)
-  MatF32 gate;          ///< (batch, n_ff)
-  MatF32 up;            ///< (batch, n_ff)
-  MatF32 rope_cos;      ///< (batch, n_pairs) of each row's position
-  MatF32 rope_sin;      ///< (batch, n_pairs)
+  MatF32 gate;          ///< (batch, widest feed-forward block)
+  MatF32 up;            ///< (batch, widest feed-forward block)
+  Rotation rope;
+  Rotation local_rope;  ///< of layers with a window, where it is another
+  MatF32 router;        ///< (batch, n_experts) logits; these four only in models with experts
+  std::span<std::int32_t> chosen;     ///< (batch, n_used) experts
+  std::span<float> chosen_weights;    ///< (batch, n_used)
+  MatF32 expert;        ///< (batch, n_embd) rows of one expert: input, then output
   std::byte* input[kInputFormCount] = {};   ///< what products take, of x in one of its forms: (batch, widest input)
   MatF32 logits;        ///< (n_logits, n_vocab)
-  std::span<double> rope_frequencies;   ///< (n_pairs) radians per position; filled at creation, for this context size
-  double rope_magnitude = 1.0;          ///< factor on cosine and sine
 };
 
 struct ActivationSizes {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,18 +25,34 @@
 
 namespace infer {
 
-enum class RopeScaling : std::uint8_t { none, linear, yarn };
+enum class RopeScaling : std::uint8_t { none, linear, yarn, longrope };
 
-/// Rotary positions (arXiv:2104.09864) and how they are stretched (linear: arXiv:2306.15595, YaRN: arXiv:2309.00071).
+/// Rotary positions (arXiv:2104.09864) and how they are stretched: linear arXiv:2306.15595, YaRN arXiv:2309.00071, LongRoPE
+/// arXiv:2402.13753. The formulas are in models/blocks/rope.cpp.
 struct RopeConfig {
   RopeStyle style = RopeStyle::interleaved;
-  std::int64_t n_rot = 0;                  ///< entries of a head that are rotated; even, at most key_dim
+  std::int64_t n_rot = 0;                  ///< entries of a head that are rotated; even, at most key_dim; 0: no rotation
   double base = 10000.0;
   RopeScaling scaling = RopeScaling::none;
   double factor = 1.0;                     ///< of the stretch
-  std::int64_t original_context = 0;       ///< that the model was first trained with (YaRN)
-  double beta_fast = 32.0, beta_slow = 1.0;
+  std::int64_t original_context = 0;       ///< that the model was first trained with
+  double beta_fast = 32.0, beta_slow = 1.0;   ///< YaRN: turns over the original context, above and below which it changes
+  double log_multiplier = 0.0;             ///< YaRN: what the magnitude is divided by grows with it
   double attn_factor = 1.0;                ///< extra factor on the magnitude
+};
+
+/// Chooses experts for a token: fills `chosen` with different numbers below logits.size(), and what each counts.
+using RouteFn = void (*)(std::span<const float> logits, std::span<std::int32_t> chosen, std::span<float> weights) noexcept;
+
+/// Mixture of experts (arXiv:1701.06538): of many feed-forward blocks each token runs through a few.
+struct ExpertConfig {
+  std::int64_t n = 0;                      ///< 0: a dense model
+  std::int64_t n_used = 0;                 ///< per token
+  std::int64_t n_ff = 0;                   ///< width of an expert
+  std::int64_t n_ff_shared = 0;            ///< width of the expert that every token runs through; 0: there is none
+  RouteFn route = nullptr;
+  bool renormalise = true;                 ///< the weights of the chosen ones are made to sum to 1
+  float scale = 1.0f;                      ///< factor on the weights
 };
 
 /// The checked numbers of a decoder. Everything that follows may trust them.
@@ -49,10 +66,23 @@ struct DecoderConfig {
   std::int64_t key_dim = 0;                ///< per head
   std::int64_t value_dim = 0;
   std::int64_t context_length = 0;         ///< that the model was trained for
+  std::int64_t max_positions = 0;          ///< that it has at all; 0: any number
   std::int64_t sliding_window = 0;         ///< query i sees keys j with i - j < window; 0: all
+  std::vector<bool> local;                 ///< (n_layers) which layers the window holds for
+  Activation activation = Activation::silu;
   float norm_eps = 0.0f;
+  float embedding_scale = 1.0f;            ///< factor on the embedding
   float attention_scale = 0.0f;            ///< on q.k, 1/sqrt(key_dim) as a rule
+  float attention_softcap = 0.0f;          ///< of scores; 0: none
+  float final_softcap = 0.0f;              ///< of logits; 0: none
+  float temperature_scale = 0.0f;          ///< scores at position p are times 1 + this * ln(1 + floor(p / temperature_length))
+  std::int64_t temperature_length = 1;
+  ExpertConfig experts;
   RopeConfig rope;
+  std::optional<RopeConfig> local_rope;    ///< of layers with a window, where it is another
+
+  /// How far back layer `i` sees; 0: to the start.
+  std::int64_t window(std::int64_t i) const noexcept { return local[static_cast<std::size_t>(i)] ? sliding_window : 0; }
 };
 
 /// y = x W^T (+ bias). The weights stay quantised: as rows of the file, and where the kernel wants it the same rows again
@@ -66,26 +96,50 @@ struct Linear {
   const std::byte* panels = nullptr;       ///< (n_panels, panel_bytes), owned by the WeightStore
   std::size_t panel_bytes = 0;
   std::int64_t n_panels = 0;               ///< whole ones: rows / kPanelRows
+
+  bool present() const noexcept { return weight.data != nullptr; }
+};
+
+enum class NormKind : std::uint8_t {
+  rms,     ///< arXiv:1910.07467
+  layer,   ///< arXiv:1607.06450
 };
 
 struct Norm {
-  const float* weight = nullptr;           ///< (n)
+  NormKind kind = NormKind::rms;
+  const float* weight = nullptr;           ///< (n); null: there is no norm
+  const float* bias = nullptr;             ///< (n), or null
   float eps = 0.0f;
+
+  bool present() const noexcept { return weight != nullptr; }
 };
 
 struct AttentionWeights {
   Linear q, k, v, output;
+  Norm q_norm, k_norm;                     ///< of each head, before it is rotated; may be absent
 };
 
 struct FfnWeights {
-  Linear gate, up, down;
+  Linear gate;                             ///< may be absent: then it is down(activation(up(h)))
+  Linear up, down;
 };
 
+struct ExpertWeights {
+  Linear router;                           ///< (n, n_embd)
+  std::vector<FfnWeights> each;            ///< (n)
+  FfnWeights shared;                       ///< may be absent
+  Linear shared_gate;                      ///< (1, n_embd): the sigmoid of its product is what the shared one counts
+};
+
+/// What the layers of all families are made of; each has its part of it.
 struct Layer {
   Norm attn_norm;
   AttentionWeights attn;
+  Norm post_attn_norm;
   Norm ffn_norm;
   FfnWeights ffn;
+  ExpertWeights experts;                   ///< instead of ffn, where config.experts.n > 0
+  Norm post_ffn_norm;
 };
 
 struct Architecture;
@@ -95,10 +149,12 @@ struct Decoder {
   const Architecture* architecture = nullptr;
   DecoderConfig config;
   Linear embedding;                        ///< its rows are looked up, not multiplied
+  Linear positions;                        ///< (max_positions, n_embd) added to the embedding; may be absent
   std::vector<Layer> layers;
   Norm output_norm;
   Linear output;                           ///< the embedding again where the file has no output matrix
-  std::span<const float> rope_factors;     ///< divisors of the RoPE frequencies (n_rot / 2), or empty
+  std::span<const float> rope_factors;     ///< divisors of config.rope's frequencies (n_rot / 2), or empty
+  std::span<const float> long_rope_factors;   ///< instead, in sessions of more than the original context; or empty
 };
 
 /// One token of a forward pass.
@@ -177,8 +233,8 @@ struct Architecture {
 /// and what was stored in the KV cache for these rows is not to be used. Implemented in models/decoder.cpp.
 bool decoder_forward(const Decoder& decoder, Step& step) noexcept;
 
-/// The frequencies of the rotary positions for a context of this size; answers the magnitude factor.
-/// `frequencies` has config.rope.n_rot / 2 entries. Implemented in models/blocks/rope.cpp.
-double rope_frequencies(const Decoder& decoder, std::int64_t context, std::span<double> frequencies) noexcept;
+/// The rotary positions of a session: fills act.rope and act.local_rope for `context` positions. `ntk`: where these are more
+/// than the original context, the base is raised for them. Implemented in models/blocks/rope.cpp.
+void set_rotations(const Decoder& decoder, std::int64_t context, bool ntk, Activations& act) noexcept;
 
 }  // namespace infer

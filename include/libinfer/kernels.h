@@ -52,7 +52,7 @@ using PackFn = void (*)(const std::byte* rows, std::size_t row_bytes, std::int64
 enum class InputForm : std::uint8_t {
   f32,   ///< as they are
   q8,    ///< rounded to 8 bits in blocks of 32: x = scale * code, scale = max |x| / 127 (docs/numerics.md)
-  q8_k,  ///< the same in blocks of 256
+  q8_k,  ///< the same in blocks of 256, with a scale for each half
 };
 inline constexpr InputForm kInputForms[] = {InputForm::f32, InputForm::q8, InputForm::q8_k};
 inline constexpr int kInputFormCount = 3;
@@ -62,13 +62,17 @@ constexpr std::int64_t input_bytes(InputForm form, std::int64_t cols) noexcept {
   switch (form) {
     case InputForm::f32: return cols * 4;
     case InputForm::q8: return cols / kBlockCols * (kBlockCols + 8);          // codes, scale, minus the sum of the codes
-    case InputForm::q8_k: return cols / kSuperCols * (kSuperCols + 4 + 32);   // codes, scale, the sums of sixteen codes
+    case InputForm::q8_k: return cols / kSuperCols * (kSuperCols + 8 + 32);   // codes, scales, the sums of sixteen codes
   }
   return 0;
 }
 /// What a form's rows have to be a multiple of.
 constexpr std::int64_t input_block(InputForm form) noexcept {
   return form == InputForm::f32 ? 1 : form == InputForm::q8 ? kBlockCols : kSuperCols;
+}
+/// Columns of an activation that share a scale.
+constexpr std::int64_t scale_cols(InputForm form) noexcept {
+  return form == InputForm::q8_k ? kSuperCols / 2 : input_block(form);
 }
 
 /// What the library can do with an element type. One per file in ops/quant; the table is ops/quant/quants.cpp.
@@ -91,10 +95,10 @@ inline constexpr float kLeastQ8 = 0x1p-100f;   ///< see InputArgs
 /// smaller); within a tile of n tokens, dwords of the same place stand side by side:
 ///   f32  (cols, n) floats
 ///   q8   per block: (8, n) groups of four codes, n scales (float), n times minus the sum of the codes (int32)
-///   q8_k per block: (64, n) groups of four codes, n scales (float), (8, n) pairs of int16: of each 32 codes, the sum of
-///        the first sixteen and that of the others
-/// A block of a token with an infinite or NaN entry gets the scale NaN and codes of 0; one whose entries are all below
-/// kLeastQ8 counts as zeros.
+///   q8_k per block: (64, n) groups of four codes, (2, n) scales (float) of its halves, (8, n) pairs of int16: of each 32
+///        codes, the sum of the first sixteen and that of the others
+/// What shares a scale and has an infinite or NaN entry gets the scale NaN and codes of 0; where all entries are below
+/// kLeastQ8 they count as zeros.
 struct InputArgs {
   const float* x;             ///< (tokens, cols)
   std::int64_t stride;

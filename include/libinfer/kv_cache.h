@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
-// The KV cache: a pool of fixed-size pages; a sequence is a list of pages. One sequence is the simple case of many.
-// A page holds the keys and values of kKvPageTokens consecutive positions in every layer, head by head, so that a page
-// can one day be shared between sequences by counting its users. All memory comes from the session's Workspace.
-// Tested by tests/runtime/kv_cache_test.cpp.
+// The KV cache: fixed-size pages in two pools; a sequence is a list of pages in each. Layers that see everything share one
+// pool, layers with a sliding window the other, whose pages are given back when the window has passed them. A page holds
+// the keys and values of kKvPageTokens consecutive positions in every layer of its pool, head by head, so that a page can
+// one day be shared between sequences by counting its users. Appending is a transaction: until commit() a sequence can
+// go back to where it was. All memory comes from the session's Workspace. Tested by tests/runtime/kv_cache_test.cpp.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "libinfer/kernels.h"
 #include "libinfer/status.h"
@@ -30,14 +32,17 @@ struct KvShape {
   std::int64_t value_dim = 0;
   std::int64_t n_sequences = 0;
   std::int64_t context = 0;     ///< positions per sequence
+  std::int64_t window = 0;      ///< how far back local layers see
+  std::int64_t batch = 1;       ///< positions appended at once, at most
 };
 
 using SequenceId = std::int32_t;
 
 class KvCache {
  public:
-  /// Lays the cache out in `workspace`; with a planning workspace the result only has a size.
-  static KvCache layout(Workspace& workspace, const KvShape& shape, const KvKind& kind) noexcept;
+  /// Lays the cache out in `workspace`; with a planning workspace the result only has a size. `local`: (n_layers) which layers
+  /// have the window, or empty for none.
+  static KvCache layout(Workspace& workspace, const KvShape& shape, const std::vector<bool>& local, const KvKind& kind) noexcept;
 
   KvType type() const noexcept { return kind_->type; }
   std::int64_t context() const noexcept { return shape_.context; }
@@ -50,11 +55,16 @@ class KvCache {
   bool is_open(SequenceId seq) const noexcept;
 
   std::int64_t length(SequenceId seq) const noexcept { return length_[static_cast<std::size_t>(seq)]; }
-  /// Makes room for n more positions and counts them as held; their keys and values are stored by the next step.
-  /// False, and nothing changes, when the context or the pool has no room.
+  /// Makes room for n more positions and counts them as held; their keys and values are stored by the next step. Pages that
+  /// neither these nor a roll_back() will need are given back. False, and nothing is held that was not, when the context has
+  /// no room.
   bool append(SequenceId seq, std::int64_t n) noexcept;
-  /// Forgets positions from `length` on and gives their pages back.
-  void truncate(SequenceId seq, std::int64_t length) noexcept;
+  /// What was appended stays.
+  void commit(SequenceId seq) noexcept;
+  /// Forgets what was appended since the last commit().
+  void roll_back(SequenceId seq) noexcept;
+  /// Forgets everything.
+  void clear(SequenceId seq) noexcept;
 
   /// Fills in where position `pos` of one head is stored: keys, values, slot and dimensions of KvStoreArgs.
   void describe(SequenceId seq, std::int64_t layer, std::int64_t head, std::int64_t pos, KvStoreArgs& args) const noexcept;
@@ -63,22 +73,41 @@ class KvCache {
   void describe(SequenceId seq, std::int64_t layer, std::int64_t head, AttentionArgs& args) const noexcept;
 
  private:
-  std::span<std::int32_t> pages(SequenceId seq) const noexcept {
-    return pages_.subspan(static_cast<std::size_t>(seq * pages_per_sequence_), static_cast<std::size_t>(pages_per_sequence_));
+  /// Pages for the layers of one kind.
+  struct Pool {
+    std::int64_t window = 0;            ///< 0: its layers see everything
+    std::int64_t n_layers = 0;
+    std::int64_t n_pages = 0;
+    std::span<std::byte> keys;          ///< (n_layers, n_pages, n_kv_heads), each as KvStoreArgs says
+    std::span<std::byte> values;        ///< (n_layers, n_pages, n_kv_heads)
+    std::span<std::int32_t> pages;      ///< (n_sequences, pages_per_sequence), or kNone where no page is held
+    std::span<std::int64_t> lowest;     ///< (n_sequences) no page below is held
+    std::span<std::int32_t> free;       ///< stack of free pages
+    std::int64_t n_free = 0;
+  };
+  struct Place {
+    std::int32_t pool;
+    std::int32_t layer;                 ///< within the pool
+  };
+
+  void lay_out(Workspace& workspace, Pool& pool) noexcept;
+  std::int64_t pages_needed(const Pool& pool) const noexcept;
+  std::int32_t& page(const Pool& pool, SequenceId seq, std::int64_t i) const noexcept {
+    return pool.pages[static_cast<std::size_t>(seq * pages_per_sequence_ + i)];
   }
+  void give_back(Pool& pool, SequenceId seq, std::int64_t first, std::int64_t end) noexcept;
+  void trim(SequenceId seq) noexcept;
+  void truncate(SequenceId seq, std::int64_t length) noexcept;
 
   KvShape shape_{};
   const KvKind* kind_ = nullptr;
-  std::int64_t n_pages_ = 0;
   std::int64_t pages_per_sequence_ = 0;
   std::size_t key_page_bytes_ = 0;     ///< of one layer
   std::size_t value_page_bytes_ = 0;
-  std::span<std::byte> keys_;          ///< (n_layers, n_pages, n_kv_heads), each as KvStoreArgs says
-  std::span<std::byte> values_;        ///< (n_layers, n_pages, n_kv_heads)
-  std::span<std::int32_t> pages_;      ///< (n_sequences, pages_per_sequence)
+  Pool pools_[2];                      ///< of layers that see everything, of local layers
+  std::span<Place> places_;            ///< (n_layers)
   std::span<std::int64_t> length_;     ///< (n_sequences), or -1 when not open
-  std::span<std::int32_t> free_;       ///< stack of free pages
-  std::int64_t n_free_ = 0;
+  std::span<std::int64_t> committed_;  ///< (n_sequences) what roll_back() goes back to
 };
 
 }  // namespace infer

@@ -9,13 +9,13 @@
 
 namespace infer {
 
-/// x[i] = embedding row of the i-th token, as floats.
-void embed(Step& step, const Linear& embedding, const MatF32& x) noexcept;
+/// x[i] = embedding row of the i-th token, times its factor, plus the row of its position where positions are learned.
+void embed(Step& step, const Decoder& decoder, const MatF32& x) noexcept;
 
-/// Fills act.rope_cos and act.rope_sin with the angles of each row's position.
+/// Fills the cosines and sines of each row's position.
 void rope_angles(Step& step) noexcept;
-/// Rotates `heads` vectors of row i, in place.
-void rope(const Step& step, const MatF32& x, std::int64_t heads, std::int64_t i) noexcept;
+/// Rotates `heads` vectors of row i, in place, as the layer does.
+void rope(const Step& step, std::int64_t layer, const MatF32& x, std::int64_t heads, std::int64_t i) noexcept;
 
 /// A product with some weights, and where it goes: (n, rows).
 struct Product {
@@ -28,7 +28,9 @@ struct Product {
 void linear(Step& step, std::initializer_list<Product> products, const MatF32& x) noexcept;
 
 /// out = norm(x), row by row. May be in place.
-void rms_norm(Step& step, const Norm& norm, const MatF32& x, const MatF32& out) noexcept;
+void norm(Step& step, const Norm& norm, const MatF32& x, const MatF32& out) noexcept;
+/// Of one vector of n.
+void norm_vector(const Step& step, const Norm& norm, const float* x, float* out, std::int64_t n) noexcept;
 
 /// x += y
 void add(Step& step, const MatF32& x, const MatF32& y) noexcept;
@@ -37,7 +39,16 @@ void add(Step& step, const MatF32& x, const MatF32& y) noexcept;
 /// h, out: (n, n_embd), may be the same.
 void attention(Step& step, const AttentionWeights& w, std::int64_t layer, const MatF32& h, const MatF32& out) noexcept;
 
-/// out = down(silu(gate(h)) * up(h)). h and out may be the same.
-void gated_ffn(Step& step, const FfnWeights& w, const MatF32& h, const MatF32& out) noexcept;
+/// out = down(activation(gate(h)) * up(h)), or down(activation(up(h))). h and out may be the same.
+void ffn(Step& step, const FfnWeights& w, const MatF32& h, const MatF32& out) noexcept;
+
+/// out = the weighted sum of the experts that each row of h is routed to. h and out: two matrices.
+void experts(Step& step, const ExpertWeights& w, const MatF32& h, const MatF32& out) noexcept;
+/// The likeliest experts with their softmax over all.
+void route_softmax(std::span<const float> logits, std::span<std::int32_t> chosen, std::span<float> weights) noexcept;
+
+/// The layer that most families share: x += attention(norm(x)); x += ffn(norm(x)), with experts instead where the model has
+/// them, and a norm after each where the layer has one.
+void pre_norm_layer(Step& step, const Layer& layer, std::int64_t index) noexcept;
 
 }  // namespace infer

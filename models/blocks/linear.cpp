@@ -82,12 +82,20 @@ void linear(Step& step, std::initializer_list<Product> products, const MatF32& x
   });
 }
 
-void embed(Step& step, const Linear& embedding, const MatF32& x) noexcept {
+void embed(Step& step, const Decoder& decoder, const MatF32& x) noexcept {
   const std::int64_t n = static_cast<std::int64_t>(step.rows.size());
+  const auto look_up = [](const Linear& table, std::int64_t row, float* out) noexcept {
+    table.format->decode(table.weight.slice(row, 1).data, out, table.weight.cols);
+  };
+  const MatF32& positions = step.act.branch;
   step.parallel_for(n, step.grain(n, x.cols), [&](int, std::int64_t first, std::int64_t last) noexcept {
     for (std::int64_t i = first; i < last; ++i) {
-      const TensorView row = embedding.weight.slice(step.rows[static_cast<std::size_t>(i)].token, 1);
-      embedding.format->decode(row.data, x.row(i), row.cols);
+      const StepRow& row = step.rows[static_cast<std::size_t>(i)];
+      look_up(decoder.embedding, row.token, x.row(i));
+      for (std::int64_t c = 0; c < x.cols; ++c) x.row(i)[c] *= decoder.config.embedding_scale;
+      if (!decoder.positions.present()) continue;
+      look_up(decoder.positions, row.position, positions.row(i));
+      step.kernels.add(x.row(i), positions.row(i), x.cols);
     }
   });
 }

@@ -108,13 +108,16 @@ INFER_INLINE void add_block(const Places<M>& w, const RowScales<Isa, M>& scales,
   }
 }
 
-/// sums += scales or mins times the sums of the activations' codes, over 256 columns.
+inline constexpr int kHalfBlocks = static_cast<int>(scale_cols(InputForm::q8_k) / kBlockCols);   // of a block of 256
+
+/// sums += scales or mins times the sums of the activations' codes, over half a block of 256 columns.
 template <class Isa, int M, int N>
-INFER_INLINE void add_pairs(const ScalePairs* pairs, const std::int32_t* x_sums, typename Isa::Ints (&sums)[M][N]) noexcept {
-  for (int b = 0; b < kSuperCols / kBlockCols; ++b) {
+INFER_INLINE void add_pairs(const ScalePairs* pairs, std::size_t half, const std::int32_t* x_sums,
+                            typename Isa::Ints (&sums)[M][N]) noexcept {
+  for (std::size_t b = half * kHalfBlocks; b < (half + 1) * kHalfBlocks; ++b) {
     for (int p = 0; p < M; ++p) {
       const typename Isa::Ints line = Isa::load_ints(pairs[p].of[b]);
-      for (int t = 0; t < N; ++t) sums[p][t] = Isa::add_pairs(sums[p][t], line, x_sums[b * N + t]);
+      for (int t = 0; t < N; ++t) sums[p][t] = Isa::add_pairs(sums[p][t], line, x_sums[b * N + static_cast<std::size_t>(t)]);
     }
   }
 }
@@ -124,42 +127,41 @@ template <class Isa, class Type, int M, int N>
 INFER_INLINE void add_super(const std::byte* const (&chunk)[M], const ScalePairs* scales, const ScalePairs* mins,
                             const RowScales<Isa, M>& rows, const std::int32_t* x, Lanes<Isa> (&acc)[M][N]) noexcept {
   constexpr int kOffset = Type::template kOffset<Isa>;
-  typename Isa::Ints sums[M][N], offsets[M][N];
-  for (int p = 0; p < M; ++p) {
-    for (int t = 0; t < N; ++t) sums[p][t] = offsets[p][t] = Isa::ints(0);
-  }
-  const std::int32_t* const x_sums = x + 65 * N;
-  if constexpr (kOffset != 0) {
-    add_pairs<Isa>(scales, x_sums, offsets);
-    for (int p = 0; p < M; ++p) {
-      for (int t = 0; t < N; ++t) {
-        sums[p][t] = Isa::minus(Isa::template shift_left<log2_of(kOffset)>(offsets[p][t]));
-        offsets[p][t] = Isa::ints(0);
-      }
-    }
-  }
-  constexpr int kHalf = kSuperCols / kBlockCols / 2;   // blocks of half a chunk
+  const std::int32_t* const x_sums = x + 66 * N;
 #pragma GCC unroll 1
   for (std::size_t half = 0; half < 2; ++half) {
+    typename Isa::Ints sums[M][N], offsets[M][N];
+    for (int p = 0; p < M; ++p) {
+      for (int t = 0; t < N; ++t) sums[p][t] = offsets[p][t] = Isa::ints(0);
+    }
+    if constexpr (kOffset != 0) {
+      add_pairs<Isa>(scales, half, x_sums, offsets);
+      for (int p = 0; p < M; ++p) {
+        for (int t = 0; t < N; ++t) {
+          sums[p][t] = Isa::minus(Isa::template shift_left<log2_of(kOffset)>(offsets[p][t]));
+          offsets[p][t] = Isa::ints(0);
+        }
+      }
+    }
     Places<M> w;
     for (int p = 0; p < M; ++p) {
       w.low[p] = chunk[p] + half * Type::kHalfLines * kLineBytes;
       w.high[p] = chunk[p] + 2 * Type::kHalfLines * kLineBytes + half * Type::kHalfHighLines * kLineBytes;
     }
-    unroll<kHalf>([&](auto b) INFER_INLINE_LAMBDA {
-      const std::size_t block = half * kHalf + b.value;
+    unroll<kHalfBlocks>([&](auto b) INFER_INLINE_LAMBDA {
+      const std::size_t block = half * kHalfBlocks + b.value;
       const std::int16_t* of_block[M];
       for (int p = 0; p < M; ++p) of_block[p] = scales[p].of[block];
       add_products<Isa, Type, b.value, Type::kSubs>(w, of_block, x + block * 8 * N, sums);
     });
-  }
-  if constexpr (Type::kHasMins) add_pairs<Isa>(mins, x_sums, offsets);
-  const float* const x_scales = reinterpret_cast<const float*>(x + 64 * N);
-  for (int t = 0; t < N; ++t) {
-    const Lanes<Isa> x_scale = Lanes<Isa>::of(x_scales[t]);
-    for (int p = 0; p < M; ++p) {
-      acc[p][t] = fma(Isa::floats(sums[p][t]), rows.d[p] * x_scale, acc[p][t]);
-      if constexpr (Type::kHasMins) acc[p][t] = fma(Isa::floats(Isa::minus(offsets[p][t])), rows.m[p] * x_scale, acc[p][t]);
+    if constexpr (Type::kHasMins) add_pairs<Isa>(mins, half, x_sums, offsets);
+    const float* const x_scales = reinterpret_cast<const float*>(x + 64 * N) + half * N;
+    for (int t = 0; t < N; ++t) {
+      const Lanes<Isa> x_scale = Lanes<Isa>::of(x_scales[t]);
+      for (int p = 0; p < M; ++p) {
+        acc[p][t] = fma(Isa::floats(sums[p][t]), rows.d[p] * x_scale, acc[p][t]);
+        if constexpr (Type::kHasMins) acc[p][t] = fma(Isa::floats(Isa::minus(offsets[p][t])), rows.m[p] * x_scale, acc[p][t]);
+      }
     }
   }
 }
@@ -218,7 +220,7 @@ struct SuperTiles {
     const std::byte* const first = m.weights + static_cast<std::size_t>(row / kPanelRows) * m.stride;
     Lanes<Isa> acc[M][N];
     clear(acc);
-    for (std::int64_t c = 0; c < m.cols / kSuperCols; ++c, x += 73 * N) {
+    for (std::int64_t c = 0; c < m.cols / kSuperCols; ++c, x += 74 * N) {
       const std::byte* chunk[M];
       ScalePairs scales[M], mins[Type::kHasMins ? M : 1];
       RowScales<Isa, M> rows;

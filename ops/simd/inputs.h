@@ -26,10 +26,10 @@ void input_f32(const InputArgs& a) noexcept {
   }
 }
 
-/// A block of `kCols` floats to codes, which stand `n` dwords apart; answers the scale. `sums` gets the sums of the codes of
-/// each 32.
+/// `kCols` floats that share a scale to codes, which stand `n` dwords apart; answers the scale. `sums` gets the sums of the
+/// codes of each 32.
 template <class Isa, std::int64_t kCols>
-INFER_INLINE float round_block(const float* x, std::int32_t* out, std::int64_t n, SubSums (&sums)[kCols / kBlockCols]) noexcept {
+INFER_INLINE float round_block(const float* x, std::int32_t* out, std::int64_t n, SubSums* sums) noexcept {
   std::uint32_t bits = 0;
   for (std::int64_t c = 0; c < kCols; c += kBlockCols) {
     const std::uint32_t of_32 = Isa::largest_magnitude(x + c);
@@ -49,7 +49,7 @@ INFER_INLINE float round_block(const float* x, std::int32_t* out, std::int64_t n
 
 template <class Isa, InputForm kForm>
 void input_codes(const InputArgs& a) noexcept {
-  constexpr std::int64_t kCols = input_block(kForm), kDwords = input_bytes(kForm, kCols) / 4;
+  constexpr std::int64_t kCols = input_block(kForm), kScaleCols = scale_cols(kForm), kDwords = input_bytes(kForm, kCols) / 4;
   std::byte* tile = a.out;
   for (std::int64_t first = 0; first < a.tokens; first += Isa::kTileTokens) {
     const std::int64_t n = a.tokens - first < Isa::kTileTokens ? a.tokens - first : Isa::kTileTokens;
@@ -58,14 +58,16 @@ void input_codes(const InputArgs& a) noexcept {
       std::int32_t* out = reinterpret_cast<std::int32_t*>(tile) + t;
       for (std::int64_t c = 0; c < a.cols; c += kCols, out += kDwords * n) {
         SubSums sums[kCols / kBlockCols];
-        const float scale = round_block<Isa, kCols>(x + c, out, n, sums);
-        std::int32_t* const rest = out + kCols / 4 * n;
-        rest[0] = __builtin_bit_cast(std::int32_t, scale);
+        std::int32_t* rest = out + kCols / 4 * n;
+        for (std::int64_t i = 0; i < kCols; i += kScaleCols, rest += n) {
+          const float scale = round_block<Isa, kScaleCols>(x + c + i, out + i / 4 * n, n, sums + i / kBlockCols);
+          *rest = __builtin_bit_cast(std::int32_t, scale);
+        }
         if constexpr (kForm == InputForm::q8) {
-          rest[n] = -(sums[0].first + sums[0].second);
+          *rest = -(sums[0].first + sums[0].second);
         } else {
           for (std::int64_t b = 0; b < kCols / kBlockCols; ++b) {
-            rest[(b + 1) * n] = static_cast<std::int32_t>((static_cast<std::uint32_t>(sums[b].second) << 16) |
+            rest[b * n] = static_cast<std::int32_t>((static_cast<std::uint32_t>(sums[b].second) << 16) |
                                                           (static_cast<std::uint32_t>(sums[b].first) & 0xffffu));
           }
         }

@@ -2,6 +2,7 @@
 // Pages, their free list, and where things lie in them. Tested by tests/runtime/kv_cache_test.cpp.
 #include "libinfer/kv_cache.h"
 
+#include <algorithm>
 #include <initializer_list>
 #include <string>
 
@@ -11,6 +12,7 @@ namespace infer {
 namespace {
 
 constexpr std::int64_t kClosed = -1;
+constexpr std::int32_t kNone = -1;   // no page
 
 /// A product that is UINT64_MAX when it overflows, which no workspace has room for.
 std::uint64_t product(std::initializer_list<std::int64_t> factors) noexcept {
@@ -21,29 +23,68 @@ std::uint64_t product(std::initializer_list<std::int64_t> factors) noexcept {
 
 std::size_t at(std::int64_t i) noexcept { return static_cast<std::size_t>(i); }
 
+/// Pages that begin before position n.
+std::int64_t pages_to(std::int64_t n) noexcept { return (n + kKvPageTokens - 1) / kKvPageTokens; }
+
+/// Pages that n consecutive positions touch, wherever they begin.
+std::int64_t pages_of(std::int64_t n) noexcept { return n == 0 ? 0 : 1 + pages_to(n - 1); }
+
+/// The first page that a query at `position` sees.
+std::int64_t first_page(std::int64_t window, std::int64_t position) noexcept {
+  return window == 0 ? 0 : std::max<std::int64_t>(0, position - window + 1) / kKvPageTokens;
+}
+
 }  // namespace
 
-KvCache KvCache::layout(Workspace& workspace, const KvShape& shape, const KvKind& kind) noexcept {
+/// So many that append() finds a free one whenever the context has room. With a window: what each sequence sees, and once more
+/// for the one that is being fed, which must be able to go back.
+std::int64_t KvCache::pages_needed(const Pool& pool) const noexcept {
+  if (pool.n_layers == 0) return 0;
+  const std::int64_t all = shape_.n_sequences * pages_per_sequence_;
+  if (pool.window == 0 || pool.window >= shape_.context) return all;
+  return std::min(all, shape_.n_sequences * pages_of(pool.window) + pages_of(pool.window - 1 + shape_.batch));
+}
+
+void KvCache::lay_out(Workspace& workspace, Pool& pool) noexcept {
+  pool.n_pages = pages_needed(pool);
+  const auto bytes = [&](std::size_t page_bytes) {
+    return product({pool.n_layers, pool.n_pages, static_cast<std::int64_t>(page_bytes)});
+  };
+  pool.keys = workspace.take<std::byte>(MemoryClass::kv, bytes(key_page_bytes_));
+  pool.values = workspace.take<std::byte>(MemoryClass::kv, bytes(value_page_bytes_));
+  if (pool.n_layers == 0) return;
+  pool.pages = workspace.take<std::int32_t>(MemoryClass::kv, product({shape_.n_sequences, pages_per_sequence_}));
+  pool.lowest = workspace.take<std::int64_t>(MemoryClass::kv, at(shape_.n_sequences));
+  pool.free = workspace.take<std::int32_t>(MemoryClass::kv, at(pool.n_pages));
+  if (workspace.planning() || workspace.overflow()) return;
+  std::fill(pool.pages.begin(), pool.pages.end(), kNone);
+  pool.n_free = pool.n_pages;
+  for (std::int64_t i = 0; i < pool.n_pages; ++i) pool.free[at(i)] = static_cast<std::int32_t>(pool.n_pages - 1 - i);
+}
+
+KvCache KvCache::layout(Workspace& workspace, const KvShape& shape, const std::vector<bool>& local, const KvKind& kind) noexcept {
   KvCache c;
   c.shape_ = shape;
   c.kind_ = &kind;
-  c.pages_per_sequence_ = (shape.context + kKvPageTokens - 1) / kKvPageTokens;
-  c.n_pages_ = shape.n_sequences * c.pages_per_sequence_;
+  c.pages_per_sequence_ = pages_to(shape.context);
   const std::int64_t element = static_cast<std::int64_t>(kind.element_bytes);
   c.key_page_bytes_ = product({shape.n_kv_heads, kKvPageTokens, shape.key_dim, element});
   c.value_page_bytes_ = product({shape.n_kv_heads, kKvPageTokens, shape.value_dim, element});
-  c.keys_ = workspace.take<std::byte>(
-      MemoryClass::kv, product({shape.n_layers, c.n_pages_, static_cast<std::int64_t>(c.key_page_bytes_)}));
-  c.values_ = workspace.take<std::byte>(
-      MemoryClass::kv, product({shape.n_layers, c.n_pages_, static_cast<std::int64_t>(c.value_page_bytes_)}));
-  c.pages_ = workspace.take<std::int32_t>(MemoryClass::kv, at(c.n_pages_));
+  const auto is_local = [&](std::int64_t layer) { return shape.window > 0 && !local.empty() && local[at(layer)]; };
+  c.pools_[1].window = shape.window;
+  for (std::int64_t layer = 0; layer < shape.n_layers; ++layer) ++c.pools_[is_local(layer) ? 1 : 0].n_layers;
+  for (Pool& pool : c.pools_) c.lay_out(workspace, pool);
+  c.places_ = workspace.take<Place>(MemoryClass::kv, at(shape.n_layers));
   c.length_ = workspace.take<std::int64_t>(MemoryClass::kv, at(shape.n_sequences));
-  c.free_ = workspace.take<std::int32_t>(MemoryClass::kv, at(c.n_pages_));
+  c.committed_ = workspace.take<std::int64_t>(MemoryClass::kv, at(shape.n_sequences));
   if (workspace.planning() || workspace.overflow()) return c;
 
-  for (std::int64_t& length : c.length_) length = kClosed;
-  c.n_free_ = c.n_pages_;
-  for (std::int64_t i = 0; i < c.n_pages_; ++i) c.free_[at(i)] = static_cast<std::int32_t>(c.n_pages_ - 1 - i);
+  std::fill(c.length_.begin(), c.length_.end(), kClosed);
+  std::int32_t n_placed[2] = {};
+  for (std::int64_t layer = 0; layer < shape.n_layers; ++layer) {
+    const std::int32_t pool = is_local(layer) ? 1 : 0;
+    c.places_[at(layer)] = {.pool = pool, .layer = n_placed[pool]++};
+  }
   return c;
 }
 
@@ -51,6 +92,7 @@ Result<SequenceId> KvCache::open() {
   for (std::int64_t s = 0; s < shape_.n_sequences; ++s) {
     if (length_[at(s)] != kClosed) continue;
     length_[at(s)] = 0;
+    committed_[at(s)] = 0;
     return static_cast<SequenceId>(s);
   }
   return Status::error(Code::sequence, "all " + std::to_string(shape_.n_sequences) +
@@ -58,7 +100,7 @@ Result<SequenceId> KvCache::open() {
 }
 
 void KvCache::close(SequenceId seq) noexcept {
-  truncate(seq, 0);
+  clear(seq);
   length_[at(seq)] = kClosed;
 }
 
@@ -69,39 +111,85 @@ bool KvCache::is_open(SequenceId seq) const noexcept {
 bool KvCache::append(SequenceId seq, std::int64_t n) noexcept {
   const std::int64_t held = length_[at(seq)];
   if (n > shape_.context - held) return false;
-  const std::int64_t first_page = (held + kKvPageTokens - 1) / kKvPageTokens;
-  const std::int64_t end_page = (held + n + kKvPageTokens - 1) / kKvPageTokens;
-  if (end_page - first_page > n_free_) return false;
-  for (std::int64_t i = first_page; i < end_page; ++i) pages(seq)[at(i)] = free_[at(--n_free_)];
+  trim(seq);
+  const std::int64_t begin = pages_to(held), end = pages_to(held + n);
+  for (const Pool& pool : pools_) {
+    if (pool.n_layers > 0 && end - begin > pool.n_free) return false;   // never: see pages_needed
+  }
+  for (Pool& pool : pools_) {
+    for (std::int64_t i = begin; pool.n_layers > 0 && i < end; ++i) page(pool, seq, i) = pool.free[at(--pool.n_free)];
+  }
   length_[at(seq)] = held + n;
   return true;
 }
 
+void KvCache::commit(SequenceId seq) noexcept {
+  committed_[at(seq)] = length_[at(seq)];
+  trim(seq);
+}
+
+void KvCache::roll_back(SequenceId seq) noexcept { truncate(seq, committed_[at(seq)]); }
+
+void KvCache::clear(SequenceId seq) noexcept {
+  committed_[at(seq)] = 0;
+  truncate(seq, 0);
+}
+
+/// Those pages from first to before end that are held.
+void KvCache::give_back(Pool& pool, SequenceId seq, std::int64_t first, std::int64_t end) noexcept {
+  for (std::int64_t i = end - 1; i >= first; --i) {
+    std::int32_t& p = page(pool, seq, i);
+    if (p == kNone) continue;
+    pool.free[at(pool.n_free++)] = p;
+    p = kNone;
+  }
+}
+
+/// Gives back what no window reaches any more, neither from the end nor from where a roll_back() would go.
+void KvCache::trim(SequenceId seq) noexcept {
+  for (Pool& pool : pools_) {
+    if (pool.window == 0 || pool.n_layers == 0) continue;
+    std::int64_t& lowest = pool.lowest[at(seq)];
+    const std::int64_t back = first_page(pool.window, committed_[at(seq)]), back_end = pages_to(committed_[at(seq)]);
+    const std::int64_t now = first_page(pool.window, length_[at(seq)]);
+    give_back(pool, seq, lowest, std::min(back, now));
+    give_back(pool, seq, std::max(lowest, back_end), now);
+    lowest = std::min(back, now);
+  }
+}
+
 void KvCache::truncate(SequenceId seq, std::int64_t length) noexcept {
-  const std::int64_t first_page = (length + kKvPageTokens - 1) / kKvPageTokens;
-  const std::int64_t end_page = (length_[at(seq)] + kKvPageTokens - 1) / kKvPageTokens;
-  for (std::int64_t i = end_page - 1; i >= first_page; --i) free_[at(n_free_++)] = pages(seq)[at(i)];
+  for (Pool& pool : pools_) {
+    if (pool.n_layers == 0) continue;
+    std::int64_t& lowest = pool.lowest[at(seq)];
+    give_back(pool, seq, std::max(pages_to(length), lowest), pages_to(length_[at(seq)]));
+    if (length == 0) lowest = 0;
+  }
   length_[at(seq)] = length;
 }
 
 void KvCache::describe(SequenceId seq, std::int64_t layer, std::int64_t head, std::int64_t pos,
                        KvStoreArgs& args) const noexcept {
-  const std::int64_t page = layer * n_pages_ + pages(seq)[at(pos / kKvPageTokens)];
+  const Place& place = places_[at(layer)];
+  const Pool& pool = pools_[place.pool];
+  const std::int64_t in_pool = place.layer * pool.n_pages + page(pool, seq, pos / kKvPageTokens);
   const std::int64_t element = static_cast<std::int64_t>(kind_->element_bytes);
-  args.keys = keys_.data() + at(page) * key_page_bytes_ + at(head * kKvPageTokens * shape_.key_dim * element);
-  args.values = values_.data() + at(page) * value_page_bytes_ + at(head * kKvPageTokens * shape_.value_dim * element);
+  args.keys = pool.keys.data() + at(in_pool) * key_page_bytes_ + at(head * kKvPageTokens * shape_.key_dim * element);
+  args.values = pool.values.data() + at(in_pool) * value_page_bytes_ + at(head * kKvPageTokens * shape_.value_dim * element);
   args.slot = pos % kKvPageTokens;
   args.key_dim = shape_.key_dim;
   args.value_dim = shape_.value_dim;
 }
 
 void KvCache::describe(SequenceId seq, std::int64_t layer, std::int64_t head, AttentionArgs& args) const noexcept {
-  const std::size_t e = kind_->element_bytes;
-  args.keys = keys_.data() + at(layer * n_pages_) * key_page_bytes_ + at(head * kKvPageTokens * shape_.key_dim) * e;
-  args.values = values_.data() + at(layer * n_pages_) * value_page_bytes_ + at(head * kKvPageTokens * shape_.value_dim) * e;
+  const Place& place = places_[at(layer)];
+  const Pool& pool = pools_[place.pool];
+  const std::size_t e = kind_->element_bytes, first = at(place.layer * pool.n_pages);
+  args.keys = pool.keys.data() + first * key_page_bytes_ + at(head * kKvPageTokens * shape_.key_dim) * e;
+  args.values = pool.values.data() + first * value_page_bytes_ + at(head * kKvPageTokens * shape_.value_dim) * e;
   args.key_page_bytes = key_page_bytes_;
   args.value_page_bytes = value_page_bytes_;
-  args.pages = pages(seq).data();
+  args.pages = &page(pool, seq, 0);
 }
 
 }  // namespace infer

@@ -53,10 +53,30 @@ struct HeapOf {
   std::uint64_t operator()(const T&) const noexcept { return 0; }   // a number
 };
 
-/// The architecture to run the file as: the forced one, the one it names, or the one that its tensors look like.
+/// Layers, their experts, and which of them have a window.
+std::uint64_t held_by(const Decoder& decoder) {
+  std::uint64_t sum = decoder.layers.capacity() * sizeof(Layer) + decoder.config.local.capacity() / 8;
+  for (const Layer& layer : decoder.layers) sum += block_of(layer.experts.each.capacity() * sizeof(FfnWeights));
+  return sum;
+}
+
+/// The architecture that the keys of hyper-parameters begin with; empty where it is none that is known.
+std::string_view name_in_keys(const Library& library, const ModelDescriptor& model) {
+  constexpr std::string_view kBlockCount = ".block_count";
+  for (const MetaEntry& entry : model.metadata) {
+    const std::string_view key = entry.key;
+    if (!key.ends_with(kBlockCount)) continue;
+    const std::string_view name = key.substr(0, key.size() - kBlockCount.size());
+    if (library.architectures.find(name) != nullptr) return name;
+  }
+  return {};
+}
+
+/// The architecture to run the file as: the forced one, the one it names, or the one that its keys or tensors look like.
 Result<const Architecture*> choose(const Library& library, const ModelDescriptor& model, const std::string& forced) {
   if (!forced.empty()) return library.architectures.require(forced, Code::arch);
   if (!model.architecture.empty()) return library.architectures.require(model.architecture, Code::arch);
+  if (const std::string_view name = name_in_keys(library, model); !name.empty()) return library.architectures.find(name);
   for (const Architecture* a : library.architectures.all()) {
     if (a->recognises(model)) return a;
   }
@@ -171,9 +191,11 @@ Status Model::configure(const ModelOptions& options) {
   }
   INFER_ASSIGN(const Architecture* const architecture, choose(*library_, descriptor_, options.architecture));
   if (descriptor_.architecture.empty()) {
-    descriptor_.architecture = architecture->names.front();
+    const std::string_view name = name_in_keys(*library_, descriptor_);
+    descriptor_.architecture = answers_to(*architecture, name) ? name : architecture->names.front();
     descriptor_.warnings.push_back(
-        fmt::format("general.architecture is missing; read as '{}' because of its tensor names", descriptor_.architecture));
+        fmt::format("general.architecture is missing; read as '{}' because of the names of its keys and tensors",
+                    descriptor_.architecture));
   }
   INFER_ASSIGN(DecoderConfig config, architecture->configure(descriptor_, descriptor_.warnings));
   decoder_.emplace();
@@ -251,7 +273,7 @@ MemoryUse Model::held() const {
                             heap_of(t.chat_template.value_or(std::string())) + (tokenizer_ ? tokenizer_->memory() : 0);
   std::uint64_t other = sizeof(Model) + descriptor_.tensors.capacity() * sizeof(TensorMeta) +
                         descriptor_.metadata.capacity() * sizeof(MetaEntry) +
-                        (decoder_ ? decoder_->layers.capacity() * sizeof(Layer) : 0);
+                        (decoder_ ? held_by(*decoder_) : 0);
   for (const TensorMeta& tensor : descriptor_.tensors) other += heap_of(tensor.name) + kIndexEntry;
   for (const MetaEntry& entry : descriptor_.metadata) {
     other += heap_of(entry.key) + heap_of(entry.type) + std::visit(HeapOf{}, entry.value);

@@ -30,6 +30,17 @@ Result<SessionOptions> effective(const SessionOptions& given, const DecoderConfi
   INFER_TRY(check_range("n_threads", o.n_threads, 0, ThreadPool::kMaxThreads));
   INFER_TRY(check_range("n_awake", o.n_awake, 0, ThreadPool::kMaxThreads));
   if (o.n_ctx == 0) o.n_ctx = std::min(config.context_length, kDefaultContext);
+  if (config.max_positions > 0 && o.n_ctx > config.max_positions) {
+    return Status::error(Code::range, fmt::format("n_ctx = {}: the model has learned {} positions and can run no more", o.n_ctx,
+                                                  config.max_positions))
+        .about("n_ctx");
+  }
+  if (o.rope_ntk && (config.rope.n_rot == 0 || config.rope.scaling != RopeScaling::none)) {
+    return Status::error(Code::unsupported, config.rope.n_rot == 0
+                                                ? "rope_ntk: the model has no rotary positions"
+                                                : "rope_ntk: the model stretches its positions in another way already")
+        .about("rope_ntk");
+  }
   if (o.n_logits == 0) o.n_logits = o.n_seq;
   if (o.n_threads == 0) o.n_threads = default_threads(o.executor);
   o.n_batch = std::max(std::min(o.n_batch, o.n_ctx), std::min(o.n_batch, o.n_seq));   // more rows could never be used
@@ -86,7 +97,7 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
   INFER_ASSIGN(s->workspace_, Workspace::carve(s->workspace_, account, kPurpose));
   INFER_ASSIGN(s->charge_, account.charge(MemoryClass::other, beside, kPurpose));
   s->lay_out(s->workspace_);
-  s->act_.rope_magnitude = rope_frequencies(*s->model_->decoder(), s->options_.n_ctx, s->act_.rope_frequencies);
+  set_rotations(*s->model_->decoder(), s->options_.n_ctx, s->options_.rope_ntk, s->act_);
   const int n_threads = static_cast<int>(s->options_.n_threads), n_awake = static_cast<int>(s->options_.n_awake);
   INFER_ASSIGN(s->pool_, options.executor ? ThreadPool::create(n_threads, options.executor)
                                           : ThreadPool::create(n_threads, n_awake));
@@ -102,8 +113,10 @@ void Session::lay_out(Workspace& workspace) noexcept {
                          .key_dim = c.key_dim,
                          .value_dim = c.value_dim,
                          .n_sequences = options_.n_seq,
-                         .context = options_.n_ctx},
-                        *kv_kind_);
+                         .context = options_.n_ctx,
+                         .window = c.sliding_window,
+                         .batch = options_.n_batch},
+                        c.local, *kv_kind_);
   act_ = layout_activations(workspace, c, {.batch = options_.n_batch, .n_logits = options_.n_logits});
   rows_ = workspace.take<StepRow>(MemoryClass::scratch, static_cast<std::uint64_t>(options_.n_batch));
 }
@@ -136,7 +149,7 @@ Status Session::close(SequenceId seq) {
 
 Status Session::clear(SequenceId seq) {
   INFER_TRY(check(seq));
-  kv_.truncate(seq, 0);
+  kv_.clear(seq);
   return {};
 }
 
@@ -193,10 +206,11 @@ Status Session::feed(SequenceId seq, std::span<const Token> tokens, WantLogits w
       damaged = check_logits(act_.logits, n_rows);
       if (!damaged.ok()) break;
       n_logits_held_ = n_rows;
+      kv_.commit(seq);
       return {};
     }
   }
-  kv_.truncate(seq, before);
+  kv_.roll_back(seq);
   if (importance_) importance_->roll_back();
   if (!damaged.ok()) return damaged;
   if (cancelled) {
@@ -250,10 +264,11 @@ Status Session::step(std::span<const SequenceId> seqs, std::span<const Token> to
     damaged = check_logits(act_.logits, n);
     if (damaged.ok()) {
       n_logits_held_ = n;
+      for (const SequenceId seq : seqs) kv_.commit(seq);
       return {};
     }
   }
-  for (std::size_t i = 0; i < appended; ++i) kv_.truncate(seqs[i], length(seqs[i]) - 1);
+  for (std::size_t i = 0; i < appended; ++i) kv_.roll_back(seqs[i]);
   if (importance_) importance_->roll_back();
   if (!damaged.ok()) return damaged;
   if (fits) return Status::error(Code::cancelled, "cancelled; the sequences hold what they held before");

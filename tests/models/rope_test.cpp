@@ -22,13 +22,21 @@ struct Waves {
   double magnitude = 0.0;
 };
 
-Waves waves_of(const RopeConfig& rope, std::span<const float> factors = {}) {
+/// Of a session with so many positions.
+Waves waves_of(const Decoder& decoder, std::int64_t context = 4096, bool ntk = false) {
+  Waves w{.frequencies = std::vector<double>(static_cast<std::size_t>(decoder.config.rope.n_rot / 2))};
+  Activations act;
+  act.rope.frequencies = w.frequencies;
+  set_rotations(decoder, context, ntk, act);
+  w.magnitude = act.rope.magnitude;
+  return w;
+}
+
+Waves waves_of(const RopeConfig& rope, std::span<const float> factors = {}, std::int64_t context = 4096, bool ntk = false) {
   Decoder decoder;
   decoder.config.rope = rope;
   decoder.rope_factors = factors;
-  Waves w{.frequencies = std::vector<double>(static_cast<std::size_t>(rope.n_rot / 2))};
-  w.magnitude = rope_frequencies(decoder, 4096, w.frequencies);
-  return w;
+  return waves_of(decoder, context, ntk);
 }
 
 RopeConfig rope_of(std::int64_t n_rot, RopeScaling scaling = RopeScaling::none, double factor = 1.0) {
@@ -125,12 +133,69 @@ TEST(RopeFrequencies, AreFiniteAtTheLimitsOfTheConfiguration) {
   }
 }
 
+TEST(RopeFrequencies, OfYarnAreLongerByTheLogarithmOfTheFactorUnlessTheFileSaysOtherwise) {
+  RopeConfig rope = rope_of(64, RopeScaling::yarn, 16.0);
+  const double plain = 0.1 * std::log(16.0) + 1.0;
+  EXPECT_DOUBLE_EQ(waves_of(rope).magnitude, plain);
+  rope.log_multiplier = 1.0;
+  EXPECT_DOUBLE_EQ(waves_of(rope).magnitude, 1.0);
+  rope.log_multiplier = 0.5;
+  EXPECT_DOUBLE_EQ(waves_of(rope).magnitude, plain / (0.05 * std::log(16.0) + 1.0));
+}
+
+TEST(RopeFrequencies, OfLongRopeAreChosenByTheContextOfTheSession) {
+  const std::array<float, 4> few = {1.0f, 1.0f, 1.5f, 2.0f}, many = {1.0f, 4.0f, 16.0f, 64.0f};
+  Decoder decoder;
+  decoder.config.rope = rope_of(8, RopeScaling::longrope);
+  decoder.config.rope.attn_factor = 1.25;
+  decoder.rope_factors = few;
+  decoder.long_rope_factors = many;
+  const Waves plain = waves_of(rope_of(8));
+
+  const Waves at_most = waves_of(decoder, 2048), beyond = waves_of(decoder, 2049);
+
+  for (std::size_t i = 0; i < 4; ++i) {
+    EXPECT_DOUBLE_EQ(at_most.frequencies[i], plain.frequencies[i] / static_cast<double>(few[i]));
+    EXPECT_DOUBLE_EQ(beyond.frequencies[i], plain.frequencies[i] / static_cast<double>(many[i]));
+  }
+  EXPECT_EQ(at_most.magnitude, 1.25);
+  EXPECT_EQ(beyond.magnitude, 1.25);
+}
+
+TEST(RopeFrequencies, WithNtkStretchTheSlowestWaveByTheContext) {
+  const Waves plain = waves_of(rope_of(64)), ntk = waves_of(rope_of(64), {}, 8192, true);
+
+  EXPECT_EQ(ntk.frequencies[0], 1.0);
+  EXPECT_NEAR(ntk.frequencies[31] * 4.0, plain.frequencies[31], 1e-12);
+  EXPECT_EQ(waves_of(rope_of(64), {}, 2048, true).frequencies, plain.frequencies);   // nothing to stretch
+  EXPECT_EQ(waves_of(rope_of(64), {}, 8192, false).frequencies, plain.frequencies);  // not asked for
+  EXPECT_EQ(waves_of(rope_of(2), {}, 8192, true).frequencies, waves_of(rope_of(2)).frequencies);
+}
+
+TEST(RopeFrequencies, OfLayersWithAWindowAreTheirOwn) {
+  Decoder decoder;
+  decoder.config.rope = rope_of(8, RopeScaling::linear, 8.0);
+  decoder.config.rope.base = 1e6;
+  decoder.config.local_rope = rope_of(8);
+  std::array<double, 4> global, local;
+  Activations act;
+  act.rope.frequencies = global;
+  act.local_rope.frequencies = local;
+
+  set_rotations(decoder, 4096, false, act);
+
+  for (std::size_t i = 0; i < 4; ++i) {
+    EXPECT_DOUBLE_EQ(local[i], std::pow(10000.0, -static_cast<double>(i) / 4.0));
+    EXPECT_DOUBLE_EQ(global[i], std::pow(1e6, -static_cast<double>(i) / 4.0) / 8.0);
+  }
+}
+
 /// A step of rows at given positions, with the memory that the rope blocks read.
-class Rotation : public ::testing::Test {
+class Rotated : public ::testing::Test {
  protected:
   static constexpr std::int64_t kHeads = 2, kHeadDim = 16;
 
-  Rotation() : pool_(std::move(ThreadPool::create(1)).value()) {}
+  Rotated() : pool_(std::move(ThreadPool::create(1)).value()) {}
 
   /// The vectors (positions, heads * head_dim) rotated to their positions.
   std::vector<float> rotated(std::vector<float> x, const std::vector<std::int64_t>& positions,
@@ -141,10 +206,10 @@ class Rotation : public ::testing::Test {
     config_.rope.style = style;
     Waves w = waves_of(config_.rope);
     std::vector<float> cosines(positions.size() * w.frequencies.size()), sines(cosines.size());
-    act_.rope_cos = {cosines.data(), n, n_rot / 2, n_rot / 2};
-    act_.rope_sin = {sines.data(), n, n_rot / 2, n_rot / 2};
-    act_.rope_frequencies = w.frequencies;
-    act_.rope_magnitude = magnitude;
+    act_.rope.cos = {cosines.data(), n, n_rot / 2, n_rot / 2};
+    act_.rope.sin = {sines.data(), n, n_rot / 2, n_rot / 2};
+    act_.rope.frequencies = w.frequencies;
+    act_.rope.magnitude = magnitude;
     std::vector<StepRow> rows;
     for (const std::int64_t p : positions) rows.push_back({.token = 0, .seq = 0, .position = p, .logits_row = -1});
     Step step{.rows = rows,
@@ -156,7 +221,7 @@ class Rotation : public ::testing::Test {
               .cancel = nullptr};
 
     rope_angles(step);
-    for (std::int64_t i = 0; i < n; ++i) rope(step, {x.data(), n, kHeads * kHeadDim, kHeads * kHeadDim}, kHeads, i);
+    for (std::int64_t i = 0; i < n; ++i) rope(step, 0, {x.data(), n, kHeads * kHeadDim, kHeads * kHeadDim}, kHeads, i);
     return x;
   }
 
@@ -174,9 +239,9 @@ class Rotation : public ::testing::Test {
   KvCache kv_;
 };
 
-TEST_F(Rotation, ToPositionZeroChangesNothing) { EXPECT_EQ(rotated(random_row(1), {0}), random_row(1)); }
+TEST_F(Rotated, ToPositionZeroChangesNothing) { EXPECT_EQ(rotated(random_row(1), {0}), random_row(1)); }
 
-TEST_F(Rotation, TurnsTheFirstPairOfEachHeadByItsPosition) {
+TEST_F(Rotated, TurnsTheFirstPairOfEachHeadByItsPosition) {
   std::vector<float> x(kHeads * kHeadDim, 0.0f);
   x[0] = x[kHeadDim] = 1.0f;
 
@@ -188,7 +253,7 @@ TEST_F(Rotation, TurnsTheFirstPairOfEachHeadByItsPosition) {
   }
 }
 
-TEST_F(Rotation, InHalvesPairsAnEntryWithTheOneHalfAHeadOn) {
+TEST_F(Rotated, InHalvesPairsAnEntryWithTheOneHalfAHeadOn) {
   std::vector<float> x(kHeads * kHeadDim, 0.0f);
   x[0] = 1.0f;
 
@@ -199,7 +264,7 @@ TEST_F(Rotation, InHalvesPairsAnEntryWithTheOneHalfAHeadOn) {
   EXPECT_EQ(y[1], 0.0f);
 }
 
-TEST_F(Rotation, KeepsLengths) {
+TEST_F(Rotated, KeepsLengths) {
   for (const RopeStyle style : {RopeStyle::interleaved, RopeStyle::halves}) {
     const std::vector<float> x = random_row(2), y = rotated(x, {1234}, kHeadDim, style);
 
@@ -207,7 +272,7 @@ TEST_F(Rotation, KeepsLengths) {
   }
 }
 
-TEST_F(Rotation, MakesProductsDependOnDistanceAlone) {
+TEST_F(Rotated, MakesProductsDependOnDistanceAlone) {
   const std::vector<float> q = random_row(3), k = random_row(4);
   const double near_start = dot(rotated(q, {7}), rotated(k, {2}));
 
@@ -215,7 +280,7 @@ TEST_F(Rotation, MakesProductsDependOnDistanceAlone) {
   EXPECT_GT(std::fabs(dot(rotated(q, {8}), rotated(k, {2})) - near_start), 1e-2);
 }
 
-TEST_F(Rotation, OfAPartLeavesTheRestOfAHead) {
+TEST_F(Rotated, OfAPartLeavesTheRestOfAHead) {
   const std::vector<float> x = random_row(5), y = rotated(x, {9}, 6);
 
   for (std::size_t head = 0; head < kHeads; ++head) {
@@ -226,7 +291,7 @@ TEST_F(Rotation, OfAPartLeavesTheRestOfAHead) {
   }
 }
 
-TEST_F(Rotation, TurnsEachRowToItsOwnPosition) {
+TEST_F(Rotated, TurnsEachRowToItsOwnPosition) {
   std::vector<float> both = random_row(6);
   const std::vector<float> other = random_row(7);
   both.insert(both.end(), other.begin(), other.end());
@@ -239,7 +304,7 @@ TEST_F(Rotation, TurnsEachRowToItsOwnPosition) {
   EXPECT_EQ(y, expected);
 }
 
-TEST_F(Rotation, AppliesTheMagnitudeOfTheScaling) {
+TEST_F(Rotated, AppliesTheMagnitudeOfTheScaling) {
   const std::vector<float> x = random_row(8), y = rotated(x, {11}, kHeadDim, RopeStyle::interleaved, 1.5);
 
   EXPECT_NEAR(dot(y, y), 2.25 * dot(x, x), 1e-4);

@@ -124,8 +124,9 @@ Matrix as_rounded(InputForm form, const Matrix& x) {
   for (std::int64_t t = 0; t < x.rows; ++t) {
     for (std::int64_t c = 0; c < x.cols; ++c) {
       const std::int64_t block = c / block_cols * block_dwords;
+      const std::int64_t scale = block + block_cols / 4 + c % block_cols / scale_cols(form);
       const auto code = static_cast<std::int8_t>(at(block + c % block_cols / 4, t) >> (c % 4 * 8));
-      rounded.row(t)[c] = static_cast<float>(code) * std::bit_cast<float>(at(block + block_cols / 4, t));
+      rounded.row(t)[c] = static_cast<float>(code) * std::bit_cast<float>(at(scale, t));
     }
   }
   return rounded;
@@ -138,10 +139,10 @@ TEST(KernelTables, RoundInputsByHalfAStepAtMost) {
   for (const InputForm form : {InputForm::q8, InputForm::q8_k}) {
     const Matrix rounded = as_rounded(form, x);
     for (std::int64_t t = 0; t < 7; ++t) {
-      for (std::int64_t c = 0; c < 512; c += input_block(form)) {
+      for (std::int64_t c = 0; c < 512; c += scale_cols(form)) {
         float largest = 0.0f;
-        for (std::int64_t i = c; i < c + input_block(form); ++i) largest = std::max(largest, std::fabs(x.row(t)[i]));
-        for (std::int64_t i = c; i < c + input_block(form); ++i) {
+        for (std::int64_t i = c; i < c + scale_cols(form); ++i) largest = std::max(largest, std::fabs(x.row(t)[i]));
+        for (std::int64_t i = c; i < c + scale_cols(form); ++i) {
           ASSERT_NEAR(rounded.row(t)[i], x.row(t)[i], largest / 127.0f * 0.50001f);
           if (std::fabs(x.row(t)[i]) == largest) {
             ASSERT_FLOAT_EQ(rounded.row(t)[i], x.row(t)[i]);

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+// Gemma (arXiv:2403.08295), Gemma 2 (2408.00118) and the text part of Gemma 3 (2503.19786). The embedding is times
+// sqrt(n_embd), the feed-forward block GeGLU; the 1 + weight of the norms is in the weights that converters write.
+//   gemma   LLaMA's layer
+//   gemma2  norms after attention and feed-forward block, soft-caps on scores and logits, a window in every other layer
+//   gemma3  those norms, and one on each head's queries and keys instead of soft-caps; five layers with a window and a
+//           rotation of their own base, then one without
+// Scores are divided by sqrt(key_dim), in the 27B models of both generations by sqrt(n_embd / n_heads): files do not say so,
+// these models are known by their number of layers. Tested by tests/models/families_test.cpp.
+#include <cmath>
+
+#include "models/architectures.h"
+#include "models/bindings.h"
+#include "models/blocks/blocks.h"
+#include "models/config.h"
+
+namespace infer {
+namespace {
+
+constexpr std::string_view kGemma[] = {"gemma"};
+constexpr std::string_view kGemma2[] = {"gemma2"};
+constexpr std::string_view kGemma3[] = {"gemma3"};
+constexpr std::int64_t kGemma2Layers27B = 46;
+constexpr std::int64_t kGemma3Layers27B = 62;
+
+// ---- what a file looks like
+
+/// Gemma's tensors are named as LLaMA's: only the file can say which it is.
+bool cannot_be_told(const ModelDescriptor&) noexcept { return false; }
+
+bool has_both_norms(const ModelDescriptor& m) noexcept {
+  return m.find_tensor("blk.0.post_attention_norm.weight") != nullptr &&
+         m.find_tensor("blk.0.post_ffw_norm.weight") != nullptr && m.find_tensor("blk.0.ffn_gate.weight") != nullptr;
+}
+
+bool has_head_norms(const ModelDescriptor& m) noexcept { return m.find_tensor("blk.0.attn_q_norm.weight") != nullptr; }
+
+bool looks_like_gemma2(const ModelDescriptor& m) noexcept { return has_both_norms(m) && !has_head_norms(m); }
+bool looks_like_gemma3(const ModelDescriptor& m) noexcept { return has_both_norms(m) && has_head_norms(m); }
+
+// ---- numbers
+
+Result<DecoderConfig> read(const ModelDescriptor& model, Family family, std::int64_t layers_27b,
+                           std::vector<std::string>& warnings) {
+  family.activation = Activation::gelu;
+  INFER_ASSIGN(DecoderConfig c, read_decoder_config(model, family, warnings));
+  c.embedding_scale = std::sqrt(static_cast<float>(c.n_embd));
+  if (c.n_layers == layers_27b && !model.hyper.attention_scale) {
+    c.attention_scale = 1.0f / std::sqrt(static_cast<float>(c.n_embd) / static_cast<float>(c.n_heads));
+  }
+  return c;
+}
+
+Result<DecoderConfig> configure_gemma(const ModelDescriptor& model, std::vector<std::string>& warnings) {
+  return read(model, {}, 0, warnings);
+}
+
+Result<DecoderConfig> configure_gemma2(const ModelDescriptor& model, std::vector<std::string>& warnings) {
+  return read(model, {.window_period = 2}, kGemma2Layers27B, warnings);
+}
+
+Result<DecoderConfig> configure_gemma3(const ModelDescriptor& model, std::vector<std::string>& warnings) {
+  return read(model, {.local_rope = true, .window_period = 6}, kGemma3Layers27B, warnings);
+}
+
+// ---- tensors
+
+struct Norms {
+  bool after = false;      ///< attention and feed-forward block
+  bool of_heads = false;
+};
+
+template <Norms norms>
+void bind(Binder& b, Decoder& d) {
+  const DecoderConfig& c = d.config;
+  bind_ends(b, d);
+  for (std::size_t i = 0; i < d.layers.size(); ++i) {
+    Layer& l = d.layers[i];
+    const std::string prefix = layer_prefix(i);
+    b.norm(l.attn_norm, prefix + "attn_norm", c.n_embd, c.norm_eps);
+    bind_attention(b, c, l.attn, prefix);
+    if (norms.of_heads) bind_head_norms(b, c, l.attn, prefix);
+    if (norms.after) b.norm(l.post_attn_norm, prefix + "post_attention_norm", c.n_embd, c.norm_eps);
+    b.norm(l.ffn_norm, prefix + "ffn_norm", c.n_embd, c.norm_eps);
+    bind_gated_ffn(b, c, l.ffn, prefix);
+    if (norms.after) b.norm(l.post_ffn_norm, prefix + "post_ffw_norm", c.n_embd, c.norm_eps);
+  }
+}
+
+}  // namespace
+
+constinit const Architecture architecture_gemma{.names = kGemma,
+                                                .recognises = cannot_be_told,
+                                                .configure = configure_gemma,
+                                                .bind = bind<Norms{}>,
+                                                .layer = pre_norm_layer};
+constinit const Architecture architecture_gemma2{.names = kGemma2,
+                                                 .recognises = looks_like_gemma2,
+                                                 .configure = configure_gemma2,
+                                                 .bind = bind<Norms{.after = true}>,
+                                                 .layer = pre_norm_layer};
+constinit const Architecture architecture_gemma3{.names = kGemma3,
+                                                 .recognises = looks_like_gemma3,
+                                                 .configure = configure_gemma3,
+                                                 .bind = bind<Norms{.after = true, .of_heads = true}>,
+                                                 .layer = pre_norm_layer};
+
+}  // namespace infer

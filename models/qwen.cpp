@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+// Qwen (arXiv:2309.16609), Qwen2 (2407.10671, 2412.15115) and Qwen3 (2505.09388). LLaMA's layer, rotated in halves, and
+//   qwen      biases on the fused queries, keys and values; the file's feed-forward length is that of gate and up together
+//   qwen2     biases on queries, keys and values
+//   qwen2moe  the same with experts whose weights are not renormalised, and one that every token runs through
+//   qwen3     no biases; a norm on each head's queries and keys; a head size of its own
+//   qwen3moe  the same with experts, weights renormalised
+// Tested by tests/models/families_test.cpp.
+#include "models/architectures.h"
+#include "models/bindings.h"
+#include "models/blocks/blocks.h"
+#include "models/config.h"
+
+namespace infer {
+namespace {
+
+constexpr std::string_view kQwen[] = {"qwen"};
+constexpr std::string_view kQwen2[] = {"qwen2"};
+constexpr std::string_view kQwen2Moe[] = {"qwen2moe"};
+constexpr std::string_view kQwen3[] = {"qwen3"};
+constexpr std::string_view kQwen3Moe[] = {"qwen3moe"};
+
+// ---- what a file looks like
+
+bool has(const ModelDescriptor& model, std::string_view name) noexcept { return model.find_tensor(name) != nullptr; }
+
+bool looks_like_qwen(const ModelDescriptor& m) noexcept {
+  return has(m, "blk.0.attn_qkv.bias") && has(m, "blk.0.ffn_gate.weight") && !has(m, "blk.0.attn_norm.bias");
+}
+
+bool looks_like_qwen2(const ModelDescriptor& m) noexcept {
+  return has(m, "blk.0.attn_q.bias") && !has(m, "blk.0.attn_output.bias") && has(m, "blk.0.ffn_gate.weight") &&
+         !has(m, "blk.0.attn_norm.bias") && !has(m, "blk.0.attn_q_norm.weight");
+}
+
+bool looks_like_qwen2moe(const ModelDescriptor& m) noexcept { return has(m, "blk.0.ffn_gate_inp_shexp.weight"); }
+
+bool has_qwen3_attention(const ModelDescriptor& m) noexcept {
+  return has(m, "blk.0.attn_q_norm.weight") && has(m, "blk.0.attn_k_norm.weight") && has(m, "blk.0.ffn_norm.weight") &&
+         !has(m, "blk.0.post_attention_norm.weight");
+}
+
+bool looks_like_qwen3(const ModelDescriptor& m) noexcept {
+  return has_qwen3_attention(m) && has(m, "blk.0.ffn_gate.weight");
+}
+
+bool looks_like_qwen3moe(const ModelDescriptor& m) noexcept {
+  return has_qwen3_attention(m) && has(m, "blk.0.ffn_gate_exps.weight");
+}
+
+// ---- numbers
+
+Result<DecoderConfig> configure_qwen(const ModelDescriptor& model, std::vector<std::string>& warnings) {
+  INFER_ASSIGN(DecoderConfig c, read_decoder_config(model, {}, warnings));
+  c.n_ff /= 2;
+  return c;
+}
+
+Result<DecoderConfig> configure_dense(const ModelDescriptor& model, std::vector<std::string>& warnings) {
+  return read_decoder_config(model, {}, warnings);
+}
+
+Result<DecoderConfig> configure_qwen2moe(const ModelDescriptor& model, std::vector<std::string>& warnings) {
+  INFER_ASSIGN(DecoderConfig c, read_decoder_config(
+                                    model, {.experts = Experts::required, .route = route_softmax, .renormalise = false},
+                                    warnings));
+  if (!model.hyper.expert_feed_forward_length) c.experts.n_ff = c.n_ff / c.experts.n_used;
+  if (!model.hyper.shared_expert_feed_forward_length) c.experts.n_ff_shared = c.n_ff;
+  return c;
+}
+
+Result<DecoderConfig> configure_qwen3moe(const ModelDescriptor& model, std::vector<std::string>& warnings) {
+  return read_decoder_config(model, {.experts = Experts::required, .route = route_softmax}, warnings);
+}
+
+// ---- tensors
+
+using BindAttention = void (*)(Binder& b, const DecoderConfig& c, AttentionWeights& w, const std::string& prefix);
+
+/// attn_output has no bias in the published models; one that a file has is added.
+void fused_with_biases(Binder& b, const DecoderConfig& c, AttentionWeights& w, const std::string& prefix) {
+  bind_attention(b, c, w, prefix, {.fused = true, .qkv = Bias::required});
+}
+
+void with_biases(Binder& b, const DecoderConfig& c, AttentionWeights& w, const std::string& prefix) {
+  bind_attention(b, c, w, prefix, {.qkv = Bias::required});
+}
+
+void with_head_norms(Binder& b, const DecoderConfig& c, AttentionWeights& w, const std::string& prefix) {
+  bind_attention(b, c, w, prefix);
+  bind_head_norms(b, c, w, prefix);
+}
+
+template <BindAttention attention>
+void bind(Binder& b, Decoder& d) {
+  const DecoderConfig& c = d.config;
+  bind_ends(b, d);
+  for (std::size_t i = 0; i < d.layers.size(); ++i) {
+    Layer& l = d.layers[i];
+    const std::string prefix = layer_prefix(i);
+    b.norm(l.attn_norm, prefix + "attn_norm", c.n_embd, c.norm_eps);
+    attention(b, c, l.attn, prefix);
+    b.norm(l.ffn_norm, prefix + "ffn_norm", c.n_embd, c.norm_eps);
+    if (c.experts.n > 0) {
+      bind_experts(b, c, l.experts, prefix);
+    } else {
+      bind_gated_ffn(b, c, l.ffn, prefix);
+    }
+  }
+}
+
+}  // namespace
+
+constinit const Architecture architecture_qwen{.names = kQwen,
+                                               .recognises = looks_like_qwen,
+                                               .configure = configure_qwen,
+                                               .bind = bind<fused_with_biases>,
+                                               .layer = pre_norm_layer};
+constinit const Architecture architecture_qwen2{.names = kQwen2,
+                                                .recognises = looks_like_qwen2,
+                                                .configure = configure_dense,
+                                                .bind = bind<with_biases>,
+                                                .layer = pre_norm_layer};
+constinit const Architecture architecture_qwen2moe{.names = kQwen2Moe,
+                                                   .recognises = looks_like_qwen2moe,
+                                                   .configure = configure_qwen2moe,
+                                                   .bind = bind<with_biases>,
+                                                   .layer = pre_norm_layer};
+constinit const Architecture architecture_qwen3{.names = kQwen3,
+                                                .recognises = looks_like_qwen3,
+                                                .configure = configure_dense,
+                                                .bind = bind<with_head_norms>,
+                                                .layer = pre_norm_layer};
+constinit const Architecture architecture_qwen3moe{.names = kQwen3Moe,
+                                                   .recognises = looks_like_qwen3moe,
+                                                   .configure = configure_qwen3moe,
+                                                   .bind = bind<with_head_norms>,
+                                                   .layer = pre_norm_layer};
+
+}  // namespace infer
