@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// All families alike: their logits are the oracle's on random models of many shapes; they are the same bits however a
-// prompt is cut up and whoever shares the session; and they continue golden prompts as others do.
+// All families alike: their logits are the oracle's on random models of many shapes, and the same bits however a prompt
+// is cut up and whoever shares the session.
 #include <algorithm>
 #include <memory>
 #include <ostream>
@@ -13,7 +13,6 @@
 
 #include "libinfer/model.h"
 #include "libinfer/session.h"
-#include "tests/testing/golden.h"
 #include "tests/testing/logits.h"
 
 namespace infer {
@@ -64,7 +63,8 @@ const Shape kShapes[] = {
     {"mistral3", "Temperature", [](T& m) { m.temperature_scale = 0.3, m.original_context = 9; }},
     {"mistral3", "YarnAndTemperature",
      [](T& m) { heads_of(m, 24), yarn(m, 16.0, 20), m.yarn_log_multiplier = 1.0, m.temperature_scale = 0.1; }},
-    {"mistral3", "YarnOfAnotherMultiplier", [](T& m) { heads_of(m, 24), yarn(m, 8.0, 32), m.yarn_log_multiplier = 0.7; }},
+    {"mistral3", "YarnOfAnotherMultiplier",
+     [](T& m) { heads_of(m, 24), yarn(m, 8.0, 32), m.yarn_log_multiplier = 0.7; }},
     {"mistral3", "YarnWithoutMultiplier", [](T& m) { yarn(m, 8.0, 32), m.tied = true; }},
     {"mistral3", "OddSizes", [](T& m) { odd_sizes(m), m.temperature_scale = 0.2, m.original_context = 7; }},
 
@@ -122,7 +122,10 @@ const Shape kShapes[] = {
     {"gemma2", "FinalCapAlone", [](T& m) { m.final_softcap = 3.0; }},
     {"gemma2", "ScaleOfItsOwn", [](T& m) { m.attention_scale = 0.15, heads_of(m, 20); }},
     {"gemma2", "OddSizes",
-     [](T& m) { odd_sizes(m), m.n_layers = 3, m.sliding_window = 33, m.attention_softcap = 5.0, m.final_softcap = 9.0; }},
+     [](T& m) {
+       odd_sizes(m), m.n_layers = 3, m.sliding_window = 33;
+       m.attention_softcap = 5.0, m.final_softcap = 9.0;
+     }},
     {"gemma2", "TheRuleOf27B",
      [](T& m) {
        m.n_layers = 46, m.n_embd = 24, m.n_ff = 16, heads_of(m, 10), m.sliding_window = 7;
@@ -139,7 +142,10 @@ const Shape kShapes[] = {
      [](T& m) { m.n_layers = 6, m.sliding_window = 9, m.rope_base_local = 300.0, m.final_softcap = 5.0; }},
     {"gemma3", "EveryThirdLayerSeesAll", [](T& m) { m.n_layers = 4, m.sliding_window = 9, m.window_period = 3; }},
     {"gemma3", "ListOfWindows",
-     [](T& m) { m.n_layers = 4, m.sliding_window = 9, m.rope_base = 1e6, m.window_layers = {false, true, true, false}; }},
+     [](T& m) {
+       m.n_layers = 4, m.sliding_window = 9, m.rope_base = 1e6;
+       m.window_layers = {false, true, true, false};
+     }},
     {"gemma3", "OddSizes", [](T& m) { odd_sizes(m), m.n_layers = 6, m.sliding_window = 33; }},
     {"gemma3", "TheRuleOf27B",
      [](T& m) {
@@ -264,51 +270,6 @@ std::string family_name(const ::testing::TestParamInfo<TinyModel>& test) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, Family, ::testing::ValuesIn(testing::tiny_families()), family_name);
-
-// ---- golden continuations
-
-/// n tokens, each the likeliest.
-std::vector<Token> continued(const std::shared_ptr<const Model>& model, const std::vector<Token>& ids, std::size_t n,
-                             std::int64_t n_ctx) {
-  SessionOptions options;
-  options.n_ctx = n_ctx;
-  options.n_threads = 2;
-  options.kv_type = "f32";
-  const std::unique_ptr<Session> session = std::move(Session::create(model, options)).value();
-  std::vector<Token> out;
-  Status status = session->feed(0, ids, WantLogits::last, nullptr);
-  while (status.ok()) {
-    const std::span<const float> logits = session->logits(0).value();
-    out.push_back(static_cast<Token>(std::max_element(logits.begin(), logits.end()) - logits.begin()));
-    if (out.size() == n) break;
-    status = session->feed(0, {&out.back(), 1}, WantLogits::last, nullptr);
-  }
-  EXPECT_TRUE(status.ok()) << status.message();
-  return out;
-}
-
-class FamilyGolden : public ::testing::TestWithParam<const char*> {};
-
-TEST_P(FamilyGolden, PromptsAreContinuedAlike) {
-  INFER_SKIP_WITHOUT_GOLDEN_LOGITS();
-  const std::string root = testing::golden_logits_directory();
-  const nlohmann::json facts = testing::read_json(root + "/golden/" + GetParam() + ".json");
-  ASSERT_TRUE(facts.is_object()) << "no description of " << GetParam();
-  const Loaded l(testing::read_bytes(root + "/models/" + facts["model"].get<std::string>()));
-  ASSERT_NE(l.model, nullptr) << l.status.message();
-
-  for (const testing::GoldenContinuation& c : testing::golden_continuations(facts)) {
-    EXPECT_EQ(continued(l.model, c.ids, c.continuation.size(), c.n_ctx), c.continuation) << c.name;
-  }
-}
-
-std::string golden_name(const ::testing::TestParamInfo<const char*>& test) {
-  std::string name = test.param;
-  std::replace(name.begin(), name.end(), '-', '_');
-  return name;
-}
-
-INSTANTIATE_TEST_SUITE_P(Files, FamilyGolden, ::testing::ValuesIn(testing::kGoldenF32), golden_name);
 
 }  // namespace
 }  // namespace infer

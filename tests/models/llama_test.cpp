@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Whole llama models: logits against the double-precision oracle over random shapes, seeds and weight types, and
-// against golden logits of files that others have run too.
+// Whole llama models: logits against the double-precision oracle over random shapes, seeds and weight types.
 #include <algorithm>
 #include <ostream>
 #include <string>
@@ -11,19 +10,13 @@
 #include "libinfer/model.h"
 #include "libinfer/session.h"
 #include "ops/quant/quants.h"
-#include "tests/testing/golden.h"
 #include "tests/testing/logits.h"
 
 namespace infer {
 namespace {
 
-using nlohmann::json;
 using testing::deviation;
-using testing::Difference;
-using testing::difference;
 using testing::expect_oracle_agrees;
-using testing::golden_cases;
-using testing::GoldenCase;
 using testing::Loaded;
 using testing::random_tokens;
 using testing::session_logits;
@@ -213,64 +206,6 @@ TEST(Llama, WithNaNsInItsWeightsGivesAnErrorAndNothingWorse) {
   EXPECT_EQ(fed.code(), Code::tensor) << fed.message();
   EXPECT_EQ(session->length(0), 0);
 }
-
-// ---- golden logits
-
-class LlamaGolden : public ::testing::TestWithParam<const char*> {};
-
-TEST_P(LlamaGolden, LogitsAreReached) {
-  INFER_SKIP_WITHOUT_GOLDEN_LOGITS();
-  const std::string root = testing::golden_logits_directory();
-  const json facts = testing::read_json(root + "/golden/" + GetParam() + ".json");
-  ASSERT_TRUE(facts.is_object()) << "no description of " << GetParam();
-  const std::string name = facts["model"].get<std::string>();
-  const bool is_f32 = name.ends_with("-f32.gguf");
-  const Loaded l(testing::read_bytes(root + "/models/" + name));
-  ASSERT_NE(l.model, nullptr) << l.status.message();
-
-  const std::vector<TensorMeta>& tensors = l.model->descriptor().tensors;
-  const bool takes_codes = std::any_of(tensors.begin(), tensors.end(), [](const TensorMeta& t) { return info(t.dtype).block_elems > 1; });
-
-  const std::vector<GoldenCase> cases = golden_cases(facts);
-  ASSERT_FALSE(cases.empty());
-  for (const GoldenCase& c : cases) {
-    const std::vector<float> expected = testing::read_floats(root + "/golden/" + c.file);
-    const std::vector<float> found = session_logits(l.model, c.ids, c.n_ctx);
-
-    const double max_limit = std::max(1e-4 * deviation(expected), 5.0 * c.noise);
-    const Difference d = difference(found, expected);
-    // Weights that are codes take activations as codes; the others are as near as F32.
-    if (!takes_codes) {
-      EXPECT_LT(d.max, max_limit) << c.file;
-    } else {
-      EXPECT_LT(d.rms, c.rms_limit) << c.file;
-    }
-    if (!is_f32) continue;
-    const std::size_t n_vocab = expected.size() / c.ids.size();
-    for (std::size_t i = 0; i < c.ids.size() && found.size() == expected.size(); ++i) {
-      const auto want = expected.begin() + static_cast<std::ptrdiff_t>(i * n_vocab);
-      const auto have = found.begin() + static_cast<std::ptrdiff_t>(i * n_vocab);
-      const auto best = std::max_element(want, want + static_cast<std::ptrdiff_t>(n_vocab)) - want;
-      const auto ours = std::max_element(have, have + static_cast<std::ptrdiff_t>(n_vocab)) - have;
-      // Another winner is fair only where the two are as close as the tolerance.
-      EXPECT_LE(static_cast<double>(want[best]) - static_cast<double>(want[ours]), 2.0 * max_limit)
-          << c.file << " at " << i;
-    }
-  }
-}
-
-constexpr const char* kGolden[] = {"llama-mha",        "llama-bias",       "llama-headdim",    "llama-linear",
-                                   "llama-yarn",       "mistral-swa",      "llama3-ropefreqs", "stories260K",
-                                   "stories260K-Q8_0", "stories260K-Q4_0", "wide-llama-f16",   "wide-llama-BF16",
-                                   "wide-llama-Q8_0"};
-
-std::string golden_name(const ::testing::TestParamInfo<const char*>& test) {
-  std::string name = test.param;
-  std::replace(name.begin(), name.end(), '-', '_');
-  return name;
-}
-
-INSTANTIATE_TEST_SUITE_P(Files, LlamaGolden, ::testing::ValuesIn(kGolden), golden_name);
 
 }  // namespace
 }  // namespace infer

@@ -51,9 +51,25 @@ inline nlohmann::json read_json(const std::string& path) {
 
 /// The descriptions of files whose weights are all F32.
 inline constexpr const char* kGoldenF32[] = {
-    "gemma",        "gemma2",    "gemma2-27b", "gemma3",           "gemma3-27b",  "llama-bias", "llama-headdim", "llama-linear",
-    "llama-mha",    "llama-yarn", "llama3-ropefreqs", "mistral-swa", "mixtral",   "phi2",       "phi2-fused",    "phi3",
-    "phi3-longrope", "qwen",     "qwen2",      "qwen2moe",         "qwen3",       "qwen3moe",   "stories260K"};
+    "gemma",       "gemma2",        "gemma2-27b",   "gemma3",     "gemma3-27b", "llama-bias",
+    "llama-linear", "llama-headdim", "llama-mha",    "llama-yarn", "llama3-ropefreqs", "mistral-swa",
+    "mixtral",     "phi2",          "phi2-fused",   "phi3",       "phi3-longrope", "qwen",
+    "qwen2",       "qwen2moe",      "qwen3",        "qwen3moe",   "stories260K"};
+
+/// A model, and what is said of it. Empty and discarded where there is none of that name.
+struct GoldenModel {
+  explicit GoldenModel(const std::string& name)
+      : facts(read_json(golden_logits_directory() + "/golden/" + name + ".json")),
+        file_name(facts.value("model", "")),
+        file(read_bytes(golden_logits_directory() + "/models/" + file_name)) {}
+  nlohmann::json facts;
+  std::string file_name;
+  std::vector<std::byte> file;
+};
+
+inline std::vector<float> golden_logits(const std::string& file_name) {
+  return read_floats(golden_logits_directory() + "/golden/" + file_name);
+}
 
 struct GoldenCase {
   std::vector<Token> ids;

@@ -97,9 +97,9 @@ inline std::vector<Token> random_tokens(std::uint64_t seed, std::int64_t n, std:
   return ids;
 }
 
-/// Loads the tiny model and holds its logits, in a session of n_ctx positions (0: the model's), against the oracle's. Where
-/// products take activations as codes, which the oracle does not round, they are off by about the half percent that eight
-/// bits cost (docs/numerics.md).
+/// Loads the tiny model and holds its logits, in a session of n_ctx positions (0: the model's), against the oracle's.
+/// Where products take activations as codes, which the oracle does not round, they are off by about the half percent
+/// that eight bits cost (docs/numerics.md).
 inline void expect_oracle_agrees(const TinyModel& tiny, std::int64_t n_tokens, std::int64_t n_ctx = 0) {
   const Loaded l(make_tiny_model(tiny));
   ASSERT_NE(l.model, nullptr) << l.status.message();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The double-precision decoder. Weights are expanded by the QuantFormat of their type (tested by
-// tests/ops/quant_test.cpp). Whether a bias, a norm or a gate is there the tensors say; what they cannot say is a Family.
+// tests/ops/quant_test.cpp). Whether there is a bias, a norm or a gate the tensors say; what they cannot, a Family says.
 #include "tests/testing/oracle.h"
 
 #include <algorithm>
@@ -43,7 +43,9 @@ Vector product(std::span<const double> matrix, const Vector& x) {
 
 double sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
 double silu(double x) { return x * sigmoid(x); }
-double gelu(double x) { return 0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / std::numbers::pi) * (x + 0.044715 * x * x * x))); }
+double gelu(double x) {
+  return 0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
+}
 double capped(double x, std::optional<double> cap) { return cap && *cap != 0.0 ? *cap * std::tanh(x / *cap) : x; }
 
 std::size_t number(std::optional<std::int64_t> value, std::size_t fallback) {
@@ -138,14 +140,14 @@ std::vector<Choice> best_of(const Vector& scores, std::size_t n, bool renormalis
     choices.push_back({e, std::exp(scores[e])});
     all += choices[e].weight;
   }
-  std::stable_sort(choices.begin(), choices.end(), [](const Choice& a, const Choice& b) { return a.weight > b.weight; });
+  std::stable_sort(choices.begin(), choices.end(), [](auto& a, auto& b) { return a.weight > b.weight; });
   choices.resize(n);
   for (const Choice& c : choices) chosen += c.weight;
   for (Choice& c : choices) c.weight /= renormalise ? chosen : all;
   return choices;
 }
 
-/// SparseMixer when it does not learn: twice the best of those that are left, weighed against those that come within two
+/// SparseMixer when it does not learn: twice the best of those that are left, weighed against those within two
 /// hundredths of it.
 std::vector<Choice> sparse_mixer(Vector scores) {
   std::vector<Choice> choices;
@@ -216,8 +218,9 @@ class Oracle {
     Waves waves = plain_waves(base);
     const double n = 2.0 * static_cast<double>(waves.radians.size());
     // base^(-2i/n) * L / 2 pi turns are made over the original context L; solved for i.
+    const double context = static_cast<double>(original_context_);
     const auto index_at = [&](double turns) {
-      return n / 2.0 * std::log(static_cast<double>(original_context_) / (2.0 * std::numbers::pi * turns)) / std::log(base);
+      return n / 2.0 * std::log(context / (2.0 * std::numbers::pi * turns)) / std::log(base);
     };
     const double low = std::max(0.0, std::floor(index_at(h_.yarn_beta_fast.value_or(32.0))));
     const double high = std::min(n - 1.0, std::ceil(index_at(h_.yarn_beta_slow.value_or(1.0))));
@@ -285,8 +288,8 @@ class Oracle {
       for (std::size_t i = 0; i < n_pairs; ++i) {
         double& real = heads[head + (f_.neighbours ? 2 * i : i)];
         double& imaginary = heads[head + (f_.neighbours ? 2 * i + 1 : i + n_pairs)];
-        const std::complex<double> turned = std::complex(real, imaginary) *
-                                            std::polar(waves.magnitude, static_cast<double>(position) * waves.radians[i]);
+        const double angle = static_cast<double>(position) * waves.radians[i];
+        const std::complex<double> turned = std::complex(real, imaginary) * std::polar(waves.magnitude, angle);
         real = turned.real();
         imaginary = turned.imag();
       }
@@ -375,9 +378,9 @@ class Oracle {
 
   Vector experts(const std::string& prefix, const Vector& x) {
     const Vector scores = t_.multiply(prefix + "ffn_gate_inp", x);
+    const bool renormalise = h_.expert_weights_norm.value_or(f_.renormalise);
     const std::vector<Choice> choices =
-        f_.sparse_mixer ? sparse_mixer(scores)
-                        : best_of(scores, number(h_.n_experts_used, 0), h_.expert_weights_norm.value_or(f_.renormalise));
+        f_.sparse_mixer ? sparse_mixer(scores) : best_of(scores, number(h_.n_experts_used, 0), renormalise);
     Vector out(n_embd_);
     for (const Choice& c : choices) {
       const auto expert = [&](const char* part, const Vector& input) {
@@ -388,7 +391,8 @@ class Oracle {
     }
     if (!t_.has(prefix + "ffn_gate_shexp.weight")) return out;
     const Vector inner = gated(t_.multiply(prefix + "ffn_gate_shexp", x), t_.multiply(prefix + "ffn_up_shexp", x));
-    return out + sigmoid(t_.multiply(prefix + "ffn_gate_inp_shexp", x)[0]) * t_.multiply(prefix + "ffn_down_shexp", inner);
+    const double gate = sigmoid(t_.multiply(prefix + "ffn_gate_inp_shexp", x)[0]);
+    return out + gate * t_.multiply(prefix + "ffn_down_shexp", inner);
   }
 
   const Hyper& h_;

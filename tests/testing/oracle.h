@@ -3,9 +3,9 @@
 // kernels, threads or batches, and without a line of models/. Slow, and meant for tiny models. Golden logits hold it to
 // others' word (oracle_test.cpp), and it holds the library where there are none (tests/models).
 // LLaMA arXiv:2302.13971, RMSNorm 1910.07467, LayerNorm 1607.06450, RoPE 2104.09864, GQA 2305.13245, SwiGLU 2002.05202,
-// GELU 1606.08415, window 2310.06825, linear scaling 2306.15595, YaRN 2309.00071, LongRoPE 2402.13753, Mixtral 2401.04088,
-// shared experts 2401.06066, SparseMixer 2409.12136, Phi 2309.05463, Gemma 2403.08295, 2408.00118 and 2503.19786,
-// Qwen 2309.16609, 2407.10671 and 2505.09388.
+// GELU 1606.08415, window 2310.06825, linear scaling 2306.15595, YaRN 2309.00071, LongRoPE 2402.13753, Mixtral
+// 2401.04088, shared experts 2401.06066, SparseMixer 2409.12136, Phi 2309.05463, Gemma 2403.08295, 2408.00118 and
+// 2503.19786, Qwen 2309.16609, 2407.10671 and 2505.09388, GPT-2 (Radford et al. 2019).
 #pragma once
 
 #include <cstddef>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Tiny random models of all families, made in memory as the bytes of a GGUF file: any shape, any weight type that can be
-// produced, the same for the same seed on every machine. Logits have a standard deviation of about 2. The vocabulary is
-// a usable one for the tokenizer `llama`: <unk> <s> </s>, the 256 byte tokens, letters and a few pieces of words.
+// Tiny random models of all families, made in memory as the bytes of a GGUF file: any shape, any weight type that can
+// be produced, the same for the same seed on every machine. Logits have a standard deviation of about 2. The vocabulary
+// is a usable one for the tokenizer `llama`: <unk> <s> </s>, the 256 byte tokens, letters and a few pieces of words.
 #pragma once
 
 #include <cstddef>
@@ -58,8 +58,8 @@ struct TinyModel {
   double expert_weights_scale = 0.0;
 };
 
-/// One or more of each architecture, with all that makes it different; `name` tells them apart. Windows are shorter than a
-/// page of the KV cache, and rows are whole blocks of 32.
+/// One or more of each architecture, with all that makes it different; `name` tells them apart. Windows are shorter
+/// than a page of the KV cache, and rows are whole blocks of 32.
 std::vector<TinyModel> tiny_families();
 
 /// The file before it is built: for tests that change a key or leave out a tensor.
