@@ -195,7 +195,14 @@ TEST(GgufDescriptor, FillsTheHyperParameters) {
   w.set("llama.rope.scaling.type", "yarn").set("llama.rope.scaling.factor", 3.0f);
   w.set("llama.rope.scaling.original_context_length", std::uint32_t{12}).set("llama.rope.scaling.attn_factor", 4.0f);
   w.set("llama.rope.scaling.yarn_beta_fast", 5.0f).set("llama.rope.scaling.yarn_beta_slow", 6.0f);
+  w.set("llama.rope.scaling.yarn_log_multiplier", 7.0f).set("llama.rope.freq_base_swa", 8.0f);
   w.set("llama.expert_count", std::uint32_t{13}).set("llama.expert_used_count", std::uint32_t{14});
+  w.set("llama.expert_feed_forward_length", std::uint32_t{15});
+  w.set("llama.expert_shared_feed_forward_length", std::uint32_t{16});
+  w.set("llama.expert_weights_norm", true).set("llama.expert_weights_scale", 9.0f);
+  w.set("llama.attention.scale", 10.0f).set("llama.attention.sliding_window_pattern", std::uint32_t{17});
+  w.set("llama.attn_logit_softcapping", 11.0f).set("llama.final_logit_softcapping", 12.0f);
+  w.set("llama.attention.temperature_scale", 13.0f).set("llama.attention.temperature_length", std::uint32_t{18});
 
   const ModelDescriptor model = read(w);
 
@@ -203,13 +210,27 @@ TEST(GgufDescriptor, FillsTheHyperParameters) {
   EXPECT_EQ(model.name, "a name");
   const Hyper wanted = {.n_vocab = 1, .context_length = 2, .embedding_length = 3, .n_layers = 4,
                         .feed_forward_length = {5},
-                        .n_heads = {6}, .n_kv_heads = {7}, .key_length = 8, .value_length = 9, .sliding_window = 10,
+                        .n_heads = {6}, .n_kv_heads = {7}, .key_length = 8, .value_length = 9, .attention_scale = 10.0,
+                        .sliding_window = 10, .window_period = 17, .window_layers = {}, .attention_softcap = 11.0,
+                        .final_softcap = 12.0, .temperature_scale = 13.0, .temperature_length = 18,
                         .rms_epsilon = 0.5, .norm_epsilon = 0.25, .rope_dimensions = 11, .rope_base = 2.0,
-                        .rope_scaling = "yarn", .rope_factor = 3.0, .rope_original_context = 12,
-                            .rope_attn_factor = 4.0,
-                        .yarn_beta_fast = 5.0, .yarn_beta_slow = 6.0, .n_experts = 13, .n_experts_used = 14};
+                        .rope_base_local = 8.0, .rope_scaling = "yarn", .rope_factor = 3.0, .rope_original_context = 12,
+                        .rope_attn_factor = 4.0, .yarn_beta_fast = 5.0, .yarn_beta_slow = 6.0,
+                        .yarn_log_multiplier = 7.0, .n_experts = 13, .n_experts_used = 14,
+                        .expert_feed_forward_length = 15, .shared_expert_feed_forward_length = 16,
+                        .expert_weights_norm = true, .expert_weights_scale = 9.0};
   EXPECT_EQ(model.hyper, wanted);
   EXPECT_TRUE(model.warnings.empty());
+}
+
+TEST(GgufDescriptor, APatternOfWindowsMayBeAList) {
+  const Hyper flags = read(llama().set("llama.attention.sliding_window_pattern", std::vector<bool>{true, false, true})).hyper;
+  const Hyper numbers =
+      read(llama().set("llama.attention.sliding_window_pattern", std::vector<std::uint32_t>{1, 0, 1})).hyper;
+
+  EXPECT_EQ(flags.window_layers, std::vector<bool>({true, false, true}));
+  EXPECT_EQ(flags.window_period, std::nullopt);
+  EXPECT_EQ(numbers.window_layers, flags.window_layers);
 }
 
 TEST(GgufDescriptor, WhatTheFileDoesNotSayIsAbsent) {

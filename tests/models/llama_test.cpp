@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Whole llama models: logits against the double-precision oracle over random shapes, seeds and weight types, and
-// against golden logits of files that others have run too.
+// Whole llama models: logits against the double-precision oracle over random shapes, seeds and weight types.
 #include <algorithm>
-#include <cmath>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -12,107 +10,17 @@
 #include "libinfer/model.h"
 #include "libinfer/session.h"
 #include "ops/quant/quants.h"
-#include "tests/testing/golden.h"
-#include "tests/testing/oracle.h"
-#include "tests/testing/random.h"
-#include "tests/testing/tiny_model.h"
+#include "tests/testing/logits.h"
 
 namespace infer {
 namespace {
 
-using nlohmann::json;
-using testing::Random;
+using testing::deviation;
+using testing::expect_oracle_agrees;
+using testing::Loaded;
+using testing::random_tokens;
+using testing::session_logits;
 using testing::TinyModel;
-
-/// A model and the bytes it points into.
-struct Loaded {
-  explicit Loaded(std::vector<std::byte> bytes, const ModelOptions& options = {}) : file(std::move(bytes)) {
-    Result<std::shared_ptr<const Model>> loaded = Model::load(Library::builtin(), Source::from_memory(file), options);
-    if (loaded.ok()) {
-      model = std::move(loaded).value();
-    } else {
-      status = std::move(loaded).status();
-    }
-  }
-  std::vector<std::byte> file;
-  std::shared_ptr<const Model> model;   ///< null when status says why
-  Status status;
-};
-
-std::vector<float> session_logits(const std::shared_ptr<const Model>& model, std::span<const Token> ids,
-                                  std::int64_t n_ctx) {
-  SessionOptions options;
-  options.n_ctx = n_ctx;
-  options.n_logits = static_cast<std::int64_t>(ids.size());
-  options.n_batch = 32;
-  options.n_threads = 2;
-  options.kv_type = "f32";
-  Result<std::unique_ptr<Session>> session = Session::create(model, options);
-  if (!session.ok()) {
-    ADD_FAILURE() << session.status().message();
-    return {};
-  }
-  const Status fed = session.value()->feed(0, ids, WantLogits::all, nullptr);
-  EXPECT_TRUE(fed.ok()) << fed.message();
-  std::vector<float> logits;
-  for (std::size_t i = 0; fed.ok() && i < ids.size(); ++i) {
-    const std::span<const float> row = session.value()->logits(i).value();
-    logits.insert(logits.end(), row.begin(), row.end());
-  }
-  return logits;
-}
-
-template <class T>
-double deviation(const std::vector<T>& values) {
-  double mean = 0.0, squares = 0.0;
-  for (const T v : values) mean += static_cast<double>(v) / static_cast<double>(values.size());
-  for (const T v : values) squares += (static_cast<double>(v) - mean) * (static_cast<double>(v) - mean);
-  return std::sqrt(squares / static_cast<double>(values.size()));
-}
-
-struct Difference {
-  double max = 0.0, rms = 0.0;
-};
-
-/// Infinite where the sizes differ or a value is not finite.
-template <class T>
-Difference difference(const std::vector<float>& found, const std::vector<T>& expected) {
-  Difference d;
-  if (found.size() != expected.size() || found.empty()) return {HUGE_VAL, HUGE_VAL};
-  for (std::size_t i = 0; i < found.size(); ++i) {
-    const double delta = std::fabs(static_cast<double>(found[i]) - static_cast<double>(expected[i]));
-    if (!std::isfinite(delta)) return {HUGE_VAL, HUGE_VAL};
-    d.max = std::max(d.max, delta);
-    d.rms += delta * delta / static_cast<double>(found.size());
-  }
-  d.rms = std::sqrt(d.rms);
-  return d;
-}
-
-std::vector<Token> random_tokens(std::uint64_t seed, std::int64_t n, std::int64_t n_vocab) {
-  Random random(seed);
-  std::vector<Token> ids(static_cast<std::size_t>(n));
-  for (Token& id : ids) id = static_cast<Token>(random.below(n_vocab));
-  return ids;
-}
-
-/// Loads the tiny model and holds its logits against the oracle's. Where products take activations as codes, which the
-/// oracle does not round, they are off by about the half percent that eight bits cost (docs/numerics.md).
-void expect_oracle_agrees(const TinyModel& tiny, std::int64_t n_tokens) {
-  const Loaded l(testing::make_tiny_model(tiny));
-  ASSERT_NE(l.model, nullptr) << l.status.message();
-  const std::vector<Token> ids = random_tokens(tiny.seed, n_tokens, tiny.n_vocab);
-
-  const std::vector<float> found = session_logits(l.model, ids, tiny.context);
-
-  const std::vector<double> expected = testing::oracle_logits(l.model->descriptor(), l.file, ids);
-  const Difference d = difference(found, expected);
-  if (info(tiny.dtype).block_elems == 1) {
-    EXPECT_LT(d.max, 1e-4 * deviation(expected)) << "seed " << tiny.seed;
-  } else {
-    EXPECT_LT(d.rms, 0.04 * deviation(expected)) << "seed " << tiny.seed;
-  }
-}
 
 // ---- the oracle, shape by shape
 
@@ -298,116 +206,6 @@ TEST(Llama, WithNaNsInItsWeightsGivesAnErrorAndNothingWorse) {
   EXPECT_EQ(fed.code(), Code::tensor) << fed.message();
   EXPECT_EQ(session->length(0), 0);
 }
-
-// ---- golden logits
-
-struct GoldenCase {
-  std::vector<Token> ids;
-  std::int64_t n_ctx;
-  std::string file;
-  double rms_limit;   ///< of quantised files: 1.2 times what another library, which rounds activations, differs by
-  double noise;       ///< what plain float arithmetic differs by
-};
-
-/// The cases of a description. Those that ignore a window are left out: they show what other libraries do.
-std::vector<GoldenCase> golden_cases(const json& d) {
-  const auto ids_of = [](const json& ids) { return ids.get<std::vector<Token>>(); };
-  if (d.contains("logits")) {
-    const json& top = d["logits"];
-    const bool has_ids = top.is_object();
-    return {{.ids = ids_of(has_ids ? top["ids"] : d["ids"]),
-             .n_ctx = 512,
-             .file = (has_ids ? top["file"] : top).get<std::string>(),
-             .rms_limit = 1.2 * d.value("peer_rms_diff", 0.0),
-             .noise = 0.0}};
-  }
-  std::vector<GoldenCase> cases;
-  for (const json& c : d["cases"]) {
-    if (c["case"].get<std::string>().find("nowindow") != std::string::npos) continue;
-    const json& peers = c["peers"];
-    const bool has_peer = peers.contains("llama.cpp") && peers["llama.cpp"].contains("rms_diff");
-    cases.push_back({.ids = ids_of(c["ids"]),
-                     .n_ctx = c["n_ctx"].get<std::int64_t>(),
-                     .file = c["logits"].get<std::string>(),
-                     .rms_limit = has_peer ? 1.2 * peers["llama.cpp"]["rms_diff"].get<double>() : 0.0,
-                     .noise = c.value("float32_max_abs_diff", 0.0)});
-  }
-  return cases;
-}
-
-class LlamaGolden : public ::testing::TestWithParam<const char*> {};
-
-TEST_P(LlamaGolden, LogitsAreReached) {
-  INFER_SKIP_WITHOUT_GOLDEN_LOGITS();
-  const std::string root = testing::golden_logits_directory();
-  const json facts = testing::read_json(root + "/golden/" + GetParam() + ".json");
-  ASSERT_TRUE(facts.is_object()) << "no description of " << GetParam();
-  const std::string name = facts["model"].get<std::string>();
-  const bool is_f32 = name.ends_with("-f32.gguf");
-  const Loaded l(testing::read_bytes(root + "/models/" + name));
-  ASSERT_NE(l.model, nullptr) << l.status.message();
-
-  const std::vector<TensorMeta>& tensors = l.model->descriptor().tensors;
-  const bool takes_codes = std::any_of(tensors.begin(), tensors.end(), [](const TensorMeta& t) { return info(t.dtype).block_elems > 1; });
-
-  const std::vector<GoldenCase> cases = golden_cases(facts);
-  ASSERT_FALSE(cases.empty());
-  for (const GoldenCase& c : cases) {
-    const std::vector<float> expected = testing::read_floats(root + "/golden/" + c.file);
-    const std::vector<float> found = session_logits(l.model, c.ids, c.n_ctx);
-
-    const double max_limit = std::max(1e-4 * deviation(expected), 5.0 * c.noise);
-    const Difference d = difference(found, expected);
-    // Weights that are codes take activations as codes; the others are as near as F32.
-    if (!takes_codes) {
-      EXPECT_LT(d.max, max_limit) << c.file;
-    } else {
-      EXPECT_LT(d.rms, c.rms_limit) << c.file;
-    }
-    if (!is_f32) continue;
-    const std::size_t n_vocab = expected.size() / c.ids.size();
-    for (std::size_t i = 0; i < c.ids.size() && found.size() == expected.size(); ++i) {
-      const auto want = expected.begin() + static_cast<std::ptrdiff_t>(i * n_vocab);
-      const auto have = found.begin() + static_cast<std::ptrdiff_t>(i * n_vocab);
-      const auto best = std::max_element(want, want + static_cast<std::ptrdiff_t>(n_vocab)) - want;
-      const auto ours = std::max_element(have, have + static_cast<std::ptrdiff_t>(n_vocab)) - have;
-      // Another winner is fair only where the two are as close as the tolerance.
-      EXPECT_LE(static_cast<double>(want[best]) - static_cast<double>(want[ours]), 2.0 * max_limit)
-          << c.file << " at " << i;
-    }
-  }
-}
-
-TEST_P(LlamaGolden, LogitsAreTheOraclesToo) {
-  INFER_SKIP_WITHOUT_GOLDEN_LOGITS();
-  const std::string root = testing::golden_logits_directory();
-  const json facts = testing::read_json(root + "/golden/" + GetParam() + ".json");
-  ASSERT_TRUE(facts.is_object()) << "no description of " << GetParam();
-  const Loaded l(testing::read_bytes(root + "/models/" + facts["model"].get<std::string>()));
-  ASSERT_NE(l.model, nullptr) << l.status.message();
-
-  GoldenCase c = golden_cases(facts).back();
-  std::vector<float> golden = testing::read_floats(root + "/golden/" + c.file);
-  const std::size_t n = std::min<std::size_t>(c.ids.size(), 96), n_vocab = golden.size() / c.ids.size();   // it is slow
-  c.ids.resize(n);
-  golden.resize(n * n_vocab);
-
-  // Golden values are doubles rounded to float.
-  EXPECT_LT(difference(golden, testing::oracle_logits(l.model->descriptor(), l.file, c.ids)).max, 1e-5);
-}
-
-constexpr const char* kGolden[] = {"llama-mha",        "llama-bias",       "llama-headdim",    "llama-linear",
-                                   "llama-yarn",       "mistral-swa",      "llama3-ropefreqs", "stories260K",
-                                   "stories260K-Q8_0", "stories260K-Q4_0", "wide-llama-f16",   "wide-llama-BF16",
-                                   "wide-llama-Q8_0"};
-
-std::string golden_name(const ::testing::TestParamInfo<const char*>& test) {
-  std::string name = test.param;
-  std::replace(name.begin(), name.end(), '-', '_');
-  return name;
-}
-
-INSTANTIATE_TEST_SUITE_P(Files, LlamaGolden, ::testing::ValuesIn(kGolden), golden_name);
 
 }  // namespace
 }  // namespace infer
