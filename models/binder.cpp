@@ -65,14 +65,12 @@ void Binder::fill(Linear& out, const TensorMeta& tensor, const QuantFormat& form
 
 /// False: absent.
 bool Binder::matrix(Linear& out, std::string_view name, std::int64_t rows, std::int64_t cols, Bias bias) {
-  const TensorMeta* tensor = take(fmt::format("{}.weight", name));
-  if (tensor == nullptr) return false;
   const std::string bias_name = fmt::format("{}.bias", name);
-  if (bias == Bias::required) {
-    out.bias = required_vector(bias_name, rows).data();
-  } else if (const TensorMeta* found = take(bias_name)) {
-    out.bias = vector(*found, rows).data();
-  }
+  const TensorMeta* tensor = take(fmt::format("{}.weight", name));
+  const std::span<const float> bias_values = bias == Bias::required || has(bias_name) ? required_vector(bias_name, rows)
+                                                                                       : std::span<const float>();
+  if (tensor == nullptr) return false;
+  out.bias = bias_values.data();
   if (!fits(*tensor, {cols, rows})) return true;
   if (const QuantFormat* format = runnable(*tensor)) fill(out, *tensor, *format);
   return true;

@@ -31,7 +31,8 @@ void bind_ends(Binder& b, Decoder& d, NormKind norm, Bias head_bias) {
 void bind_attention(Binder& b, const DecoderConfig& c, AttentionWeights& w, const std::string& prefix,
                     const AttentionNames& names) {
   const std::int64_t q = c.n_heads * c.key_dim, k = c.n_kv_heads * c.key_dim, v = c.n_kv_heads * c.value_dim;
-  const bool has_fused = b.has(prefix + "attn_qkv.weight"), has_separate = b.has(prefix + "attn_q.weight");
+  const auto has = [&](const char* name) { return b.has(prefix + name + ".weight"); };
+  const bool has_fused = has("attn_qkv"), has_separate = has("attn_q") || has("attn_k") || has("attn_v");
   if (has_fused || (names.fused && !has_separate)) {
     b.split({{w.q, q}, {w.k, k}, {w.v, v}}, prefix + "attn_qkv", c.n_embd, names.qkv);
   } else {

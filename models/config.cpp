@@ -182,7 +182,9 @@ ExpertConfig read_experts(Reader& r, const Hyper& h, const Family& family, const
   }
   e.n_used = r.integer("expert_used_count", h.n_experts_used, 1, e.n);
   e.n_ff = r.integer_or("expert_feed_forward_length", h.expert_feed_forward_length, c.n_ff, 1, kMaxWidth);
-  e.n_ff_shared = r.integer_or("expert_shared_feed_forward_length", h.shared_expert_feed_forward_length, 0, 0, kMaxWidth);
+  if (family.shared_expert) {
+    e.n_ff_shared = r.integer_or("expert_shared_feed_forward_length", h.shared_expert_feed_forward_length, c.n_ff, 1, kMaxWidth);
+  }
   e.route = family.route;
   e.renormalise = h.expert_weights_norm.value_or(family.renormalise);
   e.scale = static_cast<float>(r.number_or("expert_weights_scale", h.expert_weights_scale, 1.0, kLeast, kMost));

@@ -19,6 +19,7 @@ struct Family {
   Experts experts = Experts::none;
   RouteFn route = nullptr;
   bool renormalise = true;                  ///< the weights of the experts
+  bool shared_expert = false;               ///< beside them one that every token runs through
 };
 
 /// Everything that decoders share. A key means the same in every family; what a family does differently beyond `family` it

@@ -61,11 +61,10 @@ Result<DecoderConfig> configure_dense(const ModelDescriptor& model, std::vector<
 }
 
 Result<DecoderConfig> configure_qwen2moe(const ModelDescriptor& model, std::vector<std::string>& warnings) {
-  INFER_ASSIGN(DecoderConfig c, read_decoder_config(
-                                    model, {.experts = Experts::required, .route = route_softmax, .renormalise = false},
-                                    warnings));
+  constexpr Family kFamily{
+      .experts = Experts::required, .route = route_softmax, .renormalise = false, .shared_expert = true};
+  INFER_ASSIGN(DecoderConfig c, read_decoder_config(model, kFamily, warnings));
   if (!model.hyper.expert_feed_forward_length) c.experts.n_ff = c.n_ff / c.experts.n_used;
-  if (!model.hyper.shared_expert_feed_forward_length) c.experts.n_ff_shared = c.n_ff;
   return c;
 }
 

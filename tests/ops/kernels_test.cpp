@@ -77,8 +77,12 @@ TEST_P(Kernels, HaveNoEmptyEntry) {
   for (const KvStoreFn f : table_.kv_store) EXPECT_NE(f, nullptr);
   for (const auto f : table_.rope) EXPECT_NE(f, nullptr);
   EXPECT_NE(table_.rms_norm, nullptr);
-  EXPECT_NE(table_.gated[0], nullptr);
+  EXPECT_NE(table_.layer_norm, nullptr);
+  for (const auto f : table_.activation) EXPECT_NE(f, nullptr);
+  for (const auto f : table_.gated) EXPECT_NE(f, nullptr);
+  EXPECT_NE(table_.softcap, nullptr);
   EXPECT_NE(table_.add, nullptr);
+  EXPECT_NE(table_.add_scaled, nullptr);
 }
 
 // ---- inputs
@@ -292,153 +296,6 @@ TEST_P(Kernels, SurviveAnyFloats) {
       for (std::size_t i = 0; i < y.values.size(); ++i) EXPECT_TRUE(same_bits(y.values[i], expected.values[i]));
     }
   }
-  for (const float special : kSpecials) {
-    const std::vector<float> values(33, special);
-    const auto results = [&](const KernelTable& table) {
-      std::vector<float> out(33), all;
-      const auto keep = [&] { all.insert(all.end(), out.begin(), out.end()); };
-      table.rms_norm({.x = values.data(), .weight = values.data(), .out = out.data(), .n = 33, .eps = 1e-5f});
-      keep();
-      table.gated[0](values.data(), values.data(), out.data(), 33);
-      keep();
-      table.add(out.data(), values.data(), 33);
-      keep();
-      for (int style = 0; style < kRopeStyleCount; ++style) {
-        out = values;
-        table.rope[style](
-            {.x = out.data(), .heads = 1, .head_dim = 33, .n_pairs = 16, .cos = values.data(), .sin = values.data()});
-        keep();
-      }
-      return all;
-    };
-    const std::vector<float> found = results(table_), expected = results(kernels_scalar);
-    for (std::size_t i = 0; i < found.size(); ++i) EXPECT_TRUE(same_bits(found[i], expected[i])) << special << ", " << i;
-  }
-}
-
-/// Each entry on random numbers, with the specification's bits.
-TEST_P(Kernels, AgreeWithTheSpecificationToTheBit) {
-  Random random(22);
-  for (const std::int64_t n : row_lengths(DType::f32)) {
-    const std::vector<float> x = random.normals(n, 5.0), y = random.normals(n);
-    const auto results = [&](const KernelTable& table) {
-      std::vector<float> out(x.size()), all;
-      const auto keep = [&] { all.insert(all.end(), out.begin(), out.end()); };
-      table.rms_norm({.x = x.data(), .weight = y.data(), .out = out.data(), .n = n, .eps = 1e-5f});
-      keep();
-      table.gated[0](x.data(), y.data(), out.data(), n);
-      keep();
-      out = x;
-      table.add(out.data(), y.data(), n);
-      keep();
-      for (int style = 0; style < kRopeStyleCount; ++style) {
-        out = x;
-        table.rope[style]({.x = out.data(), .heads = 1, .head_dim = n, .n_pairs = n / 2, .cos = y.data(), .sin = x.data()});
-        keep();
-      }
-      return all;
-    };
-    ASSERT_EQ(results(table_), results(kernels_scalar)) << n;
-  }
-}
-
-/// Every exponent and sign, and both ends of the range of exp.
-TEST_P(Kernels, GateToTheBitsOfTheSpecificationOverAllMagnitudes) {
-  std::vector<float> gate;
-  for (std::uint32_t bits = 0; bits < 0x7f800000u; bits += 0x7ffffu) gate.push_back(std::bit_cast<float>(bits));
-  for (float x = 85.0f; x < 90.0f; x += 0.001f) gate.push_back(x);
-  const std::size_t n = gate.size();
-  for (std::size_t i = 0; i < n; ++i) gate.push_back(-gate[i]);
-  const std::vector<float> up(gate.size(), 1.0f);
-  std::vector<float> found(gate.size()), expected(gate.size());
-  table_.gated[0](gate.data(), up.data(), found.data(), static_cast<std::int64_t>(gate.size()));
-  kernels_scalar.gated[0](gate.data(), up.data(), expected.data(), static_cast<std::int64_t>(gate.size()));
-  for (std::size_t i = 0; i < gate.size(); ++i) ASSERT_TRUE(same_bits(found[i], expected[i])) << gate[i];
-}
-
-// ---- norm, activation, sum
-
-TEST_P(Kernels, NormaliseByTheRootMeanSquare) {
-  Random random(8);
-  for (const std::int64_t n : row_lengths(DType::f32)) {
-    for (const float eps : {0.0f, 1e-5f, 0.5f}) {
-      const std::vector<float> x = random.normals(n), weight = random.normals(n);
-      std::vector<float> out(x.size());
-
-      table_.rms_norm({.x = x.data(), .weight = weight.data(), .out = out.data(), .n = n, .eps = eps});
-
-      double squares = 0.0;
-      for (const float v : x) squares += static_cast<double>(v) * static_cast<double>(v);
-      const double length = std::sqrt(squares / static_cast<double>(n) + static_cast<double>(eps));
-      for (std::size_t i = 0; i < x.size(); ++i) {
-        const double expected = static_cast<double>(x[i]) / length * static_cast<double>(weight[i]);
-        ASSERT_NEAR(static_cast<double>(out[i]), expected,
-                    std::fabs(expected) * 0x1p-24 * (static_cast<double>(n) / 16.0 + 16.0));
-      }
-    }
-  }
-}
-
-TEST_P(Kernels, NormaliseInPlaceToTheSameBits) {
-  Random random(9);
-  for (const std::int64_t n : row_lengths(DType::f32)) {
-    std::vector<float> x = random.normals(n);
-    const std::vector<float> weight = random.normals(n);
-    std::vector<float> out(x.size());
-    table_.rms_norm({.x = x.data(), .weight = weight.data(), .out = out.data(), .n = n, .eps = 1e-6f});
-
-    table_.rms_norm({.x = x.data(), .weight = weight.data(), .out = x.data(), .n = n, .eps = 1e-6f});
-
-    ASSERT_EQ(x, out);
-  }
-}
-
-TEST_P(Kernels, NormaliseZerosToZeros) {
-  const std::vector<float> zeros(65, 0.0f), weight(65, 2.0f);
-  std::vector<float> out(65, 1.0f);
-
-  table_.rms_norm({.x = zeros.data(), .weight = weight.data(), .out = out.data(), .n = 65, .eps = 1e-5f});
-
-  EXPECT_EQ(out, zeros);
-}
-
-TEST_P(Kernels, GateWithSilu) {
-  Random random(10);
-  for (const std::int64_t n : row_lengths(DType::f32)) {
-    const std::vector<float> gate = random.normals(n, 5.0), up = random.normals(n);
-    std::vector<float> out(gate.size()), in_place = gate;
-
-    table_.gated[0](gate.data(), up.data(), out.data(), n);
-    table_.gated[0](in_place.data(), up.data(), in_place.data(), n);
-
-    for (std::size_t i = 0; i < out.size(); ++i) {
-      const double g = static_cast<double>(gate[i]), expected = g / (1.0 + std::exp(-g)) * static_cast<double>(up[i]);
-      ASSERT_NEAR(static_cast<double>(out[i]), expected, std::fabs(expected) * 1e-6);
-    }
-    ASSERT_EQ(in_place, out);
-  }
-}
-
-TEST_P(Kernels, GateExtremesWithoutNaNs) {
-  const std::vector<float> gate = {-1e30f, -200.0f, -88.8f, 0.0f, 88.8f, 200.0f, 1e30f}, up(7, 1.0f);
-  std::vector<float> out(7);
-
-  table_.gated[0](gate.data(), up.data(), out.data(), 7);
-
-  for (std::size_t i = 0; i < 3; ++i) EXPECT_NEAR(out[i], 0.0f, 1e-35f);
-  for (std::size_t i = 3; i < 7; ++i) EXPECT_EQ(out[i], gate[i]);
-}
-
-TEST_P(Kernels, Add) {
-  Random random(11);
-  for (const std::int64_t n : row_lengths(DType::f32)) {
-    const std::vector<float> x = random.normals(n), y = random.normals(n);
-    std::vector<float> sum = x;
-
-    table_.add(sum.data(), y.data(), n);
-
-    for (std::size_t i = 0; i < x.size(); ++i) ASSERT_EQ(sum[i], x[i] + y[i]);
-  }
 }
 
 // ---- rotary positions
@@ -575,7 +432,8 @@ class Cache {
 
 /// q: (heads, key_dim); the answer: (heads, value_dim).
 std::vector<float> attend(const KernelTable& table, KvType type, const Cache& cache, const std::vector<float>& q,
-                          std::int64_t value_dim, std::int64_t first, std::int64_t last, float scale, std::int64_t heads = 1) {
+                          std::int64_t value_dim, std::int64_t first, std::int64_t last, float scale, std::int64_t heads = 1,
+                          float softcap = 0.0f) {
   std::vector<float> out(static_cast<std::size_t>(heads * value_dim), kNaN);
   AttentionArgs a = cache.args();
   a.q = q.data();
@@ -585,6 +443,7 @@ std::vector<float> attend(const KernelTable& table, KvType type, const Cache& ca
   a.key_dim = static_cast<std::int64_t>(q.size()) / heads;
   a.value_dim = value_dim;
   a.scale = scale;
+  a.softcap = softcap;
   a.out = out.data();
   table.attention[static_cast<int>(type)](a);
   return out;
@@ -598,6 +457,8 @@ TEST_P(Kernels, AttendWithManyHeadsToTheBitsOfTheSpecification) {
       for (std::int64_t heads = 1; heads <= 17; ++heads) {
         const std::vector<float> q = random.normals(heads * dim, 2.0);
         for (const std::int64_t first : {0, 3, 40}) {
+          const std::vector<float> capped = attend(table_, type, cache, q, dim, first, 129, 0.3f, heads, 1.5f);
+          ASSERT_EQ(capped, attend(kernels_scalar, type, cache, q, dim, first, 129, 0.3f, heads, 1.5f)) << dim << ", " << heads;
           const std::vector<float> found = attend(table_, type, cache, q, dim, first, 129, 0.3f, heads);
           ASSERT_EQ(found, attend(kernels_scalar, type, cache, q, dim, first, 129, 0.3f, heads)) << dim << ", " << heads;
           for (std::int64_t h = 0; h < heads; ++h) {
@@ -628,8 +489,9 @@ TEST_P(Kernels, AttendOverScrambledPagesAndWindows) {
         const std::vector<float> q = random.normals(d.key, 2.0);
         const double scale = 1.0 / std::sqrt(static_cast<double>(d.key));
 
-        const std::vector<float> out =
-            attend(table_, type, cache, q, d.value, range.first, range.last, static_cast<float>(scale));
+        const double cap = range.last % 2 == 0 ? 0.0 : 1.25;
+        const std::vector<float> out = attend(table_, type, cache, q, d.value, range.first, range.last,
+                                              static_cast<float>(scale), 1, static_cast<float>(cap));
 
         std::vector<double> weights;
         double sum = 0.0;
@@ -639,7 +501,7 @@ TEST_P(Kernels, AttendOverScrambledPagesAndWindows) {
             score += static_cast<double>(q[static_cast<std::size_t>(i)]) *
                      static_cast<double>(cache.keys[static_cast<std::size_t>(pos * d.key + i)]);
           }
-          weights.push_back(std::exp(score * scale));
+          weights.push_back(std::exp(cap > 0.0 ? cap * std::tanh(score * scale / cap) : score * scale));
           sum += weights.back();
         }
         for (std::int64_t i = 0; i < d.value; ++i) {
@@ -673,8 +535,10 @@ TEST_P(Kernels, AttendWithScoresFarBeyondTheRangeOfExp) {
   for (const KvType type : {KvType::f32, KvType::f16}) {
     const Cache cache(table_, type, 16, 8, 50, true, random);
     for (const float scale : {1000.0f, -1000.0f}) {
-      for (const float v : attend(table_, type, cache, random.normals(16, 10.0), 8, 0, 49, scale))
-        EXPECT_TRUE(std::isfinite(v));
+      for (const float cap : {0.0f, 50.0f}) {
+        for (const float v : attend(table_, type, cache, random.normals(16, 10.0), 8, 0, 49, scale, 1, cap))
+          EXPECT_TRUE(std::isfinite(v));
+      }
     }
   }
 }
