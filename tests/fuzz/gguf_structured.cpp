@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Fuzz target: a small file that is right but for what the input changes: fields of keys, tensors and the header, so that
-// the rest of the file stays consistent and the change reaches the code behind the parser. What loads is run.
+// Fuzz target: a small file of any family that is right but for what the input changes: fields of keys, tensors and the
+// header, so that the rest of the file stays consistent and the change reaches the code behind the parser. What loads is run.
+#include <vector>
+
 #include "tests/fuzz/fuzz.h"
 #include "tests/testing/tiny_model.h"
 
@@ -29,7 +31,7 @@ void change(GgufWriter& file, Input& input) {
       break;
     }
     case 3: key.value = input.take_bytes(input.take<std::uint8_t>()); break;
-    case 4: key.name = "llama." + std::to_string(input.take<std::uint8_t>()); break;
+    case 4: key.name = "llama." + std::to_string(input.take<std::uint8_t>()); break;   // an unknown one
     case 5: tensor.type = input.take<std::uint32_t>() % 48; break;
     case 6: {
       const std::size_t i = input.take<std::uint8_t>();
@@ -50,24 +52,30 @@ void change(GgufWriter& file, Input& input) {
   }
 }
 
+/// One file of each family; those of LLaMA with all that it may have.
+std::vector<GgufWriter> right_files() {
+  std::vector<GgufWriter> files;
+  for (infer::testing::TinyModel tiny : infer::testing::tiny_families()) {
+    tiny.n_layers = tiny.window_layers.empty() ? 1 : tiny.n_layers;
+    tiny.dtype = infer::DType::q8_0;
+    if (tiny.name == "llama") {
+      tiny.rope_scaling = "yarn";
+      tiny.rope_factor = 4.0;
+      tiny.original_context = 64;
+      tiny.rope_factors = true;
+      tiny.sliding_window = 40;
+    }
+    files.push_back(infer::testing::tiny_model_writer(tiny));
+  }
+  return files;
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const GgufWriter right = [] {
-    infer::testing::TinyModel tiny;
-    tiny.n_layers = 1;
-    tiny.n_embd = 32;
-    tiny.n_ff = 32;
-    tiny.dtype = infer::DType::q8_0;
-    tiny.rope_scaling = "yarn";
-    tiny.rope_factor = 4.0;
-    tiny.original_context = 64;
-    tiny.rope_factors = true;
-    tiny.sliding_window = 40;
-    return infer::testing::tiny_model_writer(tiny);
-  }();
-  GgufWriter file = right;
+  static const std::vector<GgufWriter> right = right_files();
   Input input(data, size);
+  GgufWriter file = right[input.take<std::uint8_t>() % right.size()];
   do {
     change(file, input);
     if (file.tensors.empty() || file.keys.empty()) break;
