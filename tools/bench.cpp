@@ -203,6 +203,7 @@ Action setup_bench(CLI::App& app) {
       ->allow_extra_args(false);
   a.session.add(app, "--batch", "n_batch");
   a.session.add(app, "--kv", "kv_type");
+  a.session.add_flag(app, "--rope-ntk", "rope_ntk", true);
   app.add_flag("--json", a.json, "a list with one object per test");
   return [arguments] { return run(*arguments); };
 }

@@ -150,6 +150,7 @@ Action setup_logits(CLI::App& app) {
   a.session.add(app, "--batch", "n_batch", kDefaultBatch);
   a.session.add(app, "-t,--threads", "n_threads");
   a.session.add(app, "--kv", "kv_type");
+  a.session.add_flag(app, "--rope-ntk", "rope_ntk", true);
   return [arguments] { return run(*arguments); };
 }
 

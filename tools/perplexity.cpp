@@ -306,6 +306,7 @@ Action setup_perplexity(CLI::App& app) {
   a.session.add(app, "--batch", "n_batch");
   a.session.add(app, "-t,--threads", "n_threads");
   a.session.add(app, "--kv", "kv_type");
+  a.session.add_flag(app, "--rope-ntk", "rope_ntk", true);
   app.add_flag("--json", a.json, "one JSON object");
   return [arguments] { return run(*arguments); };
 }

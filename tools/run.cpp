@@ -247,6 +247,7 @@ Action setup_run(CLI::App& app) {
   a.session.add(app, "--batch", "n_batch");
   a.session.add(app, "-t,--threads", "n_threads");
   a.session.add(app, "--kv", "kv_type");
+  a.session.add_flag(app, "--rope-ntk", "rope_ntk", true);
   auto* stats = app.add_flag("--stats", a.stats, "statistics on stderr also when it is not a terminal");
   app.add_flag("-q,--quiet", a.quiet, "no statistics")->excludes(stats);
   return [arguments] { return run(*arguments); };

@@ -223,16 +223,6 @@ TEST(GgufDescriptor, FillsTheHyperParameters) {
   EXPECT_TRUE(model.warnings.empty());
 }
 
-TEST(GgufDescriptor, APatternOfWindowsMayBeAList) {
-  const Hyper flags = read(llama().set("llama.attention.sliding_window_pattern", std::vector<bool>{true, false, true})).hyper;
-  const Hyper numbers =
-      read(llama().set("llama.attention.sliding_window_pattern", std::vector<std::uint32_t>{1, 0, 1})).hyper;
-
-  EXPECT_EQ(flags.window_layers, std::vector<bool>({true, false, true}));
-  EXPECT_EQ(flags.window_period, std::nullopt);
-  EXPECT_EQ(numbers.window_layers, flags.window_layers);
-}
-
 TEST(GgufDescriptor, WhatTheFileDoesNotSayIsAbsent) {
   const ModelDescriptor model = read(llama());
   EXPECT_EQ(model.hyper, Hyper());
@@ -265,6 +255,54 @@ TEST(GgufDescriptor, PerLayerArraysKeepAllValues) {
   EXPECT_EQ(hyper.n_heads, (std::vector<std::int64_t>{8, 4, 8}));
   EXPECT_EQ(hyper.n_kv_heads, (std::vector<std::int64_t>{2, 0, 2}));
   EXPECT_EQ(hyper.feed_forward_length, (std::vector<std::int64_t>{96, 128, 96}));
+}
+
+constexpr const char* kPattern = "llama.attention.sliding_window_pattern";
+
+TEST(GgufDescriptor, LayersWithAWindowAreAPeriodOrAList) {
+  const auto hyper = [](auto value) { return read(llama().set(kPattern, value)).hyper; };
+  EXPECT_EQ(hyper(std::int64_t{6}).window_period, 6);
+  EXPECT_TRUE(hyper(std::int64_t{6}).window_layers.empty());
+  EXPECT_EQ(hyper(std::vector<bool>{true, false, true}).window_layers, (std::vector<bool>{true, false, true}));
+  EXPECT_EQ(hyper(std::vector<bool>{true}).window_period, std::nullopt);
+  EXPECT_EQ(hyper(std::vector<std::uint32_t>{0, 1, 2}).window_layers, (std::vector<bool>{false, true, true}));
+  EXPECT_EQ(hyper(std::vector<std::int8_t>{-1, 0}).window_layers, (std::vector<bool>{true, false}));
+}
+
+TEST(GgufDescriptor, LayersWithAWindowAreOfNoOtherType) {
+  const auto refused = [](auto value, Code code) {
+    const Status s = parse(llama().set(kPattern, value).build()).status();
+    EXPECT_EQ(s.code(), code) << s.message();
+    EXPECT_EQ(s.subject(), kPattern);
+  };
+  refused("every other", Code::metadata);
+  refused(2.0f, Code::metadata);
+  refused(true, Code::metadata);
+  refused(std::vector<float>{1.0f}, Code::metadata);
+  refused(std::vector<std::string>{"a"}, Code::metadata);
+  refused(std::vector<bool>(), Code::metadata);
+  refused(std::vector<std::uint32_t>(), Code::metadata);
+  refused(std::vector<bool>(4097, true), Code::limit);
+  refused(std::vector<std::uint8_t>(4097, 1), Code::limit);
+}
+
+TEST(GgufDescriptor, KeysOfExpertsAndScoresHaveTheirTypes) {
+  const auto refused = [](const char* key, auto value) {
+    const Status s = parse(llama().set(key, value).build()).status();
+    EXPECT_EQ(s.code(), Code::metadata) << s.message();
+    EXPECT_EQ(s.subject(), key);
+  };
+  refused("llama.attention.scale", std::uint32_t{1});
+  refused("llama.attn_logit_softcapping", "50");
+  refused("llama.final_logit_softcapping", std::numeric_limits<float>::quiet_NaN());
+  refused("llama.attention.temperature_scale", std::uint32_t{1});
+  refused("llama.attention.temperature_length", 1.0f);
+  refused("llama.rope.freq_base_swa", std::uint32_t{10000});
+  refused("llama.rope.scaling.yarn_log_multiplier", std::numeric_limits<double>::infinity());
+  refused("llama.expert_feed_forward_length", 24.0f);
+  refused("llama.expert_shared_feed_forward_length", std::numeric_limits<std::uint64_t>::max());
+  refused("llama.expert_weights_norm", std::uint32_t{1});
+  refused("llama.expert_weights_scale", true);
 }
 
 TEST(GgufDescriptor, TheNewRopeFactorWinsOverTheOld) {

@@ -83,12 +83,24 @@ class BinderTest : public ::testing::Test {
     return binder().finish();
   }
 
+  /// What is said of tensors that nothing has asked for.
+  Status judge(std::int64_t n_layers) {
+    ModelDescriptor model;
+    std::vector<std::string> warnings;
+    binder();
+    model.tensors.swap(tensors_);   // the very tensors that were bound
+    binder().judge_unbound(model, n_layers, warnings);
+    model.tensors.swap(tensors_);
+    return binder().finish();
+  }
+
   std::vector<std::byte> bytes_;
   std::vector<TensorMeta> tensors_;
   std::optional<WeightStore> weights_;
   std::optional<Binder> binder_;
   Linear linear_;
   Norm norm_;
+  std::vector<FfnWeights> experts_;
   Decoder decoder_;
 };
 
@@ -127,6 +139,114 @@ TEST_F(BinderTest, BindsABiasWhereThereIsOne) {
   EXPECT_EQ(linear_.bias[1], -2.0f);
 }
 
+TEST_F(BinderTest, NamesAMissingBiasThatIsRequired) {
+  tensor("w.weight", {4, 2});
+
+  binder().linear(linear_, "w", 2, 4, Bias::required);
+
+  EXPECT_EQ(binder().finish().message(), "tensor 'w.bias' is missing (expected [2])");
+}
+
+TEST_F(BinderTest, SplitsAMatrixAndItsBiasByRows) {
+  const TensorMeta meta = tensor("w.weight", {4, 5});
+  put(tensor("w.bias", {5}), {0.0f, 1.0f, 2.0f, 3.0f, 4.0f});
+  Linear second;
+
+  binder().split({{linear_, 2}, {second, 3}}, "w", 4, Bias::required);
+
+  EXPECT_TRUE(binder().finish().ok());
+  EXPECT_EQ(linear_.weight.data, bytes_.data() + meta.offset);
+  EXPECT_EQ(linear_.weight.rows, 2);
+  EXPECT_EQ(linear_.bias[1], 1.0f);
+  EXPECT_EQ(second.weight.data, bytes_.data() + meta.offset + 2 * 4 * sizeof(float));
+  EXPECT_EQ(second.weight.rows, 3);
+  EXPECT_EQ(second.weight.cols, 4);
+  EXPECT_EQ(second.bias[0], 2.0f);
+  ASSERT_EQ(binder().products().size(), 2u);
+  EXPECT_EQ(binder().products()[1], &second);
+}
+
+TEST_F(BinderTest, RefusesASplitMatrixOfOtherRowsThanItsPartsHave) {
+  tensor("w.weight", {4, 5});
+  Linear second;
+
+  binder().split({{linear_, 2}, {second, 2}}, "w", 4);
+
+  EXPECT_EQ(binder().finish().message(), "tensor 'w.weight' has shape [4, 5], expected [4, 4]");
+  EXPECT_FALSE(second.present());
+}
+
+TEST_F(BinderTest, NamesAMissingSplitMatrix) {
+  tensor("other", {4});
+  Linear second;
+
+  binder().split({{linear_, 2}, {second, 3}}, "w", 4);
+
+  EXPECT_EQ(binder().finish().message(), "tensor 'w.weight' is missing (expected [4, 5])");
+}
+
+TEST_F(BinderTest, BindsStackedExperts) {
+  const TensorMeta meta = tensor("ffn_up_exps.weight", {32, 3, 2}, DType::q8_0);
+
+  binder().experts(experts_, &FfnWeights::up, 2, "ffn_up", 3, 32);
+
+  EXPECT_TRUE(binder().finish().ok());
+  ASSERT_EQ(experts_.size(), 2u);
+  EXPECT_EQ(experts_[0].up.weight.data, bytes_.data() + meta.offset);
+  EXPECT_EQ(experts_[1].up.weight.data, bytes_.data() + meta.offset + 3 * 34);
+  EXPECT_EQ(experts_[1].up.weight.rows, 3);
+  EXPECT_EQ(experts_[1].up.weight.cols, 32);
+  EXPECT_EQ(experts_[1].up.format, &quant_q8_0);
+  EXPECT_FALSE(experts_[0].gate.present());
+  EXPECT_EQ(binder().products().size(), 2u);
+}
+
+TEST_F(BinderTest, BindsExpertsOneByOne) {
+  tensor("ffn_up.0.weight", {4, 3});
+  const TensorMeta meta = tensor("ffn_up.1.weight", {4, 3});
+
+  binder().experts(experts_, &FfnWeights::up, 2, "ffn_up", 3, 4);
+
+  EXPECT_TRUE(binder().finish().ok());
+  ASSERT_EQ(experts_.size(), 2u);
+  EXPECT_EQ(experts_[1].up.weight.data, bytes_.data() + meta.offset);
+}
+
+TEST_F(BinderTest, NamesTheExpertThatIsMissing) {
+  tensor("ffn_up.0.weight", {4, 3});
+
+  binder().experts(experts_, &FfnWeights::up, 2, "ffn_up", 3, 4);
+
+  EXPECT_EQ(binder().finish().message(), "tensor 'ffn_up.1.weight' is missing (expected [4, 3])");
+}
+
+TEST_F(BinderTest, RefusesMoreOrFewerStackedExperts) {
+  tensor("ffn_up_exps.weight", {4, 3, 3});
+
+  binder().experts(experts_, &FfnWeights::up, 2, "ffn_up", 3, 4);
+
+  EXPECT_EQ(binder().finish().message(), "tensor 'ffn_up_exps.weight' has shape [4, 3, 3], expected [4, 3, 2]");
+}
+
+TEST_F(BinderTest, NamesMissingExpertsAsTheyAreStacked) {
+  tensor("other", {4});
+
+  binder().experts(experts_, &FfnWeights::up, 1024, "ffn_up", 3, 4);
+
+  EXPECT_EQ(binder().finish().message(), "tensor 'ffn_up_exps.weight' is missing (expected [4, 3, 1024])");
+  EXPECT_TRUE(experts_.empty());
+}
+
+TEST_F(BinderTest, TakesAVectorForAMatrixOfOneRow) {
+  tensor("w.weight", {4});
+
+  binder().linear(linear_, "w", 1, 4);
+
+  EXPECT_TRUE(binder().finish().ok());
+  EXPECT_EQ(linear_.weight.rows, 1);
+  EXPECT_EQ(linear_.weight.cols, 4);
+}
+
 TEST_F(BinderTest, BindsANormWithItsEpsilon) {
   put(tensor("n.weight", {3}), {1.0f, 2.0f, 3.0f});
 
@@ -135,6 +255,37 @@ TEST_F(BinderTest, BindsANormWithItsEpsilon) {
   EXPECT_TRUE(binder().finish().ok());
   EXPECT_EQ(norm_.weight[2], 3.0f);
   EXPECT_EQ(norm_.eps, 0.5f);
+}
+
+TEST_F(BinderTest, BindsALayerNormWithItsBias) {
+  put(tensor("n.weight", {2}), {1.0f, 2.0f});
+  put(tensor("n.bias", {2}), {3.0f, 4.0f});
+
+  binder().norm(norm_, "n", 2, 0.5f, NormKind::layer);
+
+  EXPECT_TRUE(binder().finish().ok());
+  EXPECT_EQ(norm_.kind, NormKind::layer);
+  EXPECT_EQ(norm_.weight[1], 2.0f);
+  ASSERT_NE(norm_.bias, nullptr);
+  EXPECT_EQ(norm_.bias[1], 4.0f);
+}
+
+TEST_F(BinderTest, NamesTheMissingBiasOfALayerNorm) {
+  tensor("n.weight", {2});
+
+  binder().norm(norm_, "n", 2, 0.5f, NormKind::layer);
+
+  EXPECT_EQ(binder().finish().message(), "tensor 'n.bias' is missing (expected [2])");
+}
+
+TEST_F(BinderTest, LeavesTheBiasOfAnRmsNormUnbound) {
+  tensor("blk.0.n.weight", {2});
+  tensor("blk.0.n.bias", {2});
+
+  binder().norm(norm_, "blk.0.n", 2, 0.5f);
+
+  EXPECT_EQ(norm_.bias, nullptr);
+  EXPECT_EQ(judge(1).subject(), "blk.0.n.bias");
 }
 
 TEST_F(BinderTest, WidensNormsOfHalfFloats) {
@@ -237,20 +388,20 @@ TEST_F(BinderTest, TakesDivisorsAboveZero) {
   put(tensor("rope_freqs.weight", {3}), {1.0f, 4.0f, 8.0f});
   std::span<const float> divisors;
 
-  binder().optional_divisors(divisors, "rope_freqs.weight", 3);
+  binder().divisors(divisors, "rope_freqs.weight", 3);
 
   EXPECT_TRUE(binder().finish().ok());
   ASSERT_EQ(divisors.size(), 3U);
   EXPECT_EQ(divisors[2], 8.0f);
 }
 
-TEST_F(BinderTest, LeavesAbsentDivisorsEmpty) {
+TEST_F(BinderTest, NamesMissingDivisors) {
   tensor("other", {3});
   std::span<const float> divisors;
 
-  binder().optional_divisors(divisors, "rope_freqs.weight", 3);
+  binder().divisors(divisors, "rope_factors_long.weight", 3);
 
-  EXPECT_TRUE(binder().finish().ok());
+  EXPECT_EQ(binder().finish().message(), "tensor 'rope_factors_long.weight' is missing (expected [3])");
   EXPECT_TRUE(divisors.empty());
 }
 
@@ -260,7 +411,7 @@ TEST_F(BinderTest, RefusesDivisorsThatAreZeroNegativeOrNoNumbers) {
 
   for (std::size_t i = 0; i < 4; ++i) {
     std::span<const float> divisors;
-    binder().optional_divisors(divisors, "f" + std::to_string(i), 2);
+    binder().divisors(divisors, "f" + std::to_string(i), 2);
   }
   const Status s = binder().finish();
 

@@ -4,6 +4,7 @@
 #include "models/config.h"
 
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <ostream>
 #include <string>
@@ -11,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "models/architectures.h"
+#include "models/blocks/blocks.h"
 
 namespace infer {
 namespace {
@@ -32,20 +34,27 @@ ModelDescriptor good_model() {
   return m;
 }
 
+/// A family that may have everything.
+constexpr Family kRich = {
+    .local_rope = true, .experts = Experts::allowed, .route = route_softmax, .shared_expert = true};
+
 /// Without asking for the warnings.
-Result<DecoderConfig> read(const ModelDescriptor& m) {
+Result<DecoderConfig> read(const ModelDescriptor& m, const Family& family = kRich) {
   std::vector<std::string> warnings;
-  return read_decoder_config(m, warnings);
-}
-Result<DecoderConfig> configure_llama(const ModelDescriptor& m) {
-  std::vector<std::string> warnings;
-  return architecture_llama.configure(m, warnings);
+  return read_decoder_config(m, family, warnings);
 }
 
-DecoderConfig config_of(const ModelDescriptor& m) {
-  Result<DecoderConfig> c = read(m);
+DecoderConfig value_of(Result<DecoderConfig> c) {
   EXPECT_TRUE(c.ok()) << c.status().message();
-  return c.ok() ? c.value() : DecoderConfig{};
+  return c.ok() ? std::move(c).value() : DecoderConfig{};
+}
+DecoderConfig config_of(const ModelDescriptor& m, const Family& family = kRich) { return value_of(read(m, family)); }
+
+/// What an architecture makes of the same numbers under its own name.
+Result<DecoderConfig> configure(const Architecture& architecture, ModelDescriptor m) {
+  std::vector<std::string> warnings;
+  m.architecture = architecture.names[0];
+  return architecture.configure(m, warnings);
 }
 
 TEST(Config, ReadsWhatTheFileSays) {
@@ -137,6 +146,185 @@ TEST(Config, ReadsYarn) {
   EXPECT_EQ(rope.beta_fast, 16.0);
   EXPECT_EQ(rope.beta_slow, 2.0);
   EXPECT_EQ(rope.attn_factor, 0.5);
+  EXPECT_EQ(rope.log_multiplier, 0.0);
+}
+
+TEST(Config, ReadsTheLogMultiplierOfYarn) {
+  ModelDescriptor m = good_model();
+  m.hyper.yarn_log_multiplier = 0.0;
+  EXPECT_EQ(config_of(m).rope.log_multiplier, 0.0);
+
+  m.hyper.yarn_log_multiplier = 0.1;
+  EXPECT_EQ(config_of(m).rope.log_multiplier, 0.1);
+}
+
+TEST(Config, ReadsLongRope) {
+  ModelDescriptor m = good_model();
+  m.hyper.rope_scaling = "longrope";
+  m.hyper.rope_attn_factor = 1.19;
+
+  EXPECT_EQ(config_of(m).rope.scaling, RopeScaling::longrope);
+  EXPECT_EQ(config_of(m).rope.attn_factor, 1.19);
+}
+
+TEST(Config, OfAFamilyWithoutRotationHasNone) {
+  ModelDescriptor m = good_model();
+  m.hyper.key_length = 9;
+  m.hyper.value_length = 9;
+
+  EXPECT_EQ(config_of(m, {.rotary = false}).rope.n_rot, 0);
+}
+
+TEST(Config, TakesTheEpsilonThatTheFileHas) {
+  ModelDescriptor m = good_model();
+  EXPECT_EQ(config_of(m).norm_eps, 1e-5f);
+
+  m.hyper.norm_epsilon = 0.5;
+  EXPECT_EQ(config_of(m).norm_eps, 0.5f);
+
+  m.hyper.rms_epsilon = 0.25;
+  EXPECT_EQ(config_of(m).norm_eps, 0.25f);
+}
+
+TEST(Config, ReadsFactorsAndCapsOfScores) {
+  ModelDescriptor m = good_model();
+  EXPECT_EQ(config_of(m).attention_softcap, 0.0f);
+  EXPECT_EQ(config_of(m).final_softcap, 0.0f);
+
+  m.hyper.attention_scale = 0.0625;
+  m.hyper.attention_softcap = 50.0;
+  m.hyper.final_softcap = 30.0;
+
+  EXPECT_EQ(config_of(m).attention_scale, 0.0625f);
+  EXPECT_EQ(config_of(m).attention_softcap, 50.0f);
+  EXPECT_EQ(config_of(m).final_softcap, 30.0f);
+}
+
+TEST(Config, ReadsTheTemperatureOfScores) {
+  ModelDescriptor m = good_model();
+  m.hyper.rope_original_context = 64;
+  EXPECT_EQ(config_of(m).temperature_scale, 0.0f);
+  EXPECT_EQ(config_of(m).temperature_length, 64);
+
+  m.hyper.temperature_scale = 0.1;
+  m.hyper.temperature_length = 32;
+
+  EXPECT_EQ(config_of(m).temperature_scale, 0.1f);
+  EXPECT_EQ(config_of(m).temperature_length, 32);
+}
+
+TEST(Config, HoldsAWindowForAllLayersWhereNothingElseIsSaid) {
+  ModelDescriptor m = good_model();
+  EXPECT_EQ(config_of(m).local, std::vector<bool>(4, false));
+
+  m.hyper.sliding_window = 16;
+
+  EXPECT_EQ(config_of(m).local, std::vector<bool>(4, true));
+  EXPECT_EQ(config_of(m).window(3), 16);
+}
+
+TEST(Config, HoldsAWindowForLayersByThePeriod) {
+  using Layers = std::vector<bool>;
+  ModelDescriptor m = good_model();
+  m.hyper.sliding_window = 16;
+  EXPECT_EQ(config_of(m, {.window_period = 2}).local, (Layers{true, false, true, false}));
+
+  m.hyper.window_period = 3;
+  EXPECT_EQ(config_of(m, {.window_period = 2}).local, (Layers{true, true, false, true}));
+
+  m.hyper.window_period = 1;
+  EXPECT_EQ(config_of(m).local, Layers(4, false));
+
+  m.hyper.window_period = 0;
+  EXPECT_EQ(config_of(m, {.window_period = 2}).local, Layers(4, true));
+}
+
+TEST(Config, HoldsAWindowForTheLayersOfAList) {
+  ModelDescriptor m = good_model();
+  m.hyper.sliding_window = 16;
+  m.hyper.window_layers = {false, true, true, false};
+  EXPECT_EQ(config_of(m, {.window_period = 2}).local, m.hyper.window_layers);
+  EXPECT_EQ(config_of(m).window(0), 0);
+  EXPECT_EQ(config_of(m).window(1), 16);
+
+  m.hyper.sliding_window = 0;   // no window, whatever the list says
+  EXPECT_EQ(config_of(m).local, std::vector<bool>(4, false));
+}
+
+TEST(Config, GivesLayersWithAWindowARotationOfTheirOwn) {
+  ModelDescriptor m = good_model();
+  m.hyper.rope_base = 1e6;
+  m.hyper.rope_factor = 8.0;
+  EXPECT_FALSE(config_of(m).local_rope.has_value());
+
+  m.hyper.sliding_window = 16;
+  EXPECT_FALSE(config_of(m, {}).local_rope.has_value());
+  ASSERT_TRUE(config_of(m).local_rope.has_value());
+  EXPECT_EQ(config_of(m).local_rope->base, 10000.0);
+  EXPECT_EQ(config_of(m).local_rope->n_rot, 8);
+  EXPECT_EQ(config_of(m).local_rope->scaling, RopeScaling::none);
+  EXPECT_EQ(config_of(m).local_rope->factor, 1.0);
+
+  m.hyper.rope_base_local = 500.0;
+  EXPECT_EQ(config_of(m).local_rope->base, 500.0);
+  EXPECT_EQ(config_of(m).rope.base, 1e6);
+}
+
+TEST(Config, ReadsExperts) {
+  ModelDescriptor m = good_model();
+  m.hyper.n_experts = 8;
+  m.hyper.n_experts_used = 2;
+  ExpertConfig e = config_of(m).experts;
+  EXPECT_EQ(e.n, 8);
+  EXPECT_EQ(e.n_used, 2);
+  EXPECT_EQ(e.n_ff, 96);
+  EXPECT_EQ(e.n_ff_shared, 96);
+  EXPECT_EQ(e.route, &route_softmax);
+  EXPECT_TRUE(e.renormalise);
+  EXPECT_EQ(e.scale, 1.0f);
+
+  m.hyper.expert_feed_forward_length = 24;
+  m.hyper.shared_expert_feed_forward_length = 48;
+  m.hyper.expert_weights_norm = false;
+  m.hyper.expert_weights_scale = 2.5;
+  e = config_of(m).experts;
+  EXPECT_EQ(e.n_ff, 24);
+  EXPECT_EQ(e.n_ff_shared, 48);
+  EXPECT_FALSE(e.renormalise);
+  EXPECT_EQ(e.scale, 2.5f);
+}
+
+TEST(Config, OfAFamilyWithoutASharedExpertHasNone) {
+  ModelDescriptor m = good_model();
+  m.hyper.n_experts = 8;
+  m.hyper.n_experts_used = 2;
+  m.hyper.shared_expert_feed_forward_length = 48;
+
+  EXPECT_EQ(config_of(m, {.experts = Experts::allowed, .route = route_softmax}).experts.n_ff_shared, 0);
+}
+
+TEST(Config, OfAFamilyWithoutExpertsRefusesThem) {
+  ModelDescriptor m = good_model();
+  m.hyper.n_experts = 0;
+  EXPECT_EQ(config_of(m, {}).experts.n, 0);
+
+  m.hyper.n_experts = 8;
+  m.hyper.n_experts_used = 2;
+  const Status s = read(m, {}).status();
+
+  EXPECT_EQ(s.code(), Code::unsupported);
+  EXPECT_EQ(s.subject(), "llama.expert_count");
+  EXPECT_EQ(s.message(), "metadata 'llama.expert_count' = 8: this architecture has no experts");
+}
+
+TEST(Config, OfAFamilyOfExpertsRequiresThem) {
+  ModelDescriptor m = good_model();
+  for (const std::int64_t n : {-1, 0}) {   // -1: the file does not say
+    if (n == 0) m.hyper.n_experts = n;
+    const Status s = read(m, {.experts = Experts::required, .route = route_softmax}).status();
+    EXPECT_EQ(s.code(), Code::metadata);
+    EXPECT_EQ(s.subject(), "llama.expert_count");
+  }
 }
 
 /// What is odd but can be run is taken, and told.
@@ -155,7 +343,7 @@ TEST_P(ConfigTakes, WithAWarning) {
   GetParam().change(m);
   std::vector<std::string> warnings;
 
-  const Result<DecoderConfig> c = read_decoder_config(m, warnings);
+  const Result<DecoderConfig> c = read_decoder_config(m, kRich, warnings);
 
   ASSERT_TRUE(c.ok()) << c.status().message();
   ASSERT_EQ(warnings.size(), 1u);
@@ -180,13 +368,24 @@ INSTANTIATE_TEST_SUITE_P(HyperParameters, ConfigTakes, ::testing::ValuesIn(kOddi
 
 TEST(Config, OfAGoodModelHasNoWarnings) {
   std::vector<std::string> warnings;
-  EXPECT_TRUE(read_decoder_config(good_model(), warnings).ok());
+  EXPECT_TRUE(read_decoder_config(good_model(), kRich, warnings).ok());
   EXPECT_TRUE(warnings.empty());
+}
+
+using Spoil = std::function<void(ModelDescriptor& m)>;
+
+/// A model with experts, spoilt.
+Spoil with_experts(Spoil spoil) {
+  return [spoil](ModelDescriptor& m) {
+    m.hyper.n_experts = 8;
+    m.hyper.n_experts_used = 2;
+    spoil(m);
+  };
 }
 
 struct Refusal {
   const char* name;
-  void (*spoil)(ModelDescriptor& m);
+  Spoil spoil;
   Code code;
   const char* key;      ///< without "llama."
   const char* value;    ///< words of the message: the offending value, and the limit
@@ -311,7 +510,7 @@ const Refusal kRefusals[] = {
     {"InfiniteRopeFactor", [](M& m) { m.hyper.rope_factor = kInfinity; },
      Code::metadata, "rope.scaling.factor", "= inf ", "1e-06..1000000"},
     {"UnknownRopeScaling", [](M& m) { m.hyper.rope_scaling = "su"; },
-     Code::unsupported, "rope.scaling.type", "'su'", "none, linear, yarn"},
+     Code::unsupported, "rope.scaling.type", "'su'", "none, linear, yarn, longrope"},
     {"ZeroOriginalContext", [](M& m) { m.hyper.rope_original_context = 0; },
      Code::metadata, "rope.scaling.original_context_length", "= 0 ", "1..1073741824"},
     {"NanAttentionFactor", [](M& m) { m.hyper.rope_attn_factor = kNaN; },
@@ -320,6 +519,106 @@ const Refusal kRefusals[] = {
      Code::metadata, "rope.scaling.yarn_beta_fast", "= 0 ", "1e-06..1000000"},
     {"NanYarnBetaSlow", [](M& m) { m.hyper.yarn_beta_slow = kNaN; },
      Code::metadata, "rope.scaling.yarn_beta_slow", "= nan ", "1e-06..1000000"},
+    {"NegativeYarnLogMultiplier", [](M& m) { m.hyper.yarn_log_multiplier = -0.1; },
+     Code::metadata, "rope.scaling.yarn_log_multiplier", "= -0.1 ", "0..1000000"},
+    {"NanYarnLogMultiplier", [](M& m) { m.hyper.yarn_log_multiplier = kNaN; },
+     Code::metadata, "rope.scaling.yarn_log_multiplier", "= nan ", "0..1000000"},
+    {"ZeroLocalRopeBase",
+     [](M& m) {
+       m.hyper.sliding_window = 16;
+       m.hyper.rope_base_local = 0.0;
+     },
+     Code::metadata, "rope.freq_base_swa", "= 0 ", "1.001..1000000000000000"},
+    {"NanLocalRopeBase",
+     [](M& m) {
+       m.hyper.sliding_window = 16;
+       m.hyper.rope_base_local = kNaN;
+     },
+     Code::metadata, "rope.freq_base_swa", "= nan ", "1.001..1000000000000000"},
+    {"NegativeWindowPeriod",
+     [](M& m) {
+       m.hyper.sliding_window = 16;
+       m.hyper.window_period = -1;
+     },
+     Code::metadata, "attention.sliding_window_pattern", "= -1 ", "0..1024"},
+    {"HugeWindowPeriod",
+     [](M& m) {
+       m.hyper.sliding_window = 16;
+       m.hyper.window_period = 1025;
+     },
+     Code::metadata, "attention.sliding_window_pattern", "= 1025 ", "0..1024"},
+    {"WindowListTooShort",
+     [](M& m) {
+       m.hyper.sliding_window = 16;
+       m.hyper.window_layers = {true, false, true};
+     },
+     Code::metadata, "attention.sliding_window_pattern", "3 values", "4 layers"},
+    {"WindowListTooLong",
+     [](M& m) {
+       m.hyper.sliding_window = 16;
+       m.hyper.window_layers = std::vector<bool>(5, true);
+     },
+     Code::metadata, "attention.sliding_window_pattern", "5 values", "4 layers"},
+    {"NegativeNormEpsilon", [](M& m) { m.hyper.norm_epsilon = -1e-5; },
+     Code::metadata, "attention.layer_norm_epsilon", "= -1e-05 ", "0..1"},
+    {"ZeroAttentionScale", [](M& m) { m.hyper.attention_scale = 0.0; },
+     Code::metadata, "attention.scale", "= 0 ", "1e-06..1000000"},
+    {"NanAttentionScale", [](M& m) { m.hyper.attention_scale = kNaN; },
+     Code::metadata, "attention.scale", "= nan ", "1e-06..1000000"},
+    {"InfiniteAttentionScale", [](M& m) { m.hyper.attention_scale = kInfinity; },
+     Code::metadata, "attention.scale", "= inf ", "1e-06..1000000"},
+    {"ZeroAttentionSoftcap", [](M& m) { m.hyper.attention_softcap = 0.0; },
+     Code::metadata, "attn_logit_softcapping", "= 0 ", "1e-06..1000000"},
+    {"NegativeAttentionSoftcap", [](M& m) { m.hyper.attention_softcap = -50.0; },
+     Code::metadata, "attn_logit_softcapping", "= -50 ", "1e-06..1000000"},
+    {"NanAttentionSoftcap", [](M& m) { m.hyper.attention_softcap = kNaN; },
+     Code::metadata, "attn_logit_softcapping", "= nan ", "1e-06..1000000"},
+    {"HugeAttentionSoftcap", [](M& m) { m.hyper.attention_softcap = 1e7; },
+     Code::metadata, "attn_logit_softcapping", "= 10000000 ", "1e-06..1000000"},
+    {"ZeroFinalSoftcap", [](M& m) { m.hyper.final_softcap = 0.0; },
+     Code::metadata, "final_logit_softcapping", "= 0 ", "1e-06..1000000"},
+    {"NegativeFinalSoftcap", [](M& m) { m.hyper.final_softcap = -30.0; },
+     Code::metadata, "final_logit_softcapping", "= -30 ", "1e-06..1000000"},
+    {"NanFinalSoftcap", [](M& m) { m.hyper.final_softcap = kNaN; },
+     Code::metadata, "final_logit_softcapping", "= nan ", "1e-06..1000000"},
+    {"HugeFinalSoftcap", [](M& m) { m.hyper.final_softcap = 1e7; },
+     Code::metadata, "final_logit_softcapping", "= 10000000 ", "1e-06..1000000"},
+    {"NegativeTemperature", [](M& m) { m.hyper.temperature_scale = -0.1; },
+     Code::metadata, "attention.temperature_scale", "= -0.1 ", "0..1000000"},
+    {"NanTemperature", [](M& m) { m.hyper.temperature_scale = kNaN; },
+     Code::metadata, "attention.temperature_scale", "= nan ", "0..1000000"},
+    {"ZeroTemperatureLength", [](M& m) { m.hyper.temperature_length = 0; },
+     Code::metadata, "attention.temperature_length", "= 0 ", "1..1073741824"},
+    {"HugeTemperatureLength", [](M& m) { m.hyper.temperature_length = INT64_MAX; },
+     Code::metadata, "attention.temperature_length", "= 9223372036854775807 ", "1..1073741824"},
+    {"TooManyExperts", with_experts([](M& m) { m.hyper.n_experts = k2To31; }),
+     Code::limit, "expert_count", "= 2147483648 ", "0..1024"},
+    {"NegativeExperts", with_experts([](M& m) { m.hyper.n_experts = -1; }),
+     Code::limit, "expert_count", "= -1 ", "0..1024"},
+    {"TooManyExpertsInAll",
+     with_experts([](M& m) {
+       m.hyper.n_experts = 1024;
+       m.hyper.n_layers = 65;
+     }),
+     Code::limit, "expert_count", "= 1024 in 65 layers", "65536"},
+    {"NoUsedExperts", with_experts([](M& m) { m.hyper.n_experts_used.reset(); }),
+     Code::metadata, "expert_used_count", "missing", ""},
+    {"ZeroUsedExperts", with_experts([](M& m) { m.hyper.n_experts_used = 0; }),
+     Code::metadata, "expert_used_count", "= 0 ", "1..8"},
+    {"MoreUsedExpertsThanExperts", with_experts([](M& m) { m.hyper.n_experts_used = 9; }),
+     Code::metadata, "expert_used_count", "= 9 ", "1..8"},
+    {"ZeroExpertWidth", with_experts([](M& m) { m.hyper.expert_feed_forward_length = 0; }),
+     Code::metadata, "expert_feed_forward_length", "= 0 ", "1..1048576"},
+    {"HugeExpertWidth", with_experts([](M& m) { m.hyper.expert_feed_forward_length = k2To31; }),
+     Code::metadata, "expert_feed_forward_length", "= 2147483648 ", "1..1048576"},
+    {"ZeroSharedExpertWidth", with_experts([](M& m) { m.hyper.shared_expert_feed_forward_length = 0; }),
+     Code::metadata, "expert_shared_feed_forward_length", "= 0 ", "1..1048576"},
+    {"HugeSharedExpertWidth", with_experts([](M& m) { m.hyper.shared_expert_feed_forward_length = k2To31; }),
+     Code::metadata, "expert_shared_feed_forward_length", "= 2147483648 ", "1..1048576"},
+    {"ZeroExpertScale", with_experts([](M& m) { m.hyper.expert_weights_scale = 0.0; }),
+     Code::metadata, "expert_weights_scale", "= 0 ", "1e-06..1000000"},
+    {"NanExpertScale", with_experts([](M& m) { m.hyper.expert_weights_scale = kNaN; }),
+     Code::metadata, "expert_weights_scale", "= nan ", "1e-06..1000000"},
     {"HugeVocabulary", [](M& m) { m.tensors[0].shape.dims[1] = k2To31; },
      Code::limit, "vocab_size", "= 2147483648 ", "1..16777216"},
 };
@@ -340,55 +639,122 @@ TEST(Config, OfAnEmptyDescriptorIsRefused) {
   EXPECT_EQ(read(ModelDescriptor()).status().code(), Code::metadata);
 }
 
-TEST(LlamaConfig, RotatesNeighbouringPairs) {
-  EXPECT_EQ(configure_llama(good_model()).value().rope.style, RopeStyle::interleaved);
+// ---- what families make of it
+
+TEST(FamilyConfig, LlamaRotatesNeighbouringPairsAllOthersHalves) {
+  EXPECT_EQ(value_of(configure(architecture_llama, good_model())).rope.style, RopeStyle::interleaved);
+  for (const Architecture* a : {&architecture_qwen2, &architecture_qwen3, &architecture_phi2, &architecture_phi3,
+                                &architecture_gemma, &architecture_gemma2, &architecture_gemma3}) {
+    EXPECT_EQ(value_of(configure(*a, good_model())).rope.style, RopeStyle::halves) << a->names[0];
+  }
 }
 
-TEST(LlamaConfig, TakesAnExpertCountOfZero) {
+TEST(FamilyConfig, OfAllArchitecturesRefusesALayerCountOfZero) {
   ModelDescriptor m = good_model();
-  m.hyper.n_experts = 0;
-
-  EXPECT_TRUE(configure_llama(m).ok());
+  m.hyper.n_layers = 0;
+  for (const Architecture* a : builtin_architectures()) {
+    const Status s = configure(*a, m).status();
+    EXPECT_EQ(s.code(), Code::metadata) << a->names[0];
+    EXPECT_EQ(s.subject(), std::string(a->names[0]) + ".block_count");
+  }
 }
 
-TEST(LlamaConfig, RefusesExperts) {
+TEST(FamilyConfig, OnlyFamiliesOfExpertsTakeThem) {
   ModelDescriptor m = good_model();
   m.hyper.n_experts = 8;
-  m.tensors.push_back({.name = "blk.0.ffn_gate_inp.weight", .dtype = DType::f32, .shape = {{64, 8, 1, 1}, 2}, .file = 0,
-                       .offset = 0, .bytes = 64 * 8 * 4});
-
-  const Result<DecoderConfig> c = configure_llama(m);
-
-  ASSERT_FALSE(c.ok());
-  EXPECT_EQ(c.status().code(), Code::unsupported);
-  EXPECT_EQ(c.status().subject(), "llama.expert_count");
-  EXPECT_NE(c.status().message().find("8 experts"), std::string_view::npos);
+  m.hyper.n_experts_used = 2;
+  for (const Architecture* a : builtin_architectures()) {
+    const bool has_some = a == &architecture_llama || a == &architecture_qwen2moe || a == &architecture_qwen3moe ||
+                          a == &architecture_phimoe;
+    EXPECT_EQ(configure(*a, m).ok(), has_some) << a->names[0];
+  }
+  for (const Architecture* a : {&architecture_qwen2moe, &architecture_qwen3moe, &architecture_phimoe}) {
+    EXPECT_EQ(configure(*a, good_model()).status().code(), Code::metadata) << a->names[0];
+  }
 }
 
-TEST(LlamaConfig, RefusesExpertsThatCannotBe) {
-  struct Case {
-    std::int64_t n;
-    std::optional<std::int64_t> n_used;
-    Code code;
-    const char* message;
-  };
-  const Case cases[] = {
-      {k2To31, {}, Code::limit, "metadata 'llama.expert_count' = 2147483648 is outside 0..1024"},
-      {-1, {}, Code::limit, "metadata 'llama.expert_count' = -1 is outside 0..1024"},
-      {8, 0, Code::metadata, "metadata 'llama.expert_used_count' = 0 is outside 1..8"},
-      {8, 9, Code::metadata, "metadata 'llama.expert_used_count' = 9 is outside 1..8"},
-      {8, 2, Code::tensor,
-       "tensor 'blk.0.ffn_gate_inp.weight' is missing: metadata 'llama.expert_count' = 8 announces experts"},
-  };
-  for (const Case& test : cases) {
-    ModelDescriptor m = good_model();
-    m.hyper.n_experts = test.n;
-    m.hyper.n_experts_used = test.n_used;
-    const Result<DecoderConfig> c = configure_llama(m);
-    ASSERT_FALSE(c.ok()) << test.message;
-    EXPECT_EQ(c.status().code(), test.code);
-    EXPECT_EQ(c.status().message(), test.message);
+TEST(FamilyConfig, RenormalisesTheWeightsOfExpertsAsTheFamilyDoes) {
+  ModelDescriptor m = good_model();
+  m.hyper.n_experts = 8;
+  m.hyper.n_experts_used = 2;
+  EXPECT_TRUE(value_of(configure(architecture_llama, m)).experts.renormalise);
+  EXPECT_TRUE(value_of(configure(architecture_qwen3moe, m)).experts.renormalise);
+  EXPECT_FALSE(value_of(configure(architecture_qwen2moe, m)).experts.renormalise);
+  EXPECT_FALSE(value_of(configure(architecture_phimoe, m)).experts.renormalise);
+}
+
+TEST(FamilyConfig, QwenHalvesTheFfnWidth) { EXPECT_EQ(value_of(configure(architecture_qwen, good_model())).n_ff, 48); }
+
+TEST(FamilyConfig, Qwen2MoeDerivesTheWidthsThatTheFileLeavesOut) {
+  ModelDescriptor m = good_model();
+  m.hyper.n_experts = 8;
+  m.hyper.n_experts_used = 2;
+  EXPECT_EQ(value_of(configure(architecture_qwen2moe, m)).experts.n_ff, 48);
+  EXPECT_EQ(value_of(configure(architecture_qwen2moe, m)).experts.n_ff_shared, 96);
+
+  m.hyper.expert_feed_forward_length = 16;
+  m.hyper.shared_expert_feed_forward_length = 24;
+  EXPECT_EQ(value_of(configure(architecture_qwen2moe, m)).experts.n_ff, 16);
+  EXPECT_EQ(value_of(configure(architecture_qwen2moe, m)).experts.n_ff_shared, 24);
+}
+
+TEST(FamilyConfig, PhiMoeChoosesTwoExperts) {
+  ModelDescriptor m = good_model();
+  m.hyper.n_experts = 8;
+  m.hyper.n_experts_used = 3;
+  const Status s = configure(architecture_phimoe, m).status();
+
+  EXPECT_EQ(s.code(), Code::unsupported);
+  EXPECT_EQ(s.message(), "metadata 'phimoe.expert_used_count' = 3: SparseMixer chooses 2");
+}
+
+TEST(FamilyConfig, GemmaScalesEmbeddings) {
+  for (const Architecture* a : {&architecture_gemma, &architecture_gemma2, &architecture_gemma3}) {
+    const DecoderConfig c = value_of(configure(*a, good_model()));
+    EXPECT_EQ(c.embedding_scale, 8.0f) << a->names[0];
+    EXPECT_EQ(c.activation, Activation::gelu);
   }
+}
+
+TEST(FamilyConfig, Gemma27BScalesScoresByTheWidthOfAHead) {
+  struct Case {
+    const Architecture& architecture;
+    std::int64_t n_layers;
+    float scale;
+  };
+  for (const Case& test : {Case{architecture_gemma2, 46, 1.0f / std::sqrt(8.0f)}, Case{architecture_gemma2, 45, 0.25f},
+                           Case{architecture_gemma3, 62, 1.0f / std::sqrt(8.0f)}, Case{architecture_gemma3, 46, 0.25f},
+                           Case{architecture_gemma, 46, 0.25f}}) {
+    ModelDescriptor m = good_model();
+    m.hyper.n_layers = test.n_layers;
+    m.hyper.key_length = 16;
+    EXPECT_EQ(value_of(configure(test.architecture, m)).attention_scale, test.scale);
+
+    m.hyper.attention_scale = 0.5;   // the file knows better
+    EXPECT_EQ(value_of(configure(test.architecture, m)).attention_scale, 0.5f);
+  }
+}
+
+TEST(FamilyConfig, GemmasHaveTheirWindowsInSomeLayers) {
+  ModelDescriptor m = good_model();
+  m.hyper.n_layers = 7;
+  m.hyper.sliding_window = 16;
+  const DecoderConfig two = value_of(configure(architecture_gemma2, m));
+  const DecoderConfig three = value_of(configure(architecture_gemma3, m));
+
+  EXPECT_EQ(two.local, (std::vector<bool>{true, false, true, false, true, false, true}));
+  EXPECT_FALSE(two.local_rope.has_value());
+  EXPECT_EQ(three.local, (std::vector<bool>{true, true, true, true, true, false, true}));
+  EXPECT_TRUE(three.local_rope.has_value());
+}
+
+TEST(FamilyConfig, Gpt2HasAsManyPositionsAsItsContext) {
+  ModelDescriptor m = good_model();
+  m.hyper.context_length = 512;
+  const DecoderConfig c = value_of(configure(architecture_gpt2, m));
+
+  EXPECT_EQ(c.max_positions, 512);
+  EXPECT_EQ(c.rope.n_rot, 0);
 }
 
 }  // namespace

@@ -102,6 +102,20 @@ TEST_P(Refusal, OfATransposedTensorTellsBothShapes) {
   }
 }
 
+TEST_P(Refusal, OfAVectorOfAnotherLengthTellsIt) {
+  for (const GgufWriter::Tensor& tensor : writer().tensors) {
+    if (tensor.dims.size() != 1) continue;
+    GgufWriter w = writer();
+    GgufWriter::Tensor& t = *w.find_tensor(tensor.name);
+    --t.dims[0];
+    t.data.resize(t.data.size() - sizeof(float));
+    const Loaded l(w.build());
+    ASSERT_EQ(l.model, nullptr) << "runs with a shorter " << t.name;
+    EXPECT_EQ(l.status.code(), Code::tensor) << t.name << ": " << l.status.message();
+    EXPECT_TRUE(says(l.status, "'" + t.name + "' has shape [" + std::to_string(t.dims[0]) + "]")) << l.status.message();
+  }
+}
+
 TEST_P(Refusal, OfATensorThatIsNotOfTheFamilyNamesIt) {
   GgufWriter w = writer();
   const std::vector<std::byte> bytes(16);

@@ -176,7 +176,7 @@ std::vector<Case> file_cases() {
       {"43_block_count_that_does_not_fit", set("llama.block_count", kMost), kRefused, Code::metadata,
        {"'llama.block_count'", "18446744073709551615", "2^63 - 1"}},
       {"50_architecture_unknown", set("general.architecture", "x"), kRefused, Code::arch,
-       {"architecture 'x'", "known: llama"}},
+       {"architecture 'x'", "known: qwen2moe, ", ", llama, "}},
       {"50_architecture_missing", remove("general.architecture"), kWarned, Code::ok, {"general.architecture is missing"}},
       {"51_file_type", set("general.file_type", "nonsense"), kWarned, Code::ok, {"general.file_type"}},
   };
@@ -228,7 +228,7 @@ std::vector<Case> number_cases() {
   add("63_factor_0", "rope.scaling.factor", 0.0f, kBad, {"= 0 ", "1e-06..1000000"});
   add("63_factor_nan", "rope.scaling.factor", kNaN, kBad, {"nan is not a finite number"});
   add("63_factor_negative", "rope.scaling.factor", -4.0f, kBad, {"= -4 ", "1e-06..1000000"});
-  add("64_scaling_unknown", "rope.scaling.type", "longrope", Code::unsupported, {"'longrope'", "none, linear, yarn"});
+  add("64_scaling_unknown", "rope.scaling.type", "su", Code::unsupported, {"'su'", "none, linear, yarn, longrope"});
   add("65_original_context_0", "rope.scaling.original_context_length", U{0}, kBad, {"= 0 ", "1..1073741824"});
   add("65_original_context_beyond", "rope.scaling.original_context_length", U{65}, Code::ok, {"= 65 ", "context length 64"});
   add("67_epsilon_0", "attention.layer_norm_rms_epsilon", 0.0f, Code::ok, {"= 0"});
@@ -239,15 +239,38 @@ std::vector<Case> number_cases() {
   add("68_context_2_31", "context_length", k2To31, Code::ok, {"= 2147483648 is taken as 1073741824"});
   add("68_context_most", "context_length", kMost, kBad, {"18446744073709551615", "2^63 - 1"});
   add("69_2_31_experts", "expert_count", k2To31, Code::limit, {"= 2147483648 ", "0..1024"});
-  add("69_experts_without_tensors", "expert_count", U{8}, Code::tensor, {"'blk.0.ffn_gate_inp.weight' is missing", "= 8"});
+  add("69_minus_1_experts", "expert_count", I{-1}, Code::limit, {"= -1 ", "0..1024"});
   add("71_window_negative", "attention.sliding_window", I{-1}, kBad, {"= -1 ", "0..1073741824"});
   add("71_window_2_63", "attention.sliding_window", std::uint64_t{1} << 63, kBad, {"9223372036854775808", "2^63 - 1"});
-  for (const U used : {U{0}, U{9}}) {
-    cases.push_back({"70_experts_used_" + std::to_string(used),
-                     both(set("llama.expert_count", U{8}), set("llama.expert_used_count", used)), kRefused, kBad,
-                     {"'llama.expert_used_count' = " + std::to_string(used), "1..8"}});
-  }
-  // Rows 72 and 73 (soft caps and scales) are of keys that this architecture does not have.
+  add("72_attention_softcap_0", "attn_logit_softcapping", 0.0f, kBad, {"= 0 ", "1e-06..1000000"});
+  add("72_attention_softcap_negative", "attn_logit_softcapping", -50.0f, kBad, {"= -50 ", "1e-06..1000000"});
+  add("72_attention_softcap_nan", "attn_logit_softcapping", kNaN, kBad, {"nan is not a finite number"});
+  add("72_final_softcap_0", "final_logit_softcapping", 0.0f, kBad, {"= 0 ", "1e-06..1000000"});
+  add("72_final_softcap_negative", "final_logit_softcapping", -30.0f, kBad, {"= -30 ", "1e-06..1000000"});
+  add("72_final_softcap_nan", "final_logit_softcapping", kNaN, kBad, {"nan is not a finite number"});
+  add("73_scale_0", "attention.scale", 0.0f, kBad, {"= 0 ", "1e-06..1000000"});
+  add("73_scale_nan", "attention.scale", kNaN, kBad, {"nan is not a finite number"});
+  add("73_scale_infinite", "attention.scale", kInfinity, kBad, {"inf is not a finite number"});
+  const auto add_with = [&](const char* name, const Change& first, const char* key, auto value,
+                            std::vector<std::string> words) {
+    const std::string full = std::string("llama.") + key;
+    words.push_back("'" + full + "'");
+    const Change second = [full, value](GgufWriter& w) { w.set(full, value); };
+    cases.push_back({name, both(first, second), kRefused, kBad, std::move(words)});
+  };
+  const Change experts = set("llama.expert_count", U{8}), window = set("llama.attention.sliding_window", U{16});
+  add_with("70_no_used_experts", experts, "expert_used_count", U{0}, {"= 0 ", "1..8"});
+  add_with("70_more_used_experts", experts, "expert_used_count", U{9}, {"= 9 ", "1..8"});
+  cases.push_back({"70_used_experts_missing", experts, kRefused, kBad, {"'llama.expert_used_count' is missing"}});
+  const Change two_experts = both(experts, set("llama.expert_used_count", U{2}));
+  add_with("73_expert_scale_0", two_experts, "expert_weights_scale", 0.0f, {"= 0 ", "1e-06..1000000"});
+  add_with("73_expert_scale_nan", two_experts, "expert_weights_scale", kNaN, {"nan is not a finite number"});
+  using Flags = std::vector<bool>;
+  add_with("71_pattern_too_short", window, "attention.sliding_window_pattern", Flags{true}, {"1 values", "2 layers"});
+  add_with("71_pattern_too_long", window, "attention.sliding_window_pattern", Flags(3, true), {"3 values", "2 layers"});
+  add_with("71_pattern_empty", window, "attention.sliding_window_pattern", Flags(), {"empty array"});
+  add_with("71_pattern_negative", window, "attention.sliding_window_pattern", I{-1}, {"= -1 ", "0..1024"});
+  add_with("71_pattern_2_31", window, "attention.sliding_window_pattern", k2To31, {"= 2147483648 ", "0..1024"});
   return cases;
 }
 
@@ -333,6 +356,18 @@ std::vector<Case> tensor_cases() {
       for (const std::string& name : names) w.remove_tensor(name);
     };
   };
+  const Change with_experts = [](GgufWriter& w) {
+    w.set("llama.expert_count", std::uint32_t{2}).set("llama.expert_used_count", std::uint32_t{1});
+    for (const std::string layer : {"blk.0.", "blk.1."}) {
+      add_tensor((layer + "ffn_gate_inp.weight").c_str(), DType::f32, {16, 2}, 128)(w);
+      for (const char* part : {"ffn_gate", "ffn_up", "ffn_down"}) {
+        w.remove_tensor(layer + part + ".weight");
+        const bool is_down = std::string_view(part) == "ffn_down";
+        const std::int64_t rows = is_down ? 16 : 24, cols = is_down ? 24 : 16;
+        add_tensor((layer + part + "_exps.weight").c_str(), DType::f32, {cols, rows, 2}, 3072)(w);
+      }
+    }
+  };
   return {
       {"54_more_layers", set("llama.block_count", std::uint32_t{3}), kRefused, Code::tensor,
        {"9 tensors", "'blk.2.attn_norm.weight' is missing", "'blk.2.attn_q.weight' is missing"}},
@@ -366,16 +401,24 @@ std::vector<Case> tensor_cases() {
       {"117_no_embedding", without({"token_embd.weight"}), kRefused, Code::tensor,
        {"'token_embd.weight' is missing", "[16, 8]"}},
       {"118_tied_output", without({"output.weight"}), kTaken, Code::ok, {}},
-      // Row 119: shapes of experts are not judged while no model with experts can be run.
-      {"119_experts",
-       both(set("llama.expert_count", std::uint32_t{2}),
-            both(add_tensor("blk.0.ffn_gate_inp.weight", DType::f32, {16, 2}, 128),
-                 add_tensor("blk.0.ffn_gate_exps.weight", DType::f32, {16, 24, 3}, 4608))),
-       kRefused, Code::unsupported, {"2 experts"}},
+      {"69_experts_without_tensors",
+       both(set("llama.expert_count", std::uint32_t{2}), set("llama.expert_used_count", std::uint32_t{1})), kRefused,
+       Code::tensor,
+       {"'blk.0.ffn_gate_inp.weight' is missing (expected [16, 2])",
+        "'blk.0.ffn_gate_exps.weight' is missing (expected [16, 24, 2])", "'blk.1.ffn_down_exps.weight' is missing"}},
+      {"119_experts", with_experts, kTaken, Code::ok, {}},
+      {"119_more_experts_than_counted", both(with_experts, shape("blk.0.ffn_gate_exps.weight", {16, 24, 3})), kRefused,
+       Code::tensor, {"'blk.0.ffn_gate_exps.weight'", "[16, 24, 3]", "expected [16, 24, 2]"}},
+      {"119_fewer_experts_than_counted", both(with_experts, shape("blk.1.ffn_down_exps.weight", {24, 16})), kRefused,
+       Code::tensor, {"'blk.1.ffn_down_exps.weight'", "[24, 16]", "expected [24, 16, 2]"}},
+      {"119_experts_of_another_width", both(with_experts, shape("blk.0.ffn_up_exps.weight", {16, 23, 2})), kRefused,
+       Code::tensor, {"'blk.0.ffn_up_exps.weight'", "[16, 23, 2]", "expected [16, 24, 2]"}},
+      {"119_router_of_another_shape", both(with_experts, shape("blk.0.ffn_gate_inp.weight", {16, 3})), kRefused,
+       Code::tensor, {"'blk.0.ffn_gate_inp.weight'", "[16, 3]", "expected [16, 2]"}},
       {"119_expert_tensors_only", add_tensor("blk.0.ffn_gate_exps.weight", DType::f32, {16, 24, 3}, 4608), kRefused,
        Code::tensor, {"'blk.0.ffn_gate_exps.weight' is unknown"}},
       {"120_fused_beside_split", add_tensor("blk.0.attn_qkv.weight", DType::f32, {16, 32}, 2048), kRefused, Code::tensor,
-       {"'blk.0.attn_qkv.weight' is unknown"}},
+       {"'blk.0.attn_q.weight' is unknown"}},
   };
 }
 

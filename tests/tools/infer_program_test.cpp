@@ -109,6 +109,12 @@ TEST_F(InferProgram, OptionsThatTheLibraryRefusesLateAreWrongArgumentsToo) {
   EXPECT_EQ(greedy("a", 1, {"--samplers", "magic"}).status, 2);
 }
 
+TEST_F(InferProgram, RaisesTheBaseOfRopeOnDemandOnly) {
+  const auto plain = greedy("The old prince", 8, {"--ctx", "2048"});
+  EXPECT_EQ(greedy("The old prince", 8, {"--ctx", "2048", "--rope-ntk"}).status, 0);
+  EXPECT_EQ(greedy("The old prince", 8, {"--ctx", "64", "--rope-ntk"}).out, plain.out);   // nothing is stretched
+}
+
 // ---- Files that are no models
 
 TEST_F(InferProgram, MissingFileIsNamed) {
