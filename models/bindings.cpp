@@ -23,6 +23,7 @@ void bind_ends(Binder& b, Decoder& d, NormKind norm, Bias head_bias) {
   if (c.rope.scaling == RopeScaling::longrope || b.has(kShort) || b.has(kLong)) {
     b.divisors(d.rope_factors, kShort, c.rope.n_rot / 2);
     b.divisors(d.long_rope_factors, kLong, c.rope.n_rot / 2);
+    d.config.rope.scaling = RopeScaling::longrope;   // whether the file says so or not
   } else if (b.has("rope_freqs.weight")) {
     b.divisors(d.rope_factors, "rope_freqs.weight", c.rope.n_rot / 2);
   }

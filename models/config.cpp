@@ -235,7 +235,8 @@ Result<DecoderConfig> read_decoder_config(const ModelDescriptor& model, const Fa
   } else {
     c.local.assign(static_cast<std::size_t>(c.n_layers), false);
   }
-  const char* const epsilon = h.rms_epsilon ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon";
+  const char* const epsilon = h.norm_epsilon && !h.rms_epsilon ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon";
+  if (!h.rms_epsilon && !h.norm_epsilon) r.warn(epsilon, "is missing; taken as 1e-05");
   c.norm_eps = static_cast<float>(r.number_or(epsilon, h.rms_epsilon ? h.rms_epsilon : h.norm_epsilon, 1e-5, 0.0, 1.0));
   if (c.norm_eps == 0.0f) r.warn(epsilon, "= 0: the norm of a vector of zeros is not a number");
   const double scale = 1.0 / std::sqrt(static_cast<double>(c.key_dim));

@@ -9,6 +9,8 @@
 // these models are known by their number of layers. Tested by tests/models/families_test.cpp.
 #include <cmath>
 
+#include <fmt/format.h>
+
 #include "models/architectures.h"
 #include "models/bindings.h"
 #include "models/blocks/blocks.h"
@@ -55,7 +57,19 @@ Result<DecoderConfig> configure_gemma(const ModelDescriptor& model, std::vector<
   return read(model, {}, 0, warnings);
 }
 
+/// The first converters did not write what every Gemma 2 has: the file is run as it says, and told about.
+void warn_of_missing(const Hyper& h, std::vector<std::string>& warnings) {
+  const auto warn = [&](bool there, const char* key, int published) {
+    if (there) return;
+    warnings.push_back(fmt::format("metadata 'gemma2.{}' is missing and does not apply; published models have {}", key, published));
+  };
+  warn(h.attention_softcap.has_value(), "attn_logit_softcapping", 50);
+  warn(h.final_softcap.has_value(), "final_logit_softcapping", 30);
+  warn(h.sliding_window.has_value(), "attention.sliding_window", 4096);
+}
+
 Result<DecoderConfig> configure_gemma2(const ModelDescriptor& model, std::vector<std::string>& warnings) {
+  warn_of_missing(model.hyper, warnings);
   return read(model, {.window_period = 2}, kGemma2Layers27B, warnings);
 }
 

@@ -60,16 +60,21 @@ Result<DecoderConfig> configure_dense(const ModelDescriptor& model, std::vector<
   return read_decoder_config(model, {}, warnings);
 }
 
-Result<DecoderConfig> configure_qwen2moe(const ModelDescriptor& model, std::vector<std::string>& warnings) {
-  constexpr Family kFamily{
-      .experts = Experts::required, .route = route_softmax, .renormalise = false, .shared_expert = true};
-  INFER_ASSIGN(DecoderConfig c, read_decoder_config(model, kFamily, warnings));
+/// Without a width of their own the experts that a token runs through are together as wide as a dense block.
+Result<DecoderConfig> read_experts(const ModelDescriptor& model, const Family& family, std::vector<std::string>& warnings) {
+  INFER_ASSIGN(DecoderConfig c, read_decoder_config(model, family, warnings));
   if (!model.hyper.expert_feed_forward_length) c.experts.n_ff = c.n_ff / c.experts.n_used;
   return c;
 }
 
+Result<DecoderConfig> configure_qwen2moe(const ModelDescriptor& model, std::vector<std::string>& warnings) {
+  constexpr Family kFamily{
+      .experts = Experts::required, .route = route_softmax, .renormalise = false, .shared_expert = true};
+  return read_experts(model, kFamily, warnings);
+}
+
 Result<DecoderConfig> configure_qwen3moe(const ModelDescriptor& model, std::vector<std::string>& warnings) {
-  return read_decoder_config(model, {.experts = Experts::required, .route = route_softmax}, warnings);
+  return read_experts(model, {.experts = Experts::required, .route = route_softmax}, warnings);
 }
 
 // ---- tensors

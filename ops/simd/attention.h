@@ -3,7 +3,7 @@
 // share every load of keys and values. The operations are those of the specification, head by head.
 #pragma once
 
-#include "ops/simd/lanes.h"
+#include "ops/simd/elementwise.h"
 
 namespace infer::simd {
 
@@ -73,9 +73,7 @@ INFER_INLINE void weigh(const AttentionArgs& a, const float* q, const PagePart& 
   for (int h = 0; h < N; ++h) {
     float* w = weights[h];
     for (int part = 0; part < kPageLanes; ++part) (scores[h][part] * scale).store(w + part * kLanes);
-    for (int part = 0; a.softcap > 0.0f && part < kPageLanes; ++part) {
-      softcap(Lanes<Isa>::load(w + part * kLanes), a.softcap).store(w + part * kLanes);
-    }
+    if (a.softcap > 0.0f) softcap<Isa>(w, kKvPageTokens, a.softcap);   // a call: inlined, it slows models without a cap
     // Slots that take no part score as the lowest that does: they change no maximum.
     for (int slot = 0; slot < page.begin; ++slot) w[slot] = w[page.begin];
     for (int slot = page.end; slot < static_cast<int>(kKvPageTokens); ++slot) w[slot] = w[page.begin];

@@ -58,6 +58,11 @@ const Shape kShapes[] = {
     {"llama", "ExpertsScaled", [](T& m) { experts(m, 4, 2), m.expert_weights_scale = 1.7; }},
     {"llama", "ExpertsAndAWindow", [](T& m) { experts(m, 4, 2), m.sliding_window = 9, m.tied = true; }},
     {"llama", "AttentionScale", [](T& m) { m.attention_scale = 0.4; }},
+    {"llama", "SoftCaps", [](T& m) { m.attention_softcap = 4.0, m.final_softcap = 5.0; }},
+    {"llama", "Fused", [](T& m) { m.fused_qkv = m.biases = true; }},
+    {"llama", "EverySecondLayerSeesAll", [](T& m) { m.n_layers = 3, m.sliding_window = 9, m.window_period = 2; }},
+    {"llama", "ListOfWindows",
+     [](T& m) { m.n_layers = 3, m.sliding_window = 9, m.window_layers = {true, true, false}; }},
 
     {"mistral3", "Plain", [](T&) {}},
     {"mistral3", "Temperature", [](T& m) { m.temperature_scale = 0.3, m.original_context = 9; }},
@@ -261,6 +266,15 @@ TEST_P(Family, GivesTheSameBitsWithWeightsThatAreCodes) {
   TinyModel tiny = GetParam();
   tiny.dtype = DType::q8_0;
   expect_same_bits(tiny, "f16");
+}
+
+TEST(Families, GiveTheSameBitsWithWindowsAroundAPage) {
+  for (const std::int64_t window : {1, 31, 32, 33, 64}) {
+    TinyModel tiny;
+    tiny.n_embd = 32;
+    tiny.sliding_window = window;
+    expect_same_bits(tiny, "f32");
+  }
 }
 
 std::string family_name(const ::testing::TestParamInfo<TinyModel>& test) {

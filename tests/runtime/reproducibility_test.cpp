@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The same bits: every weight type on every kernel table that this machine runs, for any number of threads and any split
-// into batches, gives the logits of the specification on one thread, compared with ==.
+// The same bits: every weight type and every family on every kernel table that this machine runs, for any number of
+// threads and any split into batches, gives the logits of the specification on one thread, compared with ==.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -13,8 +13,7 @@
 #include "libinfer/library.h"
 #include "libinfer/session.h"
 #include "ops/quant/quants.h"
-#include "tests/testing/random.h"
-#include "tests/testing/tiny_model.h"
+#include "tests/testing/logits.h"
 
 namespace infer {
 namespace {
@@ -79,9 +78,7 @@ TEST_P(SameBits, ForAnyThreadsAndBatches) {
   tiny.n_ff = 256;
   tiny.context = 256;
   const File file = testing::make_tiny_model(tiny);
-  testing::Random random(7);
-  std::vector<Token> tokens(150);   // more than four pages, more than two batches
-  for (Token& t : tokens) t = static_cast<Token>(random.below(tiny.n_vocab));
+  const std::vector<Token> tokens = testing::random_tokens(7, 150, tiny.n_vocab);   // over four pages and two batches
 
   // One type of each shape of product takes every way; the others differ in how a line of codes is made.
   constexpr DType kEveryWay[] = {DType::f32, DType::f16, DType::bf16, DType::q8_0, DType::q4_0,
@@ -116,6 +113,35 @@ INSTANTIATE_TEST_SUITE_P(Everywhere, SameBits,
                          [](const auto& test) {
                            return std::string(infer::info(std::get<0>(test.param)->dtype).name) + "_" + std::get<1>(test.param)->name;
                          });
+
+class FamilySameBits : public ::testing::TestWithParam<std::tuple<testing::TinyModel, const KernelTable*>> {};
+
+TEST_P(FamilySameBits, ForAnyThreadsAndBatches) {
+  auto [tiny, table] = GetParam();
+  if (!table->runs_here()) GTEST_SKIP() << "this machine does not run " << table->name;
+  const std::vector<Token> tokens = testing::random_tokens(7, 101, tiny.n_vocab);
+  for (const DType dtype : {DType::f32, DType::q8_0}) {
+    tiny.dtype = dtype;
+    const File file = testing::make_tiny_model(tiny);
+    const auto specification = load(file, *Library::builtin()->kernels.all().back()), model = load(file, *table);
+    ASSERT_NE(model, nullptr);
+    const std::vector<float> expected = logits(specification, tokens, 1, 64, "f16");
+    for (const std::int64_t n : {1, 3}) {
+      ASSERT_EQ(logits(model, tokens, n, 7, "f16"), expected) << info(dtype).name << ", " << n << " threads";
+    }
+  }
+}
+
+std::string family_name(const ::testing::TestParamInfo<FamilySameBits::ParamType>& test) {
+  std::string name = std::get<0>(test.param).name + "_" + std::get<1>(test.param)->name;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Everywhere, FamilySameBits,
+                         ::testing::Combine(::testing::ValuesIn(testing::tiny_families()),
+                                            ::testing::ValuesIn(tables().begin(), tables().end())),
+                         family_name);
 
 }  // namespace
 }  // namespace infer

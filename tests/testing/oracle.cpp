@@ -244,7 +244,7 @@ class Oracle {
       if (t_.has(longrope)) wave /= t_[longrope][i];
     }
     waves.magnitude = h_.rope_attn_factor.value_or(1.0);
-    if (scaling == "yarn") {
+    if (scaling == "yarn" && stretch > 1.0) {
       waves.magnitude *= 1.0 + std::log(stretch) / 10.0;
       waves.magnitude /= 1.0 + h_.yarn_log_multiplier.value_or(0.0) * std::log(stretch) / 10.0;
     }
