@@ -21,7 +21,7 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr std::int64_t k2To31 = std::int64_t{1} << 31;
 
-/// The least that a file must say.
+/// The least that a file must say, and should.
 ModelDescriptor good_model() {
   ModelDescriptor m;
   m.architecture = "llama";
@@ -29,6 +29,7 @@ ModelDescriptor good_model() {
   m.hyper.embedding_length = 64;
   m.hyper.feed_forward_length = {96};
   m.hyper.n_heads = {8};
+  m.hyper.rms_epsilon = 1e-5;
   m.tensors.push_back({.name = "token_embd.weight", .dtype = DType::f32, .shape = {{64, 320, 1, 1}, 2}, .file = 0,
                        .offset = 0, .bytes = 64 * 320 * 4});
   return m;
@@ -179,11 +180,25 @@ TEST(Config, TakesTheEpsilonThatTheFileHas) {
   ModelDescriptor m = good_model();
   EXPECT_EQ(config_of(m).norm_eps, 1e-5f);
 
+  m.hyper.rms_epsilon.reset();
   m.hyper.norm_epsilon = 0.5;
   EXPECT_EQ(config_of(m).norm_eps, 0.5f);
 
   m.hyper.rms_epsilon = 0.25;
   EXPECT_EQ(config_of(m).norm_eps, 0.25f);
+}
+
+TEST(Config, TellsOfAnEpsilonThatIsMissing) {
+  ModelDescriptor m = good_model();
+  m.hyper.rms_epsilon.reset();
+  std::vector<std::string> warnings;
+
+  const Result<DecoderConfig> c = read_decoder_config(m, {}, warnings);
+
+  ASSERT_TRUE(c.ok());
+  EXPECT_EQ(c.value().norm_eps, 1e-5f);
+  ASSERT_EQ(warnings.size(), 1U);
+  EXPECT_EQ(warnings[0], "metadata 'llama.attention.layer_norm_rms_epsilon' is missing; taken as 1e-05");
 }
 
 TEST(Config, ReadsFactorsAndCapsOfScores) {

@@ -308,7 +308,7 @@ std::vector<Case> vocabulary_cases() {
       {"79_text_of_64_kib", set(tokens, changed(kTexts, 7, std::string(65536, 'x'))), kTaken, Code::ok, {}},
       {"79_text_longer", set(tokens, changed(kTexts, 7, std::string(65537, 'x'))), kRefused, Code::limit,
        {tokens, "65537", "65536"}},
-      {"79_text_of_10_mib", set(tokens, changed(kTexts, 7, std::string(10 << 20, 'x'))), kRefused, Code::limit,
+      {"79_text_of_10_mib", [=](GgufWriter& w) { w.set(tokens, changed(kTexts, 7, std::string(10 << 20, 'x'))); }, kRefused, Code::limit,
        {tokens, "10485760", "65536"}},
       {"79_control_text_too_long", set(tokens, changed(kTexts, 1, std::string(513, 'x'))), kNoTokenizer, Code::limit,
        {tokens, "513", "512"}},
