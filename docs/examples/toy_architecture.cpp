@@ -79,6 +79,7 @@ Status write_model(Memory& file) {
   w.set("bag.embedding_length", kWidth);
   w.set("bag.feed_forward_length", kInner);
   w.set("bag.attention.head_count", kHeads);
+  w.set("bag.attention.layer_norm_rms_epsilon", 1e-5f);
   struct Tensor {
     const char* name;
     std::uint32_t cols, rows;   // no rows: a vector
