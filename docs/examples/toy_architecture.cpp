@@ -1,5 +1,5 @@
-// An architecture of the host's own, added to a copied Library: "bag", one layer without positions, with attention and
-// feed-forward block side by side. A token sees those before it as a bag of words: their order makes no difference.
+// An architecture of the host's own, added to a copied Library: "bag", one layer without positions, with attention
+// and feed-forward block side by side. A token sees those before it as a bag of words: their order makes no difference.
 // Built with libinfer.a against the source tree: the headers under include/libinfer, models (blocks, binder, config) and
 // formats are not part of the stable interface.
 #include <algorithm>
