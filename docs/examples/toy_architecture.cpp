@@ -1,5 +1,5 @@
-// An architecture of the host's own, added to a copied Library: "bag", one layer without positions, with attention and
-// feed-forward block side by side. A token sees those before it as a bag of words: their order makes no difference.
+// An architecture of the host's own, added to a copied Library: "bag", one layer without positions, with attention
+// and feed-forward block side by side. A token sees those before it as a bag of words: their order makes no difference.
 // Built with libinfer.a against the source tree: the headers under include/libinfer, models (blocks, binder, config) and
 // formats are not part of the stable interface.
 #include <algorithm>
@@ -79,6 +79,7 @@ Status write_model(Memory& file) {
   w.set("bag.embedding_length", kWidth);
   w.set("bag.feed_forward_length", kInner);
   w.set("bag.attention.head_count", kHeads);
+  w.set("bag.attention.layer_norm_rms_epsilon", 1e-5f);
   struct Tensor {
     const char* name;
     std::uint32_t cols, rows;   // no rows: a vector

@@ -21,7 +21,7 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr std::int64_t k2To31 = std::int64_t{1} << 31;
 
-/// The least that a file must say, and should.
+/// The least that a file must say, and an epsilon, without which there is a warning.
 ModelDescriptor good_model() {
   ModelDescriptor m;
   m.architecture = "llama";
@@ -178,27 +178,14 @@ TEST(Config, OfAFamilyWithoutRotationHasNone) {
 
 TEST(Config, TakesTheEpsilonThatTheFileHas) {
   ModelDescriptor m = good_model();
+  m.hyper.rms_epsilon.reset();
   EXPECT_EQ(config_of(m).norm_eps, 1e-5f);
 
-  m.hyper.rms_epsilon.reset();
   m.hyper.norm_epsilon = 0.5;
   EXPECT_EQ(config_of(m).norm_eps, 0.5f);
 
   m.hyper.rms_epsilon = 0.25;
   EXPECT_EQ(config_of(m).norm_eps, 0.25f);
-}
-
-TEST(Config, TellsOfAnEpsilonThatIsMissing) {
-  ModelDescriptor m = good_model();
-  m.hyper.rms_epsilon.reset();
-  std::vector<std::string> warnings;
-
-  const Result<DecoderConfig> c = read_decoder_config(m, {}, warnings);
-
-  ASSERT_TRUE(c.ok());
-  EXPECT_EQ(c.value().norm_eps, 1e-5f);
-  ASSERT_EQ(warnings.size(), 1U);
-  EXPECT_EQ(warnings[0], "metadata 'llama.attention.layer_norm_rms_epsilon' is missing; taken as 1e-05");
 }
 
 TEST(Config, ReadsFactorsAndCapsOfScores) {
@@ -366,6 +353,8 @@ TEST_P(ConfigTakes, WithAWarning) {
 }
 
 const Oddity kOddities[] = {
+    {"NoEpsilon", [](ModelDescriptor& m) { m.hyper.rms_epsilon.reset(); },
+     "metadata 'llama.attention.layer_norm_rms_epsilon' is missing; taken as 1e-05"},
     {"AnEpsilonOfZero", [](ModelDescriptor& m) { m.hyper.rms_epsilon = 0.0; },
      "metadata 'llama.attention.layer_norm_rms_epsilon' = 0: the norm of a vector of zeros is not a number"},
     {"AnOriginalContextBeyondTheContext",
@@ -574,7 +563,11 @@ const Refusal kRefusals[] = {
        m.hyper.window_layers = std::vector<bool>(5, true);
      },
      Code::metadata, "attention.sliding_window_pattern", "5 values", "4 layers"},
-    {"NegativeNormEpsilon", [](M& m) { m.hyper.norm_epsilon = -1e-5; },
+    {"NegativeNormEpsilon",
+     [](M& m) {
+       m.hyper.rms_epsilon.reset();
+       m.hyper.norm_epsilon = -1e-5;
+     },
      Code::metadata, "attention.layer_norm_epsilon", "= -1e-05 ", "0..1"},
     {"ZeroAttentionScale", [](M& m) { m.hyper.attention_scale = 0.0; },
      Code::metadata, "attention.scale", "= 0 ", "1e-06..1000000"},
@@ -700,10 +693,12 @@ TEST(FamilyConfig, RenormalisesTheWeightsOfExpertsAsTheFamilyDoes) {
 
 TEST(FamilyConfig, QwenHalvesTheFfnWidth) { EXPECT_EQ(value_of(configure(architecture_qwen, good_model())).n_ff, 48); }
 
-TEST(FamilyConfig, Qwen2MoeDerivesTheWidthsThatTheFileLeavesOut) {
+TEST(FamilyConfig, QwensDeriveTheWidthsThatTheFileLeavesOut) {
   ModelDescriptor m = good_model();
   m.hyper.n_experts = 8;
   m.hyper.n_experts_used = 2;
+  EXPECT_EQ(value_of(configure(architecture_qwen3moe, m)).experts.n_ff, 48);
+  EXPECT_EQ(value_of(configure(architecture_qwen3moe, m)).experts.n_ff_shared, 0);
   EXPECT_EQ(value_of(configure(architecture_qwen2moe, m)).experts.n_ff, 48);
   EXPECT_EQ(value_of(configure(architecture_qwen2moe, m)).experts.n_ff_shared, 96);
 
@@ -748,6 +743,27 @@ TEST(FamilyConfig, Gemma27BScalesScoresByTheWidthOfAHead) {
     m.hyper.attention_scale = 0.5;   // the file knows better
     EXPECT_EQ(value_of(configure(test.architecture, m)).attention_scale, 0.5f);
   }
+}
+
+TEST(FamilyConfig, Gemma2TellsWhatEveryGemma2Has) {
+  ModelDescriptor m = good_model();
+  m.architecture = "gemma2";
+  std::vector<std::string> warnings;
+  ASSERT_TRUE(architecture_gemma2.configure(m, warnings).ok());
+  ASSERT_EQ(warnings.size(), 3u);
+  EXPECT_EQ(warnings[0],
+            "metadata 'gemma2.attn_logit_softcapping' is missing and does not apply; published models have 50");
+  EXPECT_EQ(warnings[1],
+            "metadata 'gemma2.final_logit_softcapping' is missing and does not apply; published models have 30");
+  EXPECT_EQ(warnings[2],
+            "metadata 'gemma2.attention.sliding_window' is missing and does not apply; published models have 4096");
+
+  m.hyper.attention_softcap = 50.0;
+  m.hyper.final_softcap = 30.0;
+  m.hyper.sliding_window = 4096;
+  warnings.clear();
+  ASSERT_TRUE(architecture_gemma2.configure(m, warnings).ok());
+  EXPECT_TRUE(warnings.empty());
 }
 
 TEST(FamilyConfig, GemmasHaveTheirWindowsInSomeLayers) {
