@@ -87,6 +87,8 @@ enum {
   INFER_E_SHARD = -40,
   INFER_E_TOKEN = -50,           /* a token id outside the vocabulary */
   INFER_E_UTF8 = -51,
+  INFER_E_TEMPLATE = -52,
+  INFER_E_TEMPLATE_LIMIT = -53,
   INFER_E_CONTEXT_FULL = -60,
   INFER_E_SEQUENCE = -61,        /* no such sequence, or none left */
   INFER_E_KV_TYPE = -62,

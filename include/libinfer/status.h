@@ -47,6 +47,8 @@ enum class Code : std::int32_t {
   shard = -40,
   token = -50,
   utf8 = -51,
+  chat_template = -52,
+  template_limit = -53,
   context_full = -60,
   sequence = -61,
   kv_type = -62,

@@ -45,6 +45,8 @@ constexpr CodeFacts kCodes[] = {
     {Code::shard, "INFER_E_SHARD", "the parts of a sharded model are incomplete or do not belong together"},
     {Code::token, "INFER_E_TOKEN", "a token id is outside the vocabulary"},
     {Code::utf8, "INFER_E_UTF8", "a text is not valid UTF-8"},
+    {Code::chat_template, "INFER_E_TEMPLATE", "a chat template is wrong, or refuses the conversation"},
+    {Code::template_limit, "INFER_E_TEMPLATE_LIMIT", "a chat template needs more steps, output or nesting than allowed"},
     {Code::context_full, "INFER_E_CONTEXT_FULL", "the context has no room for more tokens"},
     {Code::sequence, "INFER_E_SEQUENCE", "a sequence is not open, or none is free"},
     {Code::kv_type, "INFER_E_KV_TYPE", "keys and values cannot be stored in that type"},

@@ -55,6 +55,8 @@ constexpr Pinned kPinned[] = {
     {Code::shard, -40, "INFER_E_SHARD"},
     {Code::token, -50, "INFER_E_TOKEN"},
     {Code::utf8, -51, "INFER_E_UTF8"},
+    {Code::chat_template, -52, "INFER_E_TEMPLATE"},
+    {Code::template_limit, -53, "INFER_E_TEMPLATE_LIMIT"},
     {Code::context_full, -60, "INFER_E_CONTEXT_FULL"},
     {Code::sequence, -61, "INFER_E_SEQUENCE"},
     {Code::kv_type, -62, "INFER_E_KV_TYPE"},

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+// Every template of golden/text/chat over every conversation there, against what Jinja2 rendered. The data is described
+// in its own README (in the directory that INFER_SHARED names).
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tests/tokenizers/chat/rendering.h"
+
+namespace infer::chat {
+namespace {
+
+std::string golden_directory() {
+  const char* shared = std::getenv("INFER_SHARED");
+  return shared == nullptr || *shared == '\0' ? std::string() : std::string(shared) + "/golden/text/chat/";
+}
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+Inputs inputs_of(const Dict& golden, const Dict& golden_case) {
+  Inputs inputs{.variables = {}, .now = testing::kSunday};
+  const auto add = [&](const char* name, const Value* value) {
+    inputs.variables.emplace_back(name, value == nullptr ? Value(None{}) : *value);
+  };
+  for (const char* name : {"bos_token", "eos_token"}) add(name, golden.find(name));
+  for (const char* name : {"messages", "tools", "documents", "add_generation_prompt"})
+    add(name, golden_case.find(name));
+  if (const Value* const extra = golden_case.find("extra")) {
+    for (const auto& [name, value] : extra->dict().entries()) add(name.bytes().c_str(), &value);
+  }
+  return inputs;
+}
+
+/// Whether the answer is the golden one. Where Jinja2 itself fails, either sort of answer does.
+bool holds(const Result<Text>& rendered, const Dict& golden_case) {
+  if (const Value* const expected = golden_case.find("expected"))
+    return rendered.ok() && rendered.value().bytes() == expected->bytes();
+  const Dict& error = golden_case.find("error")->dict();
+  if (error.find("kind")->bytes() != "raise_exception") return true;
+  return !rendered.ok() && testing::shown(rendered).find(error.find("message")->bytes()) != std::string::npos;
+}
+
+TEST(ChatGolden, RendersWhatTransformersRenders) {
+  const std::string directory = golden_directory();
+  if (!std::filesystem::is_directory(directory + "golden")) GTEST_SKIP() << "no golden/text/chat in INFER_SHARED";
+  std::size_t n_cases = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(directory + "golden")) {
+    const std::string name = entry.path().filename().string();
+    const Result<Value> golden = parse_json(read_file(entry.path().string()), name);
+    ASSERT_TRUE(golden.ok()) << golden.status().message();
+    const Dict& facts = golden.value().dict();
+    ASSERT_EQ(facts.find("now")->bytes(), "2025-03-09T14:05:07") << name;
+    const Result<Template> compiled = Template::compile(read_file(directory + facts.find("template")->bytes()));
+    ASSERT_TRUE(compiled.ok()) << name << ": " << compiled.status().message();
+    for (const Value& c : facts.find("cases")->list().items) {
+      const Result<Text> rendered = compiled.value().render(inputs_of(facts, c.dict()));
+      EXPECT_TRUE(holds(rendered, c.dict()))
+          << name << ", " << c.dict().find("case")->bytes() << ": " << testing::shown(rendered).substr(0, 400);
+      ++n_cases;
+    }
+  }
+  EXPECT_GT(n_cases, 4000U);
+}
+
+}  // namespace
+}  // namespace infer::chat

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+// What a rendering may cost. Steps are charged for every node that is evaluated, and for elements and bytes that are
+// made, so that they bound time and memory alike: with the defaults some 300 MB at the very most. Tested by
+// tests/tokenizers/chat/limits_test.cpp.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "libinfer/status.h"
+
+namespace infer::chat {
+
+struct Limits {
+  std::size_t max_template_bytes = std::size_t{1} << 20;
+  std::uint64_t max_steps = 10'000'000;
+  std::size_t max_output_bytes = std::size_t{16} << 20;  ///< of the output, and of any text on the way to it
+  int max_depth = 250;  ///< of blocks and expressions within each other, macros included
+};
+
+inline Status chat_error(std::string message) { return Status::error(Code::chat_template, std::move(message)); }
+inline Status limit_error(std::string message) { return Status::error(Code::template_limit, std::move(message)); }
+
+/// What is left of the limits during one rendering.
+class Budget {
+ public:
+  static constexpr std::uint64_t kStepsPerElement = 4;
+
+  explicit Budget(const Limits& limits) noexcept : limits_(limits), steps_left_(limits.max_steps) {}
+
+  Status charge(std::uint64_t steps) {
+    if (steps <= steps_left_) {
+      steps_left_ -= steps;
+      return {};
+    }
+    steps_left_ = 0;
+    return limit_error("more than " + std::to_string(limits_.max_steps) + " steps");
+  }
+  /// For elements of lists about to be made.
+  Status charge_elements(std::size_t count) {
+    return charge(count > limits_.max_steps ? limits_.max_steps + 1 : kStepsPerElement * std::uint64_t{count});
+  }
+  Status check_size(std::size_t bytes) const {
+    if (bytes <= limits_.max_output_bytes) return {};
+    return limit_error("a text of more than " + std::to_string(limits_.max_output_bytes) + " bytes");
+  }
+  /// For a text about to be made.
+  Status charge_bytes(std::size_t bytes) {
+    INFER_TRY(check_size(bytes));
+    return charge(1 + bytes / 32);
+  }
+
+ private:
+  const Limits& limits_;
+  std::uint64_t steps_left_;
+};
+
+}  // namespace infer::chat

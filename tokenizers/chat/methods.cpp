@@ -1,0 +1,404 @@
+// SPDX-License-Identifier: MIT
+// Methods of texts, dicts and lists, with Python's meanings. What would change the caller's values is refused.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "tokenizers/chat/functions.h"
+#include "tokenizers/chat/operators.h"
+
+namespace infer::chat {
+namespace {
+
+// ---- texts
+
+Result<Value> strip(const Value& self, const Bound& args, Side side) {
+  INFER_TRY(args.budget.charge_bytes(self.text().size()));
+  if (args[0] == nullptr || args[0]->is_none()) return Value(stripped(self.text(), side, nullptr));
+  INFER_ASSIGN(const Text* const characters, text_argument(args, 0, "chars"));
+  INFER_TRY(args.budget.charge(self.text().size() / 32 * characters->size()));
+  return Value(stripped(self.text(), side, &characters->bytes()));
+}
+Result<Value> strip_both(const Value& self, const Bound& args) { return strip(self, args, Side::both); }
+Result<Value> strip_left(const Value& self, const Bound& args) { return strip(self, args, Side::left); }
+Result<Value> strip_right(const Value& self, const Bound& args) { return strip(self, args, Side::right); }
+
+/// Without a separator: at runs of white space, which are left out at both ends too.
+Result<Value> split_at_space(const Text& text, std::int64_t most, bool from_right, Budget& budget) {
+  const std::string& bytes = text.bytes();
+  std::vector<std::pair<std::size_t, std::size_t>> words;
+  for (std::size_t i = 0; i < bytes.size();) {
+    if (is_space(code_point_at(bytes, i))) {
+      i += character_at(bytes, i);
+      continue;
+    }
+    const std::size_t begin = i;
+    while (i < bytes.size() && !is_space(code_point_at(bytes, i))) i += character_at(bytes, i);
+    words.emplace_back(begin, i);
+  }
+  INFER_TRY(budget.charge_elements(2 * words.size()));
+  // The last part (or the first) is the rest of the text, with the spaces inside it.
+  if (most >= 0 && words.size() > static_cast<std::size_t>(most) + 1) {
+    const auto n = static_cast<std::ptrdiff_t>(most);
+    if (from_right) {
+      const std::size_t end = (words.end() - n - 1)->second;
+      words.erase(words.begin(), words.end() - n);
+      words.insert(words.begin(), {0, end});
+    } else {
+      words.resize(static_cast<std::size_t>(most) + 1);
+      words.back().second = text.size();
+    }
+  }
+  Values parts;
+  for (const auto& [begin, end] : words) parts.emplace_back(text.slice(begin, end - begin));
+  return make_list(std::move(parts));
+}
+
+Result<Value> split(const Value& self, const Bound& args, bool from_right) {
+  const Text& text = self.text();
+  INFER_TRY(args.budget.charge_bytes(text.size()));
+  INFER_ASSIGN(const std::int64_t most, integer_argument(args, 1, "maxsplit", -1));
+  if (args[0] == nullptr || args[0]->is_none()) return split_at_space(text, most, from_right, args.budget);
+  INFER_ASSIGN(const Text* const separator, text_argument(args, 0, "sep"));
+  if (separator->empty()) return chat_error("the separator of split is empty");
+  const std::string& bytes = text.bytes();
+  Values parts;
+  std::size_t begin = 0;
+  std::size_t end = bytes.size();
+  const auto room = [&] { return most < 0 || parts.size() < static_cast<std::size_t>(most); };
+  while (room()) {
+    INFER_TRY(args.budget.charge_elements(2));
+    if (from_right) {
+      const std::size_t found =
+          end < separator->size() ? std::string::npos : bytes.rfind(separator->bytes(), end - separator->size());
+      if (found == std::string::npos) break;
+      parts.emplace_back(text.slice(found + separator->size(), end - found - separator->size()));
+      end = found;
+    } else {
+      const std::size_t found = bytes.find(separator->bytes(), begin);
+      if (found == std::string::npos) break;
+      parts.emplace_back(text.slice(begin, found - begin));
+      begin = found + separator->size();
+    }
+  }
+  parts.emplace_back(text.slice(begin, end - begin));
+  if (from_right) std::reverse(parts.begin(), parts.end());
+  return make_list(std::move(parts));
+}
+Result<Value> split_left(const Value& self, const Bound& args) { return split(self, args, false); }
+Result<Value> split_right(const Value& self, const Bound& args) { return split(self, args, true); }
+
+Result<Value> split_lines(const Value& self, const Bound& args) {
+  const Text& text = self.text();
+  INFER_TRY(args.budget.charge_bytes(text.size()));
+  Values lines;
+  for (std::size_t begin = 0; begin < text.size();) {
+    INFER_TRY(args.budget.charge_elements(2));
+    const std::size_t end = std::min(text.bytes().find_first_of("\n\r\v\f", begin), text.size());
+    std::size_t next = std::min(end + 1, text.size());
+    if (end + 1 < text.size() && text.bytes()[end] == '\r' && text.bytes()[end + 1] == '\n') ++next;
+    lines.emplace_back(text.slice(begin, (args.flag(0) ? next : end) - begin));
+    begin = next;
+  }
+  return make_list(std::move(lines));
+}
+
+Result<Value> partition(const Value& self, const Bound& args, bool from_right) {
+  const Text& text = self.text();
+  INFER_ASSIGN(const Text* const separator, text_argument(args, 0, "sep"));
+  if (separator->empty()) return chat_error("the separator of partition is empty");
+  INFER_TRY(args.budget.charge_bytes(text.size()));
+  const std::size_t found = from_right ? text.bytes().rfind(separator->bytes()) : text.bytes().find(separator->bytes());
+  if (found == std::string::npos) {
+    return make_list(from_right ? Values{Text(), Text(), self} : Values{self, Text(), Text()}, List::Kind::tuple);
+  }
+  const std::size_t after = found + separator->size();
+  return make_list({text.slice(0, found), *separator, text.slice(after, text.size() - after)}, List::Kind::tuple);
+}
+Result<Value> partition_left(const Value& self, const Bound& args) { return partition(self, args, false); }
+Result<Value> partition_right(const Value& self, const Bound& args) { return partition(self, args, true); }
+
+/// startswith and endswith, also of a tuple of texts.
+template <class Has>
+Result<Value> has_any(const Value& self, const Bound& args, const Has& has) {
+  if (args[0]->is_list() && args[0]->list().kind == List::Kind::tuple) {
+    for (const Value& part : args[0]->list().items) {
+      if (!part.is_string()) return chat_error("a tuple of texts is needed");
+      if (has(self.bytes(), part.bytes())) return Value(true);
+    }
+    return Value(false);
+  }
+  INFER_ASSIGN(const Text* const part, text_argument(args, 0, "prefix"));
+  return Value(static_cast<bool>(has(self.bytes(), part->bytes())));
+}
+Result<Value> starts_with(const Value& self, const Bound& args) {
+  return has_any(self, args, [](const std::string& all, const std::string& part) { return all.starts_with(part); });
+}
+Result<Value> ends_with(const Value& self, const Bound& args) {
+  return has_any(self, args, [](const std::string& all, const std::string& part) { return all.ends_with(part); });
+}
+
+Result<Value> remove_prefix(const Value& self, const Bound& args) {
+  INFER_ASSIGN(const Text* const part, text_argument(args, 0, "prefix"));
+  const Text& text = self.text();
+  return text.bytes().starts_with(part->bytes()) ? Value(text.slice(part->size(), text.size() - part->size())) : self;
+}
+Result<Value> remove_suffix(const Value& self, const Bound& args) {
+  INFER_ASSIGN(const Text* const part, text_argument(args, 0, "suffix"));
+  const Text& text = self.text();
+  return text.bytes().ends_with(part->bytes()) ? Value(text.slice(0, text.size() - part->size())) : self;
+}
+
+Result<Value> replace(const Value& self, const Bound& args) {
+  INFER_ASSIGN(const Text* const old, text_argument(args, 0, "old"));
+  INFER_ASSIGN(const Text* const with, text_argument(args, 1, "new"));
+  INFER_ASSIGN(const std::int64_t count, integer_argument(args, 2, "count", -1));
+  return replaced(self.text(), *old, *with, count, args.budget);
+}
+
+Result<Value> upper_case(const Value& self, const Bound& args) {
+  INFER_TRY(args.budget.charge_bytes(2 * self.text().size()));
+  return Value(upper(self.text()));
+}
+Result<Value> lower_case(const Value& self, const Bound& args) {
+  INFER_TRY(args.budget.charge_bytes(2 * self.text().size()));
+  return Value(lower(self.text()));
+}
+Result<Value> capitalize(const Value& self, const Bound& args) {
+  INFER_TRY(args.budget.charge_bytes(2 * self.text().size()));
+  return Value(capitalized(self.text()));
+}
+
+/// A capital at the beginning of each run of letters.
+Result<Value> title(const Value& self, const Bound& args) {
+  const Text& text = self.text();
+  INFER_TRY(args.budget.charge_bytes(2 * text.size()));
+  Text out;
+  bool after_letter = false;
+  std::string spelled;
+  for (std::size_t i = 0; i < text.size(); i += character_at(text.bytes(), i)) {
+    const char32_t c = code_point_at(text.bytes(), i);
+    spelled.clear();
+    append_code_point(spelled, after_letter ? to_lower(c) : to_upper(c));
+    after_letter = is_cased(c);
+    out.append(spelled, text.origin_at(i));
+  }
+  return Value(std::move(out));
+}
+
+Result<Value> find(const Value& self, const Bound& args, bool from_right) {
+  INFER_ASSIGN(const Text* const part, text_argument(args, 0, "sub"));
+  INFER_TRY(args.budget.charge_bytes(self.text().size()));
+  const std::string& bytes = self.bytes();
+  const std::size_t found = from_right ? bytes.rfind(part->bytes()) : bytes.find(part->bytes());
+  if (found == std::string::npos) return Value(std::int64_t{-1});
+  return Value(static_cast<std::int64_t>(count_characters(std::string_view(bytes).substr(0, found))));
+}
+Result<Value> find_left(const Value& self, const Bound& args) { return find(self, args, false); }
+Result<Value> find_right(const Value& self, const Bound& args) { return find(self, args, true); }
+Result<Value> index_of_text(const Value& self, const Bound& args) {
+  INFER_ASSIGN(Value found, find(self, args, false));
+  if (found.integer() < 0) return chat_error("the text that index looks for is not there");
+  return found;
+}
+
+Result<Value> count_text(const Value& self, const Bound& args) {
+  INFER_ASSIGN(const Text* const part, text_argument(args, 0, "sub"));
+  INFER_TRY(args.budget.charge_bytes(self.text().size()));
+  if (part->empty()) return Value(static_cast<std::int64_t>(count_characters(self.bytes()) + 1));
+  std::int64_t n = 0;
+  for (std::size_t i = 0; (i = self.bytes().find(part->bytes(), i)) != std::string::npos; i += part->size()) ++n;
+  return Value(n);
+}
+
+Result<Value> join(const Value& self, const Bound& args) {
+  INFER_ASSIGN(const Values items, iterate(*args[0], args.budget));
+  Text out;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    if (!items[i].is_string())
+      return chat_error(fmt::format("join needs texts, element {} is {}", i, type_name(items[i])));
+    INFER_TRY(args.budget.charge_bytes(self.text().size() + items[i].text().size()));
+    if (i > 0) out.append(self.text());
+    out.append(items[i].text());
+    INFER_TRY(args.budget.check_size(out.size()));
+  }
+  return Value(std::move(out));
+}
+
+/// Whether the text is not empty and all of its characters are such.
+template <class Is>
+Result<Value> all_characters(const Value& self, const Bound& args, const Is& is) {
+  const std::string& bytes = self.bytes();
+  INFER_TRY(args.budget.charge_bytes(bytes.size()));
+  for (std::size_t i = 0; i < bytes.size(); i += character_at(bytes, i)) {
+    if (!is(code_point_at(bytes, i))) return Value(false);
+  }
+  return Value(!bytes.empty());
+}
+bool is_ascii_digit(char32_t c) noexcept { return c >= '0' && c <= '9'; }
+bool is_letter(char32_t c) noexcept { return is_cased(c) || (c >= 0x80 && !is_space(c)); }
+Result<Value> is_space_text(const Value& self, const Bound& args) { return all_characters(self, args, is_space); }
+Result<Value> is_digit_text(const Value& self, const Bound& args) { return all_characters(self, args, is_ascii_digit); }
+Result<Value> is_alpha_text(const Value& self, const Bound& args) { return all_characters(self, args, is_letter); }
+Result<Value> is_alnum_text(const Value& self, const Bound& args) {
+  return all_characters(self, args, [](char32_t c) { return is_ascii_digit(c) || is_letter(c); });
+}
+/// Some letter has a case, and none the other one.
+Result<Value> is_upper_text(const Value& self, const Bound& args) {
+  INFER_TRY(args.budget.charge_bytes(2 * self.text().size()));
+  return Value(upper(self.text()).bytes() == self.bytes() && lower(self.text()).bytes() != self.bytes());
+}
+Result<Value> is_lower_text(const Value& self, const Bound& args) {
+  INFER_TRY(args.budget.charge_bytes(2 * self.text().size()));
+  return Value(lower(self.text()).bytes() == self.bytes() && upper(self.text()).bytes() != self.bytes());
+}
+
+constexpr FunctionRow kTextMethods[] = {
+    {"strip", strip_both, "chars"},
+    {"lstrip", strip_left, "chars"},
+    {"rstrip", strip_right, "chars"},
+    {"split", split_left, "sep maxsplit"},
+    {"rsplit", split_right, "sep maxsplit"},
+    {"splitlines", split_lines, "keepends"},
+    {"partition", partition_left, "sep", 1},
+    {"rpartition", partition_right, "sep", 1},
+    {"startswith", starts_with, "prefix", 1},
+    {"endswith", ends_with, "suffix", 1},
+    {"removeprefix", remove_prefix, "prefix", 1},
+    {"removesuffix", remove_suffix, "suffix", 1},
+    {"replace", replace, "old new count", 2},
+    {"upper", upper_case},
+    {"lower", lower_case},
+    {"capitalize", capitalize},
+    {"title", title},
+    {"find", find_left, "sub", 1},
+    {"rfind", find_right, "sub", 1},
+    {"index", index_of_text, "sub", 1},
+    {"count", count_text, "sub", 1},
+    {"join", join, "iterable", 1},
+    {"isspace", is_space_text},
+    {"isdigit", is_digit_text},
+    {"isalpha", is_alpha_text},
+    {"isalnum", is_alnum_text},
+    {"isupper", is_upper_text},
+    {"islower", is_lower_text},
+};
+
+// ---- dicts
+
+Result<Value> get(const Value& self, const Bound& args) {
+  if (const Value* const found = self.dict().find(*args[0])) return *found;
+  return args[1] == nullptr ? Value(None{}) : *args[1];
+}
+
+/// Pairs of keys and values.
+Result<Value> items(const Value& self, const Bound& args) {
+  INFER_TRY(args.budget.charge_elements(4 * self.dict().size()));
+  Values pairs;
+  for (const auto& [key, value] : self.dict().entries()) {
+    INFER_ASSIGN(Value pair, make_list({key, value}, List::Kind::tuple));
+    pairs.push_back(std::move(pair));
+  }
+  return make_list(std::move(pairs));
+}
+
+Result<Value> keys(const Value& self, const Bound& args) {
+  INFER_ASSIGN(Values all, iterate(self, args.budget));
+  return make_list(std::move(all));
+}
+
+Result<Value> values(const Value& self, const Bound& args) {
+  INFER_TRY(args.budget.charge_elements(self.dict().size()));
+  Values all;
+  for (const auto& entry : self.dict().entries()) all.push_back(entry.second);
+  return make_list(std::move(all));
+}
+
+Result<Value> copy(const Value& self, const Bound&) { return self; }  // dicts never change
+
+constexpr FunctionRow kDictMethods[] = {
+    {"get", get, "key default", 1}, {"items", items}, {"keys", keys}, {"values", values}, {"copy", copy},
+};
+
+// ---- lists
+
+/// append and pop are for lists that the template made itself; what goes in must be nested less deeply than the list.
+Status check_changeable(const Value& self) {
+  if (!self.list().frozen && self.list().kind == List::Kind::list) return {};
+  return chat_error("the list is not the template's own, and cannot be changed");
+}
+
+Result<Value> append(const Value& self, const Bound& args) {
+  INFER_TRY(check_changeable(self));
+  if (args[0]->rank() >= self.list().rank)
+    return chat_error("what is appended is nested more deeply than the list allows");
+  INFER_TRY(args.budget.charge_elements(1));
+  self.list().items.push_back(*args[0]);
+  return Value(None{});
+}
+
+Result<Value> pop(const Value& self, const Bound& args) {
+  INFER_TRY(check_changeable(self));
+  INFER_ASSIGN(std::int64_t index, integer_argument(args, 0, "index", -1));
+  Values& all = self.list().items;
+  const auto n = static_cast<std::int64_t>(all.size());
+  if (index < 0) index += n;
+  if (index < 0 || index >= n) return chat_error("pop from beyond the list");
+  INFER_TRY(args.budget.charge(1 + all.size() / 8));
+  Value taken = all[static_cast<std::size_t>(index)];
+  all.erase(all.begin() + index);
+  return taken;
+}
+
+Result<Value> index_in_list(const Value& self, const Bound& args) {
+  const Values& all = self.list().items;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    INFER_ASSIGN(const bool same, equals(all[i], *args[0], args.budget));
+    if (same) return Value(static_cast<std::int64_t>(i));
+  }
+  return chat_error("the value that index looks for is not in the list");
+}
+
+Result<Value> count_in_list(const Value& self, const Bound& args) {
+  std::int64_t n = 0;
+  for (const Value& item : self.list().items) {
+    INFER_ASSIGN(const bool same, equals(item, *args[0], args.budget));
+    n += same ? 1 : 0;
+  }
+  return Value(n);
+}
+
+constexpr FunctionRow kListMethods[] = {
+    {"append", append, "object", 1},
+    {"pop", pop, "index"},
+    {"index", index_in_list, "value", 1},
+    {"count", count_in_list, "value", 1},
+};
+
+const FunctionRow* find_row(std::span<const FunctionRow> rows, std::string_view name) noexcept {
+  const auto found =
+      std::find_if(rows.begin(), rows.end(), [name](const FunctionRow& row) { return row.name == name; });
+  return found == rows.end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+const FunctionRow* find_method(const Value& self, std::string_view name) noexcept {
+  switch (self.kind()) {
+    case Value::Kind::string:
+      return find_row(kTextMethods, name);
+    case Value::Kind::dict:
+      return find_row(kDictMethods, name);
+    case Value::Kind::list:
+      return find_row(kListMethods, name);
+    default:
+      return nullptr;
+  }
+}
+
+bool is_method(std::string_view name) noexcept {
+  return find_row(kTextMethods, name) != nullptr || find_row(kDictMethods, name) != nullptr ||
+         find_row(kListMethods, name) != nullptr;
+}
+
+}  // namespace infer::chat

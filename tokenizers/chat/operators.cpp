@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: MIT
+// Python's operators on values. See operators.h.
+#include "tokenizers/chat/operators.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "tokenizers/chat/printing.h"
+
+namespace infer::chat {
+namespace {
+
+using Kind = Value::Kind;
+
+Status no_operator(std::string_view op, const Value& a, const Value& b) {
+  for (const Value* v : {&a, &b}) {
+    if (v->is_undefined()) return chat_error(std::string(v->what()));
+  }
+  return chat_error(fmt::format("'{}' does not go with {} and {}", op, type_name(a), type_name(b)));
+}
+
+int three_way(double a, double b) noexcept { return a < b ? -1 : a > b ? 1 : 0; }
+
+Result<bool> equal_dicts(const Dict& a, const Dict& b, Budget& budget) {
+  if (a.size() != b.size()) return false;
+  for (const auto& [key, value] : a.entries()) {
+    const Value* const other = b.find(key);
+    if (other == nullptr) return false;
+    INFER_ASSIGN(const bool same, equals(value, *other, budget));
+    if (!same) return false;
+  }
+  return true;
+}
+
+Result<bool> contains(const Value& item, const Value& container, Budget& budget) {
+  switch (container.kind()) {
+    case Kind::undefined:
+      return false;
+    case Kind::string:
+      if (!item.is_string()) return no_operator("in", item, container);
+      INFER_TRY(budget.charge_bytes(container.text().size()));
+      return container.bytes().find(item.bytes()) != std::string::npos;
+    case Kind::dict:
+      return container.dict().find(item) != nullptr;
+    case Kind::list:
+      for (const Value& element : container.list().items) {
+        INFER_ASSIGN(const bool same, equals(element, item, budget));
+        if (same) return true;
+      }
+      return false;
+    default:
+      return chat_error(fmt::format("'in' needs a text, list or dict on its right, not {}", type_name(container)));
+  }
+}
+
+Result<Value> repeat(const Value& sequence, std::int64_t times, Budget& budget) {
+  const auto n = static_cast<std::size_t>(std::max<std::int64_t>(times, 0));
+  if (sequence.is_string()) {
+    const Text& text = sequence.text();
+    std::size_t bytes = 0;
+    if (__builtin_mul_overflow(text.size(), n, &bytes)) return limit_error("a text that is repeated too often");
+    INFER_TRY(budget.charge_bytes(bytes));
+    if (text.empty()) return sequence;
+    Text out;
+    for (std::size_t i = 0; i < n; ++i) out.append(text);
+    return Value(std::move(out));
+  }
+  const Values& items = sequence.list().items;
+  std::size_t count = 0;
+  if (__builtin_mul_overflow(items.size(), n, &count)) return limit_error("a list that is repeated too often");
+  INFER_TRY(budget.charge_elements(count));
+  Values out;
+  for (std::size_t i = 0; count > 0 && i < n; ++i) out.insert(out.end(), items.begin(), items.end());
+  return make_list(std::move(out), sequence.list().kind);
+}
+
+Result<Value> on_integers(std::string_view op, std::int64_t a, std::int64_t b) {
+  std::int64_t out = 0;
+  const auto checked = [&](bool overflow) -> Result<Value> {
+    if (overflow) return chat_error(fmt::format("{} {} {} does not fit 64 bits", a, op, b));
+    return Value(out);
+  };
+  if (op == "+") return checked(__builtin_add_overflow(a, b, &out));
+  if (op == "-") return checked(__builtin_sub_overflow(a, b, &out));
+  if (op == "*") return checked(__builtin_mul_overflow(a, b, &out));
+  if (op == "**") {
+    if (b < 0) return Value(std::pow(static_cast<double>(a), static_cast<double>(b)));
+    out = 1;
+    if (a == 0 || a == 1 || b == 0) return Value(b == 0 ? std::int64_t{1} : a);
+    if (a == -1) return Value(std::int64_t{b % 2 == 0 ? 1 : -1});
+    for (std::int64_t i = 0; i < b; ++i) {  // |a| is at least 2: 63 rounds at most
+      if (__builtin_mul_overflow(out, a, &out)) return checked(true);
+    }
+    return Value(out);
+  }
+  if (b == 0) return chat_error("division by zero");
+  if (b == -1) {  // the smallest integer has no negative
+    if (op == "%") return Value(std::int64_t{0});
+    if (op == "//") return checked(__builtin_sub_overflow(std::int64_t{0}, a, &out));
+  }
+  if (op == "/") return Value(static_cast<double>(a) / static_cast<double>(b));
+  const bool down = a % b != 0 && (a < 0) != (b < 0);
+  return op == "//" ? Value(a / b - (down ? 1 : 0)) : Value(a % b + (down ? b : 0));
+}
+
+Result<Value> on_reals(std::string_view op, double a, double b) {
+  if (op == "+") return Value(a + b);
+  if (op == "-") return Value(a - b);
+  if (op == "*") return Value(a * b);
+  if (op == "**") return Value(std::pow(a, b));
+  if (b == 0) return chat_error("division by zero");
+  if (op == "/") return Value(a / b);
+  double rest = std::fmod(a, b);
+  if (rest != 0 && (rest < 0) != (b < 0)) rest += b;
+  return op == "%" ? Value(rest) : Value(std::floor((a - rest) / b + 0.5));
+}
+
+/// Where element `index` of `n` is, counted from the end when it is negative; n when there is none.
+std::size_t element(std::int64_t index, std::size_t n) noexcept {
+  const auto count = static_cast<std::int64_t>(n);
+  if (index < 0) index += count;
+  return index >= 0 && index < count ? static_cast<std::size_t>(index) : n;
+}
+
+/// Byte offsets of all characters, and of the end.
+std::vector<std::size_t> character_offsets(std::string_view text) {
+  std::vector<std::size_t> offsets;
+  for (std::size_t i = 0; i < text.size(); i += character_at(text, i)) offsets.push_back(i);
+  offsets.push_back(text.size());
+  return offsets;
+}
+
+/// [+][0][width][.precision], the numbers with up to three digits: the part of C's formats that fmt has too.
+bool is_format(std::string_view flags) noexcept {
+  const auto number = [&flags] {
+    std::size_t n = 0;
+    while (n < flags.size() && flags[n] >= '0' && flags[n] <= '9') ++n;
+    flags.remove_prefix(n);
+    return n;
+  };
+  if (flags.starts_with('+')) flags.remove_prefix(1);
+  if (number() > 3) return false;
+  if (!flags.starts_with('.')) return flags.empty();
+  flags.remove_prefix(1);
+  const std::size_t digits = number();
+  return digits > 0 && digits <= 3 && flags.empty();
+}
+
+}  // namespace
+
+Result<bool> equals(const Value& a, const Value& b, Budget& budget) {
+  INFER_TRY(budget.charge(1));
+  if (a.is_number() && b.is_number()) {
+    if (a.is_integer() && b.is_integer()) return a.integer() == b.integer();
+    if (a.is(Kind::big) && b.is(Kind::big)) return a.digits() == b.digits();
+    if (a.is(Kind::big) != b.is(Kind::big) && !a.is(Kind::real) && !b.is(Kind::real)) return false;
+    return a.real() == b.real();
+  }
+  if (a.kind() != b.kind()) return false;
+  switch (a.kind()) {
+    case Kind::string:
+      INFER_TRY(budget.charge(std::min(a.text().size(), b.text().size()) / 32));
+      return a.bytes() == b.bytes();
+    case Kind::dict:
+      return equal_dicts(a.dict(), b.dict(), budget);
+    case Kind::object:
+      return a.object() == b.object();
+    case Kind::list:
+      break;
+    default:
+      return true;
+  }
+  const List& x = a.list();
+  const List& y = b.list();
+  if (x.kind == List::Kind::generator || y.kind == List::Kind::generator) return &x == &y;
+  if (x.kind != y.kind || x.items.size() != y.items.size()) return false;
+  for (std::size_t i = 0; i < x.items.size(); ++i) {
+    INFER_ASSIGN(const bool same, equals(x.items[i], y.items[i], budget));
+    if (!same) return false;
+  }
+  return true;
+}
+
+Result<int> order(const Value& a, const Value& b, std::string_view op, Budget& budget) {
+  INFER_TRY(budget.charge(1));
+  if (a.is_integer() && b.is_integer()) return a.integer() < b.integer() ? -1 : a.integer() > b.integer() ? 1 : 0;
+  if (a.is_number() && b.is_number()) return three_way(a.real(), b.real());
+  if (a.is_string() && b.is_string()) {
+    INFER_TRY(budget.charge(std::min(a.text().size(), b.text().size()) / 32));
+    return a.bytes().compare(b.bytes());  // the order of UTF-8's bytes is that of code points
+  }
+  if (!a.is_list() || !b.is_list() || a.list().kind != b.list().kind) return no_operator(op, a, b);
+  const Values& x = a.list().items;
+  const Values& y = b.list().items;
+  for (std::size_t i = 0; i < std::min(x.size(), y.size()); ++i) {
+    INFER_ASSIGN(const bool same, equals(x[i], y[i], budget));
+    if (!same) return order(x[i], y[i], op, budget);
+  }
+  return x.size() < y.size() ? -1 : x.size() > y.size() ? 1 : 0;
+}
+
+Result<bool> compare(std::string_view op, const Value& a, const Value& b, Budget& budget) {
+  if (op == "in" || op == "not in") {
+    INFER_ASSIGN(const bool found, contains(a, b, budget));
+    return found == (op == "in");
+  }
+  if (op == "==" || op == "!=") {
+    INFER_ASSIGN(const bool same, equals(a, b, budget));
+    return same == (op == "==");
+  }
+  // Nothing is above or below what is not a number.
+  if (a.is_number() && b.is_number() && (std::isnan(a.real()) || std::isnan(b.real()))) return false;
+  INFER_ASSIGN(const int sign, order(a, b, op, budget));
+  if (op == "<") return sign < 0;
+  if (op == "<=") return sign <= 0;
+  return op == ">" ? sign > 0 : sign >= 0;
+}
+
+Result<Value> arithmetic(std::string_view op, const Value& a, const Value& b, Budget& budget) {
+  if (a.is_integer() && b.is_integer()) return on_integers(op, a.integer(), b.integer());
+  if (a.is_number() && b.is_number()) return on_reals(op, a.real(), b.real());
+  if (op == "+" && a.is_string() && b.is_string()) {
+    INFER_TRY(budget.charge_bytes(a.text().size() + b.text().size()));
+    Text sum = a.text();
+    sum.append(b.text());
+    return Value(std::move(sum));
+  }
+  if (op == "+" && a.is_list() && b.is_list() && a.list().kind == b.list().kind &&
+      a.list().kind != List::Kind::generator) {
+    INFER_TRY(budget.charge_elements(a.list().items.size() + b.list().items.size()));
+    Values sum = a.list().items;
+    sum.insert(sum.end(), b.list().items.begin(), b.list().items.end());
+    return make_list(std::move(sum), a.list().kind);
+  }
+  const auto is_sequence = [](const Value& v) {
+    return v.is_string() || (v.is_list() && v.list().kind != List::Kind::generator);
+  };
+  if (op == "*" && is_sequence(a) && b.is_integer()) return repeat(a, b.integer(), budget);
+  if (op == "*" && a.is_integer() && is_sequence(b)) return repeat(b, a.integer(), budget);
+  if (op == "%" && a.is_string()) return format_percent(a.text(), b, budget);
+  return no_operator(op, a, b);
+}
+
+Result<Value> negate(const Value& a) {
+  if (a.is_integer()) return on_integers("-", 0, a.integer());
+  if (a.is(Kind::real)) return Value(-a.real());
+  if (a.is_undefined()) return chat_error(std::string(a.what()));
+  return chat_error(fmt::format("'-' does not go with {}", type_name(a)));
+}
+
+Result<Value> format_percent(const Text& format, const Value& values, Budget& budget) {
+  const std::string& bytes = format.bytes();
+  const bool is_tuple = values.is_list() && values.list().kind == List::Kind::tuple;
+  std::size_t n_used = 0;
+  Text out;
+  std::size_t plain = 0;
+  for (std::size_t i = bytes.find('%'); i != std::string::npos; i = bytes.find('%', plain)) {
+    out.append(format, plain, i - plain);
+    std::size_t end = i + 1;
+    Value value = values;
+    bool named = false;
+    if (end < bytes.size() && bytes[end] == '(') {
+      const std::size_t close = bytes.find(')', end);
+      if (close == std::string::npos || !values.is_dict()) return chat_error("a format with names needs a dict");
+      const Value* const found = values.dict().find(std::string_view(bytes).substr(end + 1, close - end - 1));
+      if (found == nullptr) return chat_error("a name of the format is not in the dict");
+      value = *found;
+      named = true;
+      end = close + 1;
+    }
+    const std::size_t spec = end;
+    while (end < bytes.size() && std::string_view("-+ #0123456789.").find(bytes[end]) != std::string_view::npos) ++end;
+    if (end == bytes.size()) return chat_error("the format ends within a place for a value");
+    const std::string flags = bytes.substr(spec, end - spec);
+    const char type = bytes[end];
+    plain = end + 1;
+    if (type == '%') {
+      out.append("%", Origin::trusted);
+      continue;
+    }
+    if (!named && is_tuple) {
+      if (n_used == values.list().items.size()) return chat_error("not enough values for the format");
+      value = values.list().items[n_used];
+    } else if (!named && n_used > 0) {
+      return chat_error("not enough values for the format");
+    }
+    ++n_used;
+    if ((type == 's' || type == 'r') && flags.empty()) {
+      INFER_ASSIGN(const Text text, type == 's' ? to_str(value, budget) : to_repr(value, budget));
+      INFER_TRY(budget.charge_bytes(text.size()));
+      INFER_TRY(budget.check_size(out.size() + text.size()));
+      out.append(text);
+      continue;
+    }
+    if (!is_format(flags))
+      return chat_error(fmt::format("the format '%{}{}' is not supported", flags.substr(0, 20), type));
+    const bool integral = type == 'd' || type == 'i' || type == 'x' || type == 'X';
+    const bool real = type == 'f' || type == 'e' || type == 'g' || type == 'F' || type == 'E' || type == 'G';
+    if ((integral || real) && value.is_number() && !value.is(Kind::big)) {
+      if (integral && flags.find('.') != std::string::npos)
+        return chat_error("the format has a precision for an integer");
+      const double number = value.real();
+      if (integral && value.is(Kind::real) && !(std::abs(number) < 9e18))
+        return chat_error("the number is too large for the format");
+      const std::string type_text(1, type == 'i' ? 'd' : type);
+      out.append(integral ? fmt::format(fmt::runtime("{:" + flags + type_text + "}"),
+                                        value.is(Kind::real) ? static_cast<std::int64_t>(number) : value.integer())
+                          : fmt::format(fmt::runtime("{:" + flags + type_text + "}"), number),
+                 Origin::trusted);
+      continue;
+    }
+    return chat_error(
+        fmt::format("the format '%{}{}' does not go with {}", flags.substr(0, 20), type, type_name(value)));
+  }
+  if (is_tuple && n_used < values.list().items.size()) return chat_error("not all values of the format were used");
+  if (!is_tuple && !values.is_dict() && n_used == 0) return chat_error("not all values of the format were used");
+  out.append(format, plain, bytes.size() - plain);
+  INFER_TRY(budget.charge_bytes(out.size()));
+  return Value(std::move(out));
+}
+
+Result<Values> iterate(const Value& value, Budget& budget) {
+  Values out;
+  switch (value.kind()) {
+    case Kind::undefined:
+      return out;
+    case Kind::list:
+      INFER_TRY(budget.charge_elements(value.list().items.size()));
+      return value.list().items;
+    case Kind::dict:
+      INFER_TRY(budget.charge_elements(value.dict().size()));
+      for (const auto& entry : value.dict().entries()) out.push_back(entry.first);
+      return out;
+    case Kind::string: {
+      const Text& text = value.text();
+      INFER_TRY(budget.charge_elements(2 * text.size()));  // each character becomes a text of its own
+      for (std::size_t i = 0, n = 0; i < text.size(); i += n) {
+        n = character_at(text.bytes(), i);
+        out.emplace_back(text.slice(i, n));
+      }
+      return out;
+    }
+    default:
+      return chat_error(fmt::format("{} is not iterable", type_name(value)));
+  }
+}
+
+Result<std::int64_t> length(const Value& value) {
+  switch (value.kind()) {
+    case Kind::undefined:
+      return std::int64_t{0};
+    case Kind::string:
+      return static_cast<std::int64_t>(count_characters(value.bytes()));
+    case Kind::dict:
+      return static_cast<std::int64_t>(value.dict().size());
+    case Kind::list:
+      if (value.list().kind != List::Kind::generator) return static_cast<std::int64_t>(value.list().items.size());
+      [[fallthrough]];
+    default:
+      return chat_error(fmt::format("{} has no length", type_name(value)));
+  }
+}
+
+Result<Value> subscript(const Value& a, const Value& key, Budget& budget) {
+  if (a.is_undefined()) return chat_error(std::string(a.what()));
+  if (a.is_dict()) {
+    if (const Value* const found = a.dict().find(key)) return *found;
+  } else if (key.is_integer() && a.is_string()) {
+    INFER_TRY(budget.charge_bytes(a.text().size()));
+    const std::string& bytes = a.bytes();
+    const std::size_t n = count_characters(bytes);
+    if (const std::size_t wanted = element(key.integer(), n); wanted < n) {
+      std::size_t at = 0;
+      for (std::size_t i = 0; i < wanted; ++i) at += character_at(bytes, at);
+      return Value(a.text().slice(at, character_at(bytes, at)));
+    }
+  } else if (key.is_integer() && a.is_list() && a.list().kind != List::Kind::generator) {
+    const Values& items = a.list().items;
+    if (const std::size_t i = element(key.integer(), items.size()); i < items.size()) return items[i];
+  }
+  INFER_ASSIGN(const Text shown, to_repr(key, budget));
+  if (key.is_string())
+    return Value::undefined(fmt::format("'{} object' has no attribute {}", type_name(a), shown.bytes()));
+  return Value::undefined(fmt::format("{} object has no element {}", type_name(a), shown.bytes()));
+}
+
+Result<Value> slice(const Value& a, std::optional<std::int64_t> begin, std::optional<std::int64_t> end,
+                    std::optional<std::int64_t> step, Budget& budget) {
+  if (a.is_undefined()) return chat_error(std::string(a.what()));
+  if (!a.is_string() && (!a.is_list() || a.list().kind == List::Kind::generator)) {
+    return chat_error(fmt::format("{} cannot be sliced", type_name(a)));
+  }
+  const std::int64_t stride = step.value_or(1);
+  if (stride == 0) return chat_error("the step of a slice is zero");
+  std::vector<std::size_t> offsets;
+  if (a.is_string()) {
+    INFER_TRY(budget.charge(a.text().size() / 4));
+    offsets = character_offsets(a.bytes());
+  }
+  const auto n = static_cast<std::int64_t>(a.is_string() ? offsets.size() - 1 : a.list().items.size());
+  const std::int64_t lowest = stride < 0 ? -1 : 0;
+  const std::int64_t highest = stride < 0 ? n - 1 : n;
+  const auto bound = [&](std::optional<std::int64_t> index, std::int64_t otherwise) {
+    if (!index) return otherwise;
+    return std::clamp(*index < 0 ? *index + n : *index, lowest, highest);
+  };
+  const std::int64_t first = bound(begin, stride < 0 ? highest : lowest);
+  const std::int64_t last = bound(end, stride < 0 ? lowest : highest);
+  if (a.is_string() && stride == 1) {
+    if (first >= last) return Value(Text());
+    const std::size_t from = offsets[static_cast<std::size_t>(first)];
+    return Value(a.text().slice(from, offsets[static_cast<std::size_t>(last)] - from));
+  }
+  Text text;
+  Values items;
+  for (std::int64_t i = first; stride > 0 ? i < last : i > last;) {
+    INFER_TRY(budget.charge_elements(1));
+    const auto at = static_cast<std::size_t>(i);
+    if (a.is_string()) {
+      text.append(a.text(), offsets[at], offsets[at + 1] - offsets[at]);
+    } else {
+      items.push_back(a.list().items[at]);
+    }
+    if (__builtin_add_overflow(i, stride, &i)) break;
+  }
+  if (a.is_string()) return Value(std::move(text));
+  return make_list(std::move(items), a.list().kind);
+}
+
+}  // namespace infer::chat

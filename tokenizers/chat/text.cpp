@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+// Texts with origins, and what little of Unicode the interpreter needs. See text.h.
+#include "tokenizers/chat/text.h"
+
+#include <algorithm>
+
+#include "src/base/utf8.h"
+
+namespace infer::chat {
+
+void Text::append(std::string_view bytes, Origin origin) {
+  if (bytes.empty()) return;
+  if (origin_after(edges_.size()) != origin) edges_.push_back(bytes_.size());
+  bytes_ += bytes;
+}
+
+void Text::append(const Text& other, std::size_t begin, std::size_t count) {
+  const std::string_view all = other.bytes_;
+  const std::size_t end = begin + std::min(count, all.size() - begin);
+  for (std::size_t i = begin; i < end;) {
+    const std::size_t stop = std::min(end, other.run_end(i));
+    append(all.substr(i, stop - i), other.origin_at(i));
+    i = stop;
+  }
+}
+
+std::size_t Text::edges_until(std::size_t index) const noexcept {
+  return static_cast<std::size_t>(std::upper_bound(edges_.begin(), edges_.end(), index) - edges_.begin());
+}
+
+Origin Text::origin_at(std::size_t index) const noexcept { return origin_after(edges_until(index)); }
+
+std::size_t Text::run_end(std::size_t index) const noexcept {
+  const std::size_t edge = edges_until(index);
+  return edge == edges_.size() ? bytes_.size() : edges_[edge];
+}
+
+std::size_t character_at(std::string_view text, std::size_t index) noexcept {
+  return std::min(utf8_length(text[index]), text.size() - index);
+}
+
+std::size_t character_before(std::string_view text, std::size_t index) noexcept {
+  do --index;
+  while (index > 0 && (static_cast<unsigned char>(text[index]) & 0xc0) == 0x80);
+  return index;
+}
+
+std::size_t count_characters(std::string_view text) noexcept {
+  return static_cast<std::size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+}
+
+char32_t code_point_at(std::string_view text, std::size_t index) noexcept {
+  const std::size_t n = character_at(text, index);
+  const auto first = static_cast<unsigned char>(text[index]);
+  if (n == 1) return first;
+  char32_t c = first & (0x7fU >> n);
+  for (std::size_t i = 1; i < n; ++i) c = c << 6 | (static_cast<unsigned char>(text[index + i]) & 0x3fU);
+  return c;
+}
+
+void append_code_point(std::string& out, char32_t c) {
+  const auto byte = [&out](char32_t value) { out += static_cast<char>(static_cast<unsigned char>(value)); };
+  if (c < 0x80) return byte(c);
+  if (c < 0x800) {
+    byte(0xc0 | c >> 6);
+  } else if (c < 0x10000) {
+    byte(0xe0 | c >> 12);
+    byte(0x80 | (c >> 6 & 0x3f));
+  } else {
+    byte(0xf0 | c >> 18);
+    byte(0x80 | (c >> 12 & 0x3f));
+    byte(0x80 | (c >> 6 & 0x3f));
+  }
+  byte(0x80 | (c & 0x3f));
+}
+
+bool is_space(char32_t c) noexcept {
+  if (c < 0x80) return c == ' ' || (c >= 0x09 && c <= 0x0d) || (c >= 0x1c && c <= 0x1f);
+  return c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 ||
+         c == 0x202f || c == 0x205f || c == 0x3000;
+}
+
+namespace {
+
+/// A block of letters whose upper and lower case are a fixed distance apart, or alternate (distance 1).
+struct CaseRange {
+  char32_t first_upper, last_upper;
+  char32_t distance;
+};
+constexpr CaseRange kCaseRanges[] = {
+    {'A', 'Z', 32},     {0xc0, 0xd6, 32},   {0xd8, 0xde, 32},     {0x391, 0x3a1, 32}, {0x3a3, 0x3ab, 32},
+    {0x410, 0x42f, 32}, {0x400, 0x40f, 80}, {0x531, 0x556, 48},   {0x388, 0x38a, 37}, {0x386, 0x386, 38},
+    {0x38c, 0x38c, 64}, {0x38e, 0x38f, 63}, {0xff21, 0xff3a, 32},
+};
+constexpr CaseRange kAlternating[] = {
+    {0x100, 0x12e, 1}, {0x132, 0x136, 1},   {0x139, 0x147, 1},   {0x14a, 0x176, 1}, {0x179, 0x17d, 1},
+    {0x370, 0x372, 1}, {0x3d8, 0x3ee, 1},   {0x460, 0x480, 1},   {0x48a, 0x4be, 1}, {0x4c1, 0x4cd, 1},
+    {0x4d0, 0x52e, 1}, {0x1e00, 0x1e94, 1}, {0x1ea0, 0x1efe, 1},
+};
+
+}  // namespace
+
+char32_t to_lower(char32_t c) noexcept {
+  if (c == 0x178) return 0xff;
+  for (const CaseRange& r : kCaseRanges) {
+    if (c >= r.first_upper && c <= r.last_upper) return c + r.distance;
+  }
+  for (const CaseRange& r : kAlternating) {
+    if (c >= r.first_upper && c <= r.last_upper && (c - r.first_upper) % 2 == 0) return c + 1;
+  }
+  return c;
+}
+
+char32_t to_upper(char32_t c) noexcept {
+  switch (c) {
+    case 0xff:
+      return 0x178;
+    case 0xb5:
+      return 0x39c;
+    case 0x131:
+      return 'I';
+    case 0x17f:
+      return 'S';
+    case 0x3c2:
+      return 0x3a3;
+    default:
+      break;
+  }
+  for (const CaseRange& r : kCaseRanges) {
+    if (c >= r.first_upper + r.distance && c <= r.last_upper + r.distance) return c - r.distance;
+  }
+  for (const CaseRange& r : kAlternating) {
+    if (c > r.first_upper && c <= r.last_upper + 1 && (c - r.first_upper) % 2 == 1) return c - 1;
+  }
+  return c;
+}
+
+}  // namespace infer::chat

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+// Text: UTF-8 bytes of which each knows where it came from. What a template says is trusted, what messages say is not,
+// and no operation of the interpreter loses track: later, control tokens are looked for in trusted bytes only.
+// Tested by tests/tokenizers/chat/segments_test.cpp.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace infer::chat {
+
+enum class Origin : std::uint8_t { trusted, untrusted };
+
+class Text {
+ public:
+  Text() = default;
+  Text(std::string_view bytes, Origin origin) { append(bytes, origin); }
+
+  const std::string& bytes() const noexcept { return bytes_; }
+  std::size_t size() const noexcept { return bytes_.size(); }
+  bool empty() const noexcept { return bytes_.empty(); }
+
+  void append(std::string_view bytes, Origin origin);
+  void append(const Text& other) { append(other, 0, other.size()); }
+  /// A part of another text, with its origins.
+  void append(const Text& other, std::size_t begin, std::size_t count);
+  Text slice(std::size_t begin, std::size_t count) const {
+    Text part;
+    part.append(*this, begin, count);
+    return part;
+  }
+
+  Origin origin_at(std::size_t index) const noexcept;
+  /// The end of the run of one origin that `index` lies in.
+  std::size_t run_end(std::size_t index) const noexcept;
+
+ private:
+  std::size_t edges_until(std::size_t index) const noexcept;
+  static Origin origin_after(std::size_t n_edges) noexcept {
+    return n_edges % 2 == 0 ? Origin::trusted : Origin::untrusted;
+  }
+
+  std::string bytes_;
+  std::vector<std::size_t> edges_;  // where the origin changes, ascending; before the first of them bytes are trusted
+};
+
+/// Bytes of the character that begins at `index`. Texts of the interpreter are well-formed UTF-8.
+std::size_t character_at(std::string_view text, std::size_t index) noexcept;
+/// Where the character begins that ends before `index`.
+std::size_t character_before(std::string_view text, std::size_t index) noexcept;
+std::size_t count_characters(std::string_view text) noexcept;
+/// The code point that begins at `index`.
+char32_t code_point_at(std::string_view text, std::size_t index) noexcept;
+void append_code_point(std::string& out, char32_t code_point);
+
+/// What Python's str.isspace and str.strip take for white space.
+bool is_space(char32_t c) noexcept;
+
+/// Unicode's simple mappings for Latin, Greek, Cyrillic and Armenian; other letters stay as they are.
+char32_t to_upper(char32_t c) noexcept;
+char32_t to_lower(char32_t c) noexcept;
+/// Whether the letter has a case.
+inline bool is_cased(char32_t c) noexcept { return to_upper(c) != c || to_lower(c) != c || c == 0xdf; }
+
+}  // namespace infer::chat
