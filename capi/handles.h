@@ -15,6 +15,7 @@
 
 #include "capi/options.h"
 #include "libinfer.h"
+#include "libinfer/chat_template.h"
 #include "libinfer/executor.h"
 #include "libinfer/generation.h"
 #include "libinfer/importance.h"
@@ -40,6 +41,8 @@ enum class Kind : std::uint32_t {
   sampler,
   stream,
   imatrix,
+  chat_template,
+  prompt,
 };
 
 struct Handle {
@@ -189,6 +192,18 @@ struct infer_decoder : infer::capi::Handle {
   infer::Utf8Stream utf8;
   std::string text;
   std::atomic<bool> busy{false};
+};
+
+struct infer_template : infer::capi::Handle {
+  static constexpr infer::capi::Kind kKind = infer::capi::Kind::chat_template;
+  explicit infer_template(infer::ChatTemplate t) : Handle(kKind), compiled(std::move(t)) {}
+  infer::ChatTemplate compiled;
+};
+
+struct infer_prompt : infer::capi::Handle {
+  static constexpr infer::capi::Kind kKind = infer::capi::Kind::prompt;
+  explicit infer_prompt(infer::ChatPrompt p) : Handle(kKind), prompt(std::move(p)) {}
+  infer::ChatPrompt prompt;
 };
 
 struct infer_imatrix : infer::capi::Handle {

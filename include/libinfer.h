@@ -105,6 +105,8 @@ typedef struct infer_cancel infer_cancel;
 typedef struct infer_source infer_source;
 typedef struct infer_model infer_model;
 typedef struct infer_decoder infer_decoder;
+typedef struct infer_template infer_template;
+typedef struct infer_prompt infer_prompt;
 typedef struct infer_session infer_session;
 typedef struct infer_imatrix infer_imatrix;
 typedef struct infer_sampler infer_sampler;
@@ -407,6 +409,32 @@ INFER_API infer_status infer_decoder_push(infer_decoder *decoder, int32_t token,
                                           infer_error **err);
 /* What is still held back, as U+FFFD; the decoder then starts anew. */
 INFER_API infer_status infer_decoder_flush(infer_decoder *decoder, const char **text, size_t *length, infer_error **err);
+
+/* ---- Chat templates: a conversation to the text that a model was trained on. Class R but for what makes and releases.
+ * A template is a Jinja program; it is interpreted with budgets and reaches nothing of the host. Errors: TEMPLATE (what is
+ * wrong, or what the template raises; line and column in the message, the byte of the template as infer_error_offset),
+ * TEMPLATE_LIMIT (too large, too deep, too many steps, too much output). */
+
+INFER_API infer_status infer_template_compile(const char *text, size_t length, infer_template **out, infer_error **err); /* T */
+INFER_API void infer_template_retain(infer_template *chat_template);                                                 /* T */
+INFER_API void infer_template_release(infer_template *chat_template);                                                /* T */
+/* A line for each construct of the template that is not supported; empty when all is well. */
+INFER_API infer_status infer_template_check(const infer_template *chat_template, char *buffer, size_t capacity, size_t *need,
+                                            infer_error **err);
+/* `request` is a JSON object: "messages", "tools", "documents", "add_generation_prompt" (false), "bos_token", "eos_token",
+   "now" ("2025-03-09T14:05:07": the library looks at no clock), "extra" (an object of further variables). Other keys are
+   left alone. */
+INFER_API infer_status infer_template_render_json(const infer_template *chat_template, const char *request, size_t length,
+                                                  infer_prompt **out, infer_error **err);
+
+/* What a template made of a conversation. Texts are borrowed until the release. */
+INFER_API void infer_prompt_release(infer_prompt *prompt);                                                           /* T */
+INFER_API infer_status infer_prompt_text(const infer_prompt *prompt, const char **text, size_t *length, infer_error **err);
+INFER_API size_t infer_prompt_segment_count(const infer_prompt *prompt);
+/* The prompt in pieces: *is_trusted is 1 for what the template says, 0 for what came from messages, in which texts of
+   control tokens are not to be parsed. */
+INFER_API infer_status infer_prompt_segment(const infer_prompt *prompt, size_t index, const char **text, size_t *length,
+                                            int32_t *is_trusted, infer_error **err);
 
 /* ---- Session: everything that changes. One thread at a time. ---------------------------------------------------------
  * A session belongs to the process that made it. After a fork() W calls on it answer INFER_E_FORKED in the child; it can

@@ -540,6 +540,58 @@ class Decoder : public detail::Owned<infer_decoder, infer_decoder_release> {
   }
 };
 
+/// A prompt in pieces of one origin: the template's words are trusted, those of messages are not.
+struct PromptSegment {
+  std::string text;
+  bool trusted;
+};
+
+/// What a template made of a conversation.
+class Prompt : public detail::Owned<infer_prompt, infer_prompt_release> {
+ public:
+  using Owned::Owned;
+  Expected<std::string> text() const {
+    return detail::get<std::string>([&](auto out, auto err) {
+      const char* text = nullptr;
+      std::size_t length = 0;
+      const infer_status status = infer_prompt_text(get(), &text, &length, err);
+      if (status >= 0) out->assign(text, length);
+      return status;
+    });
+  }
+  std::vector<PromptSegment> segments() const {
+    std::vector<PromptSegment> all;
+    for (std::size_t i = 0; i < infer_prompt_segment_count(get()); ++i) {
+      const char* text = nullptr;
+      std::size_t length = 0;
+      std::int32_t trusted = 0;
+      if (infer_prompt_segment(get(), i, &text, &length, &trusted, nullptr) >= 0) {
+        all.push_back({std::string(text, length), trusted != 0});
+      }
+    }
+    return all;
+  }
+};
+
+/// A chat template; any number of threads may render with it.
+class Template : public detail::Shared<infer_template, infer_template_retain, infer_template_release> {
+ public:
+  using Shared::Shared;
+  static Expected<Template> compile(std::string_view text) {
+    return detail::make<Template, infer_template>(
+        [&](auto out, auto err) { return infer_template_compile(text.data(), text.size(), out, err); });
+  }
+  /// Lines, one for each construct that is not supported.
+  Expected<std::string> check() const {
+    return detail::fill<std::string>(256, [&](auto... out) { return infer_template_check(get(), out...); });
+  }
+  /// The request is a JSON object; infer_template_render_json has its keys.
+  Expected<Prompt> render_json(std::string_view request) const {
+    return detail::make<Prompt, infer_prompt>(
+        [&](auto out, auto err) { return infer_template_render_json(get(), request.data(), request.size(), out, err); });
+  }
+};
+
 /// Everything that changes. One thread at a time.
 class Session : public detail::Shared<infer_session, infer_session_retain, infer_session_release> {
  public:

@@ -18,6 +18,7 @@ Action setup_run(CLI::App& app);
 Action setup_info(CLI::App& app);
 Action setup_tokenize(CLI::App& app);
 Action setup_detokenize(CLI::App& app);
+Action setup_template(CLI::App& app);
 Action setup_logits(CLI::App& app);
 Action setup_bench(CLI::App& app);
 Action setup_perplexity(CLI::App& app);

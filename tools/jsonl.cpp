@@ -14,11 +14,11 @@
 namespace tool {
 namespace {
 
-Json answer_line(const std::string& line, const std::function<Json(const Json&)>& answer) {
+Json answer_line(const std::string& line, const std::function<Json(const Json&, const std::string&)>& answer) {
   try {
     const Json request = Json::parse(line);
     if (!request.is_object()) throw RequestError("a request is a JSON object");
-    return answer(request);
+    return answer(request, line);
   } catch (const RequestError& error) {
     return {{"error", error.what()}};
   } catch (const Json::exception& error) {
@@ -45,6 +45,10 @@ bool bool_field(const Json& request, const char* key) {
 std::string to_json_text(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 int answer_lines(const std::function<Json(const Json&)>& answer) {
+  return answer_lines([&answer](const Json& request, const std::string&) { return answer(request); });
+}
+
+int answer_lines(const std::function<Json(const Json&, const std::string&)>& answer) {
   std::ios::sync_with_stdio(false);  // std::cin with a buffer of its own; stdout is written by stdio alone
   std::string line;
   while (std::getline(std::cin, line)) {

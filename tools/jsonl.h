@@ -27,5 +27,7 @@ std::string to_json_text(const Json& json);
 
 /// Answers all lines of stdin but empty ones. Answers are flushed when no further request is waiting.
 int answer_lines(const std::function<Json(const Json&)>& answer);
+/// The same for an answer that wants the line as it stands, too: numbers of any size and spelling are in it.
+int answer_lines(const std::function<Json(const Json&, const std::string& line)>& answer);
 
 }  // namespace tool

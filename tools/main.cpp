@@ -29,6 +29,7 @@ constexpr Command kCommands[] = {
     {"info", "tell what a model file holds", tool::setup_info},
     {"tokenize", "text to token ids", tool::setup_tokenize},
     {"detokenize", "token ids to text", tool::setup_detokenize},
+    {"template", "conversations to text, by chat templates", tool::setup_template},
     {"logits", "write the logits of a token sequence", tool::setup_logits},
     {"bench", "measure the speed of prompt and decode", tool::setup_bench},
     {"perplexity", "measure how well a text is foretold, and against another model", tool::setup_perplexity},

@@ -395,6 +395,22 @@ TEST_F(InferProgram, JsonlAnswersInOrderAndGoesOnAfterErrors) {
   EXPECT_FALSE(answers[0]["ids"].empty());
 }
 
+TEST_F(InferProgram, JsonlRendersTemplatesWithoutAModel) {
+  const auto r = run_infer({"template", "--jsonl"},
+                             "{\"template\": \"{{ messages[0].content }}{{ tools | tojson }}\", \"messages\": [{\"role\": \"user\", \"content\": \"hi\"}],"
+                             " \"tools\": [1.0, 123456789012345678901234567890]}\n"
+                             "{\"template\": \"a\\n{{ 1 + }}\", \"messages\": []}\n"
+                             "{\"template\": \"{{ x | from_json }}\", \"check\": true}\n");
+  EXPECT_EQ(r.status, 0) << r.err;
+  const auto answers = json_lines(r.out);
+  ASSERT_EQ(answers.size(), 3U);
+  EXPECT_EQ(answers[0]["text"], "hi[1.0, 123456789012345678901234567890]");
+  EXPECT_TRUE(answers[1].contains("error"));
+  EXPECT_EQ(answers[1]["line"], 2);
+  EXPECT_EQ(answers[1]["column"], 8);
+  EXPECT_EQ(answers[2]["unsupported"].size(), 1U);
+}
+
 TEST_F(InferProgram, JsonlDetokenizesWholeStreamedAndPieceByPiece) {
   const auto tokens = json_lines(with_model("tokenize", {"--jsonl"}, "{\"hex\": \"48c3a9f09f9880\"}\n").out);
   ASSERT_EQ(tokens.size(), 1U);
