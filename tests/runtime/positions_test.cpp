@@ -31,7 +31,7 @@ TEST(Positions, ThatAreLearnedAreNoMoreThanTheFileHas) {
   const Status beyond = Session::create(l.model, {.n_ctx = 65}).status();
   EXPECT_EQ(beyond.code(), Code::range);
   EXPECT_EQ(beyond.subject(), "n_ctx");
-  EXPECT_EQ(beyond.message(), "n_ctx = 65: the model has learned 64 positions and can run no more");
+  EXPECT_EQ(beyond.message(), "n_ctx = 65: the model has learned 64 positions and has no more; choose at most so many");
   EXPECT_EQ(Session::plan(l.model, {.n_ctx = 65}).status().code(), Code::range);
 }
 
@@ -70,10 +70,13 @@ TEST(Positions, AreNotStretchedTwice) {
   yarn.rope_factor = 2.0;
   long_factors.long_factors = true;
   long_factors.original_context = 32;
-  const std::string already = "rope_ntk: the model stretches its positions in another way already";
+  const std::string already = "rope_ntk: the model stretches its positions in another way already; leave the option off";
   EXPECT_EQ(refusal(yarn), already);
   EXPECT_EQ(refusal(long_factors), already);
-  EXPECT_EQ(refusal(model_of("gpt2")), "rope_ntk: the model has no rotary positions");
+  TinyModel factors = model_of("llama");
+  factors.rope_factors = true;
+  EXPECT_EQ(refusal(factors), already);
+  EXPECT_EQ(refusal(model_of("gpt2")), "rope_ntk: the model has no rotary positions; leave the option off");
 }
 
 }  // namespace
