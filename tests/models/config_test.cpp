@@ -53,8 +53,8 @@ DecoderConfig config_of(const ModelDescriptor& m, const Family& family = kRich) 
 
 /// What an architecture makes of the same numbers under its own name.
 Result<DecoderConfig> configure(const Architecture& architecture, ModelDescriptor m) {
+  m.architecture = m.key_prefix = architecture.names[0];
   std::vector<std::string> warnings;
-  m.architecture = architecture.names[0];
   return architecture.configure(m, warnings);
 }
 
@@ -608,7 +608,7 @@ const Refusal kRefusals[] = {
        m.hyper.n_experts = 1024;
        m.hyper.n_layers = 65;
      }),
-     Code::limit, "expert_count", "= 1024 in 65 layers", "65536"},
+     Code::limit, "expert_count", "= 1024 in 65 layers", "24576"},
     {"NoUsedExperts", with_experts([](M& m) { m.hyper.n_experts_used.reset(); }),
      Code::metadata, "expert_used_count", "missing", ""},
     {"ZeroUsedExperts", with_experts([](M& m) { m.hyper.n_experts_used = 0; }),
