@@ -80,17 +80,20 @@ constexpr IntegerFact kIntegers[] = {
     {"sliding_window", from_config<&infer::DecoderConfig::sliding_window>},
     {"n_experts", from_experts<&infer::ExpertConfig::n>},
     {"n_experts_used", from_experts<&infer::ExpertConfig::n_used>},
+    {"n_ff_expert", from_experts<&infer::ExpertConfig::n_ff>},
+    {"n_ff_shared", from_experts<&infer::ExpertConfig::n_ff_shared>},
     {"vocab_only", [](const infer::Model& m) -> std::optional<std::int64_t> { return m.decoder() == nullptr ? 1 : 0; }},
 };
 
 struct NumberFact {
   const char* key;
-  double (*get)(const infer::DecoderConfig& config);
+  std::optional<double> (*get)(const infer::DecoderConfig& config);
 };
 
 constexpr NumberFact kNumbers[] = {
-    {"rope_base", [](const infer::DecoderConfig& c) { return c.rope.base; }},
-    {"norm_epsilon", [](const infer::DecoderConfig& c) { return static_cast<double>(c.norm_eps); }},
+    {"rope_base",
+     [](const infer::DecoderConfig& c) { return c.rope.n_rot == 0 ? std::nullopt : std::optional<double>(c.rope.base); }},
+    {"norm_epsilon", [](const infer::DecoderConfig& c) { return std::optional<double>(c.norm_eps); }},
 };
 
 struct TextFact {
@@ -178,7 +181,9 @@ infer_status infer_model_get_f64(const infer_model* model, const char* key, doub
     INFER_TRY(check_key(key));
     INFER_ASSIGN(const NumberFact* const fact, find(kNumbers, key));
     if (model->model->decoder() == nullptr) return untold(key);
-    *value = fact->get(model->model->decoder()->config);
+    const std::optional<double> number = fact->get(model->model->decoder()->config);
+    if (!number) return untold(key);
+    *value = *number;
     return {};
   });
 }

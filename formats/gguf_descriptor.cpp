@@ -383,6 +383,7 @@ Result<ModelDescriptor> describe(const Directory& directory, const CancelFlag* c
   INFER_TRY(check_kind(directory));
   INFER_ASSIGN(model.architecture, architecture_of(directory));
   INFER_ASSIGN(std::string prefix, prefix_of(directory, model.architecture));
+  model.key_prefix = prefix.substr(0, prefix.size() - (prefix.empty() ? 0 : 1));
   INFER_TRY(read_hyper(directory, std::move(prefix), model.hyper));
 
   GrowthBudget budget;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <iterator>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -12,13 +13,15 @@
 namespace infer {
 namespace {
 
+constexpr std::size_t kShown = 10;   // complaints in words
+
 /// As GGUF writes it: innermost first.
 std::string text_of(std::initializer_list<std::int64_t> shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
 }  // namespace
 
 void Binder::complain(Code code, std::string_view tensor, std::string what) {
-  complaints_.push_back({code, std::string(tensor), std::move(what)});
+  if (n_complaints_++ < kShown) complaints_.push_back({code, std::string(tensor), std::move(what)});
 }
 
 /// The tensor of that name, which counts as bound from now on; null when there is none.
@@ -67,18 +70,12 @@ void Binder::fill(Linear& out, const TensorMeta& tensor, const QuantFormat& form
 bool Binder::matrix(Linear& out, std::string_view name, std::int64_t rows, std::int64_t cols, Bias bias) {
   const std::string bias_name = fmt::format("{}.bias", name);
   const TensorMeta* tensor = take(fmt::format("{}.weight", name));
-  const std::span<const float> bias_values = bias == Bias::required || has(bias_name) ? required_vector(bias_name, rows)
-                                                                                       : std::span<const float>();
+  std::span<const float> bias_values;
+  if (bias == Bias::required || (bias == Bias::optional && has(bias_name))) bias_values = required_vector(bias_name, rows);
   if (tensor == nullptr) return false;
   out.bias = bias_values.data();
   if (!fits(*tensor, {cols, rows})) return true;
   if (const QuantFormat* format = runnable(*tensor)) fill(out, *tensor, *format);
-  return true;
-}
-
-bool Binder::optional_linear(Linear& out, std::string_view name, std::int64_t rows, std::int64_t cols) {
-  if (!matrix(out, name, rows, cols, Bias::optional)) return false;
-  products_.push_back(&out);
   return true;
 }
 
@@ -109,6 +106,10 @@ void Binder::experts(std::vector<FfnWeights>& out, Linear FfnWeights::*part, std
     return out[static_cast<std::size_t>(e)].*part;
   };
   if (has(fmt::format("{}.0.weight", name))) {
+    for (std::int64_t e = 1; e < n; ++e) {
+      const std::string one = fmt::format("{}.{}.weight", name, e);
+      if (!has(one)) return missing(one, {cols, rows});   // before memory is taken for so many
+    }
     for (std::int64_t e = 0; e < n; ++e) linear(expert(e), fmt::format("{}.{}", name, e), rows, cols);
     return;
   }
@@ -125,7 +126,7 @@ void Binder::experts(std::vector<FfnWeights>& out, Linear FfnWeights::*part, std
 }
 
 void Binder::table(Linear& out, std::string_view name, std::int64_t rows, std::int64_t cols) {
-  if (!matrix(out, name, rows, cols, Bias::optional)) missing(fmt::format("{}.weight", name), {cols, rows});
+  if (!matrix(out, name, rows, cols, Bias::none)) missing(fmt::format("{}.weight", name), {cols, rows});
 }
 
 void Binder::tie(Linear& out, const Linear& table) {
@@ -170,6 +171,7 @@ void Binder::divisors(std::span<const float>& out, std::string_view tensor_name,
 
 void Binder::judge_unbound(const ModelDescriptor& model, std::int64_t n_layers, std::vector<std::string>& warnings) {
   constexpr std::string_view kLayer = "blk.";
+  constexpr std::string_view kEnds[] = {"token_embd", "position_embd", "output", "rope_f"};
   constexpr std::string_view kUnused = ".attn_rot_embd.weight";   // old converters wrote the RoPE frequencies, too
   std::size_t n_ignored = 0;
   std::string_view example;
@@ -178,7 +180,9 @@ void Binder::judge_unbound(const ModelDescriptor& model, std::int64_t n_layers, 
     const std::string_view name = tensor.name;
     std::int64_t layer = -1;
     if (name.starts_with(kLayer)) std::from_chars(name.data() + kLayer.size(), name.data() + name.size(), layer);
-    if (layer >= 0 && layer < n_layers && !name.ends_with(kUnused)) {
+    const bool in_layer = layer >= 0 && layer < n_layers && !name.ends_with(kUnused);
+    const bool at_the_ends = std::any_of(std::begin(kEnds), std::end(kEnds), [&](std::string_view e) { return name.starts_with(e); });
+    if (in_layer || at_the_ends) {
       complain(Code::tensor, name, "is unknown to this architecture; running without it would give wrong answers");
     } else if (n_ignored++ == 0) {
       example = name;
@@ -189,13 +193,12 @@ void Binder::judge_unbound(const ModelDescriptor& model, std::int64_t n_layers, 
 }
 
 Status Binder::finish() const {
-  constexpr std::size_t kShown = 10;
-  if (complaints_.empty()) return {};
-  std::string text = complaints_.size() == 1 ? "" : fmt::format("{} tensors do not fit: ", complaints_.size());
-  for (std::size_t i = 0; i < std::min(kShown, complaints_.size()); ++i) {
+  if (n_complaints_ == 0) return {};
+  std::string text = n_complaints_ == 1 ? "" : fmt::format("{} tensors do not fit: ", n_complaints_);
+  for (std::size_t i = 0; i < complaints_.size(); ++i) {
     text += fmt::format("{}tensor '{}' {}", i == 0 ? "" : "; ", complaints_[i].tensor, complaints_[i].what);
   }
-  if (complaints_.size() > kShown) text += fmt::format("; and {} more", complaints_.size() - kShown);
+  if (n_complaints_ > complaints_.size()) text += fmt::format("; and {} more", n_complaints_ - complaints_.size());
   return Status::error(complaints_[0].code, std::move(text)).about(complaints_[0].tensor);
 }
 

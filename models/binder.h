@@ -16,7 +16,7 @@
 
 namespace infer {
 
-enum class Bias : std::uint8_t { optional, required };
+enum class Bias : std::uint8_t { none, optional, required };
 
 class Binder {
  public:
@@ -36,8 +36,6 @@ class Binder {
   /// NAME.weight as a (rows, cols) matrix for products, with NAME.bias (rows) where the file has it. `out` must stay where
   /// it is: it is listed in products().
   void linear(Linear& out, std::string_view name, std::int64_t rows, std::int64_t cols, Bias bias = Bias::optional);
-  /// The same where the file has it. False: absent, and `out` is untouched.
-  bool optional_linear(Linear& out, std::string_view name, std::int64_t rows, std::int64_t cols);
   /// NAME.weight as several matrices, one below the other, and NAME.bias likewise.
   void split(std::initializer_list<Part> parts, std::string_view name, std::int64_t cols, Bias bias = Bias::optional);
   /// One part of n experts: NAME_exps.weight (n, rows, cols), or NAME.E.weight (rows, cols) for each, as old converters wrote
@@ -53,8 +51,8 @@ class Binder {
   /// TENSOR (full name) as a vector (n). Every element must be finite and above zero.
   void divisors(std::span<const float>& out, std::string_view tensor, std::int64_t n);
 
-  /// Judges the tensors that were not bound: one that belongs to a layer of the model is a complaint, because running
-  /// without it gives wrong answers; any other is a warning.
+  /// Judges the tensors that were not bound: one that belongs to a layer of the model, to its embedding or its head is a
+  /// complaint, because running without it gives wrong answers; any other is a warning.
   void judge_unbound(const ModelDescriptor& model, std::int64_t n_layers, std::vector<std::string>& warnings);
 
   /// Every matrix that is multiplied, in order of binding.
@@ -82,7 +80,8 @@ class Binder {
     std::string tensor;
     std::string what;
   };
-  std::vector<Complaint> complaints_;
+  std::vector<Complaint> complaints_;   ///< the first of them: a file can give cause for a million
+  std::size_t n_complaints_ = 0;
   std::vector<Linear*> products_;
   std::unordered_set<const TensorMeta*> bound_;
 };

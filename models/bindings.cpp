@@ -2,11 +2,7 @@
 // Names and shapes. See bindings.h; docs/architectures.md has them as a table.
 #include "models/bindings.h"
 
-#include <fmt/format.h>
-
 namespace infer {
-
-std::string layer_prefix(std::size_t layer) { return fmt::format("blk.{}.", layer); }
 
 void bind_ends(Binder& b, Decoder& d, NormKind norm, Bias head_bias) {
   const DecoderConfig& c = d.config;
@@ -18,12 +14,9 @@ void bind_ends(Binder& b, Decoder& d, NormKind norm, Bias head_bias) {
     b.tie(d.output, d.embedding);
   }
   if (c.rope.n_rot == 0) return;
-  constexpr const char* kShort = "rope_factors_short.weight";
-  constexpr const char* kLong = "rope_factors_long.weight";
-  if (c.rope.scaling == RopeScaling::longrope || b.has(kShort) || b.has(kLong)) {
-    b.divisors(d.rope_factors, kShort, c.rope.n_rot / 2);
-    b.divisors(d.long_rope_factors, kLong, c.rope.n_rot / 2);
-    d.config.rope.scaling = RopeScaling::longrope;   // whether the file says so or not
+  if (c.rope.scaling == RopeScaling::longrope) {
+    b.divisors(d.rope_factors, "rope_factors_short.weight", c.rope.n_rot / 2);
+    b.divisors(d.long_rope_factors, "rope_factors_long.weight", c.rope.n_rot / 2);
   } else if (b.has("rope_freqs.weight")) {
     b.divisors(d.rope_factors, "rope_freqs.weight", c.rope.n_rot / 2);
   }
@@ -58,6 +51,14 @@ void bind_gated_ffn(Binder& b, const DecoderConfig& c, FfnWeights& w, const std:
 void bind_plain_ffn(Binder& b, const DecoderConfig& c, FfnWeights& w, const std::string& prefix) {
   b.linear(w.up, prefix + "ffn_up", c.n_ff, c.n_embd, Bias::required);
   b.linear(w.down, prefix + "ffn_down", c.n_embd, c.n_ff, Bias::required);
+}
+
+void bind_feed_forward(Binder& b, const DecoderConfig& c, Layer& layer, const std::string& prefix) {
+  if (c.experts.n > 0) {
+    bind_experts(b, c, layer.experts, prefix);
+  } else {
+    bind_gated_ffn(b, c, layer.ffn, prefix);
+  }
 }
 
 void bind_experts(Binder& b, const DecoderConfig& c, ExpertWeights& w, const std::string& prefix) {

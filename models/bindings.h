@@ -9,8 +9,11 @@
 
 namespace infer {
 
-/// "blk.7."
-std::string layer_prefix(std::size_t layer);
+/// fn(layer, its prefix) for each layer.
+template <class Fn>
+void for_each_layer(Decoder& decoder, const Fn& fn) {
+  for (std::size_t i = 0; i < decoder.layers.size(); ++i) fn(decoder.layers[i], "blk." + std::to_string(i) + ".");
+}
 
 /// token_embd, output_norm, output (or the embedding again where the file has none), and divisors of the RoPE frequencies.
 void bind_ends(Binder& b, Decoder& d, NormKind norm = NormKind::rms, Bias head_bias = Bias::optional);
@@ -30,6 +33,8 @@ void bind_head_norms(Binder& b, const DecoderConfig& c, AttentionWeights& w, con
 void bind_gated_ffn(Binder& b, const DecoderConfig& c, FfnWeights& w, const std::string& prefix);
 /// ffn_up, ffn_down, with biases.
 void bind_plain_ffn(Binder& b, const DecoderConfig& c, FfnWeights& w, const std::string& prefix);
+/// Experts where the model has them, else a gated block.
+void bind_feed_forward(Binder& b, const DecoderConfig& c, Layer& layer, const std::string& prefix);
 /// ffn_gate_inp, ffn_gate_exps, ffn_up_exps, ffn_down_exps; for the shared one ffn_gate_inp_shexp and kin.
 void bind_experts(Binder& b, const DecoderConfig& c, ExpertWeights& w, const std::string& prefix);
 

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "libinfer/text.h"
+#include "models/blocks/blocks.h"
 #include "src/base/range.h"
 
 namespace infer {
@@ -21,7 +22,7 @@ constexpr std::int64_t kMaxHeadDim = 8192;
 constexpr std::int64_t kMaxVocab = std::int64_t{1} << 24;
 constexpr std::int64_t kMaxTrainContext = std::int64_t{1} << 30;
 constexpr std::int64_t kMaxExperts = 1024;              // of a layer
-constexpr std::int64_t kMaxAllExperts = 65536;
+constexpr std::int64_t kMaxAllExperts = 24576;   // a few megabytes to keep them by
 constexpr double kLeast = 1e-6, kMost = 1e6;   // of factors
 constexpr double kLeastBase = 1.001, kMostBase = 1e15;
 
@@ -29,7 +30,7 @@ constexpr double kLeastBase = 1.001, kMostBase = 1e15;
 class Reader {
  public:
   Reader(const ModelDescriptor& model, std::vector<std::string>& warnings)
-      : prefix_(model.architecture.empty() ? "*" : model.architecture), warnings_(warnings) {}
+      : prefix_(model.key_prefix), warnings_(warnings) {}
 
   std::int64_t integer(const char* key, std::optional<std::int64_t> value, std::int64_t min, std::int64_t max) {
     if (!value) complain(key, Code::metadata, "is missing");
@@ -105,7 +106,8 @@ class Reader {
   Status first_;
 };
 
-RopeConfig read_rope(Reader& r, const Hyper& h, const DecoderConfig& c) {
+RopeConfig read_rope(Reader& r, const ModelDescriptor& model, const DecoderConfig& c) {
+  const Hyper& h = model.hyper;
   RopeConfig rope;
   rope.n_rot = r.integer_or("rope.dimension_count", h.rope_dimensions, c.key_dim, 2, kMaxHeadDim);
   if (rope.n_rot > c.key_dim) {
@@ -127,7 +129,8 @@ RopeConfig read_rope(Reader& r, const Hyper& h, const DecoderConfig& c) {
            fmt::format("= {} is more than the context length {}", rope.original_context, c.context_length));
   }
 
-  const std::string kind = h.rope_scaling.value_or(h.rope_factor ? "linear" : "none");
+  const bool has_factors = model.has_tensor("rope_factors_short.weight") || model.has_tensor("rope_factors_long.weight");
+  const std::string kind = h.rope_scaling.value_or(has_factors ? "longrope" : h.rope_factor ? "linear" : "none");
   if (kind == "linear") {
     rope.scaling = RopeScaling::linear;
   } else if (kind == "yarn") {
@@ -137,6 +140,11 @@ RopeConfig read_rope(Reader& r, const Hyper& h, const DecoderConfig& c) {
   } else if (kind != "none") {
     r.complain("rope.scaling.type", Code::unsupported,
                fmt::format("= {} is not known; known: none, linear, yarn, longrope", quoted(kind)));
+  }
+  if (has_factors && rope.scaling == RopeScaling::none) rope.scaling = RopeScaling::longrope;
+  if (has_factors && rope.scaling != RopeScaling::longrope) {
+    r.complain("rope.scaling.type", Code::unsupported,
+               fmt::format("= {} does not go with the factors of 'longrope' that the file has", quoted(kind)));
   }
   return rope;
 }
@@ -170,7 +178,7 @@ ExpertConfig read_experts(Reader& r, const Hyper& h, const Family& family, const
   ExpertConfig e;
   e.n = r.count_or("expert_count", h.n_experts, 0, 0, kMaxExperts);
   if (e.n == 0) {
-    if (family.experts == Experts::required) r.complain("expert_count", Code::metadata, "says of no experts; this architecture has some");
+    if (family.experts == Experts::required) r.complain("expert_count", Code::metadata, "is missing or 0; this architecture needs experts");
     return e;
   }
   if (e.n * c.n_layers > kMaxAllExperts) {
@@ -185,7 +193,7 @@ ExpertConfig read_experts(Reader& r, const Hyper& h, const Family& family, const
   if (family.shared_expert) {
     e.n_ff_shared = r.integer_or("expert_shared_feed_forward_length", h.shared_expert_feed_forward_length, c.n_ff, 1, kMaxWidth);
   }
-  e.route = family.route;
+  e.route = family.route != nullptr ? family.route : route_softmax;
   e.renormalise = h.expert_weights_norm.value_or(family.renormalise);
   e.scale = static_cast<float>(r.number_or("expert_weights_scale", h.expert_weights_scale, 1.0, kLeast, kMost));
   return e;
@@ -229,7 +237,7 @@ Result<DecoderConfig> read_decoder_config(const ModelDescriptor& model, const Fa
     r.warn("context_length", fmt::format("= {} is taken as {}", c.context_length, kMaxTrainContext));
     c.context_length = kMaxTrainContext;
   }
-  c.sliding_window = r.integer_or("attention.sliding_window", h.sliding_window, 0, 0, kMaxTrainContext);
+  c.sliding_window = r.integer_or("attention.sliding_window", h.sliding_window, family.sliding_window, 0, kMaxTrainContext);
   if (c.sliding_window > 0) {
     c.local = read_local(r, h, family, c);
   } else {
@@ -241,13 +249,13 @@ Result<DecoderConfig> read_decoder_config(const ModelDescriptor& model, const Fa
   if (c.norm_eps == 0.0f) r.warn(epsilon, "= 0: the norm of a vector of zeros is not a number");
   const double scale = 1.0 / std::sqrt(static_cast<double>(c.key_dim));
   c.attention_scale = static_cast<float>(r.number_or("attention.scale", h.attention_scale, scale, kLeast, kMost));
-  const auto cap = [&](const char* key, std::optional<double> value) {
-    return static_cast<float>(r.number_or(key, value, 0.0, kLeast, kMost));
+  const auto cap = [&](const char* key, std::optional<double> value, double fallback) {
+    return static_cast<float>(r.number_or(key, value, fallback, kLeast, kMost));
   };
-  c.attention_softcap = cap("attn_logit_softcapping", h.attention_softcap);
-  c.final_softcap = cap("final_logit_softcapping", h.final_softcap);
+  c.attention_softcap = cap("attn_logit_softcapping", h.attention_softcap, family.attention_softcap);
+  c.final_softcap = cap("final_logit_softcapping", h.final_softcap, family.final_softcap);
   if (family.rotary) {
-    c.rope = read_rope(r, h, c);
+    c.rope = read_rope(r, model, c);
     c.rope.style = family.rope_style;
     if (family.local_rope && c.sliding_window > 0) c.local_rope = read_local_rope(r, h, c.rope);
   }

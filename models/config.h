@@ -15,9 +15,12 @@ struct Family {
   RopeStyle rope_style = RopeStyle::halves;
   bool local_rope = false;                  ///< layers with a window rotate by a base of their own, unscaled
   Activation activation = Activation::silu;
+  std::int64_t sliding_window = 0;
   std::int64_t window_period = 0;           ///< every n-th layer sees all, the others the window; 0: none sees all
+  double attention_softcap = 0.0;
+  double final_softcap = 0.0;
   Experts experts = Experts::none;
-  RouteFn route = nullptr;
+  RouteFn route = nullptr;                  ///< null: route_softmax
   bool renormalise = true;                  ///< the weights of the experts
   bool shared_expert = false;               ///< beside them one that every token runs through
 };

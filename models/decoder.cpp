@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The skeleton of every decoder: embed, layers, final norm, head. Prompt and decode are the same call with many rows or
 // one. Nothing is allocated and nothing can fail; a cancel is seen within the loops of the blocks (Step::parallel_for).
-// Tested by tests/models/llama_test.cpp.
+// Tested by tests/models/families_test.cpp.
 #include <algorithm>
 
 #include "libinfer/architecture.h"

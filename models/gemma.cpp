@@ -31,11 +31,11 @@ constexpr std::int64_t kGemma3Layers27B = 62;
 bool cannot_be_told(const ModelDescriptor&) noexcept { return false; }
 
 bool has_both_norms(const ModelDescriptor& m) noexcept {
-  return m.find_tensor("blk.0.post_attention_norm.weight") != nullptr &&
-         m.find_tensor("blk.0.post_ffw_norm.weight") != nullptr && m.find_tensor("blk.0.ffn_gate.weight") != nullptr;
+  return m.has_tensor("blk.0.post_attention_norm.weight") && m.has_tensor("blk.0.post_ffw_norm.weight") &&
+         m.has_tensor("blk.0.ffn_gate.weight");
 }
 
-bool has_head_norms(const ModelDescriptor& m) noexcept { return m.find_tensor("blk.0.attn_q_norm.weight") != nullptr; }
+bool has_head_norms(const ModelDescriptor& m) noexcept { return m.has_tensor("blk.0.attn_q_norm.weight"); }
 
 bool looks_like_gemma2(const ModelDescriptor& m) noexcept { return has_both_norms(m) && !has_head_norms(m); }
 bool looks_like_gemma3(const ModelDescriptor& m) noexcept { return has_both_norms(m) && has_head_norms(m); }
@@ -57,20 +57,17 @@ Result<DecoderConfig> configure_gemma(const ModelDescriptor& model, std::vector<
   return read(model, {}, 0, warnings);
 }
 
-/// The first converters did not write what every Gemma 2 has: the file is run as it says, and told about.
-void warn_of_missing(const Hyper& h, std::vector<std::string>& warnings) {
-  const auto warn = [&](bool there, const char* key, int published) {
-    if (there) return;
-    warnings.push_back(fmt::format("metadata 'gemma2.{}' is missing and does not apply; published models have {}", key, published));
-  };
-  warn(h.attention_softcap.has_value(), "attn_logit_softcapping", 50);
-  warn(h.final_softcap.has_value(), "final_logit_softcapping", 30);
-  warn(h.sliding_window.has_value(), "attention.sliding_window", 4096);
-}
-
 Result<DecoderConfig> configure_gemma2(const ModelDescriptor& model, std::vector<std::string>& warnings) {
-  warn_of_missing(model.hyper, warnings);
-  return read(model, {.window_period = 2}, kGemma2Layers27B, warnings);
+  // The first converters did not write what all published models have.
+  constexpr Family kFamily{.sliding_window = 4096, .window_period = 2, .attention_softcap = 50.0, .final_softcap = 30.0};
+  const Hyper& h = model.hyper;
+  const auto warn = [&](bool there, const char* key, double taken) {
+    if (!there) warnings.push_back(fmt::format("metadata '{}.{}' is missing; taken as {}", model.key_prefix, key, taken));
+  };
+  warn(h.sliding_window.has_value(), "attention.sliding_window", static_cast<double>(kFamily.sliding_window));
+  warn(h.attention_softcap.has_value(), "attn_logit_softcapping", kFamily.attention_softcap);
+  warn(h.final_softcap.has_value(), "final_logit_softcapping", kFamily.final_softcap);
+  return read(model, kFamily, kGemma2Layers27B, warnings);
 }
 
 Result<DecoderConfig> configure_gemma3(const ModelDescriptor& model, std::vector<std::string>& warnings) {
@@ -88,9 +85,7 @@ template <Norms norms>
 void bind(Binder& b, Decoder& d) {
   const DecoderConfig& c = d.config;
   bind_ends(b, d);
-  for (std::size_t i = 0; i < d.layers.size(); ++i) {
-    Layer& l = d.layers[i];
-    const std::string prefix = layer_prefix(i);
+  for_each_layer(d, [&](Layer& l, const std::string& prefix) {
     b.norm(l.attn_norm, prefix + "attn_norm", c.n_embd, c.norm_eps);
     bind_attention(b, c, l.attn, prefix);
     if (norms.of_heads) bind_head_norms(b, c, l.attn, prefix);
@@ -98,7 +93,21 @@ void bind(Binder& b, Decoder& d) {
     b.norm(l.ffn_norm, prefix + "ffn_norm", c.n_embd, c.norm_eps);
     bind_gated_ffn(b, c, l.ffn, prefix);
     if (norms.after) b.norm(l.post_ffn_norm, prefix + "post_ffw_norm", c.n_embd, c.norm_eps);
-  }
+  });
+}
+
+/// x += norm(attention(norm(x))); x += norm(ffn(norm(x))).
+void layer_with_norms_after(Step& s, const Layer& l, std::int64_t index) noexcept {
+  const std::int64_t n = static_cast<std::int64_t>(s.rows.size());
+  const MatF32 x = s.act.x.first_rows(n), h = s.act.h.first_rows(n);
+  norm(s, l.attn_norm, x, h);
+  attention(s, l.attn, index, h, h);
+  norm(s, l.post_attn_norm, h, h);
+  add(s, x, h);
+  norm(s, l.ffn_norm, x, h);
+  ffn(s, l.ffn, h, h);
+  norm(s, l.post_ffn_norm, h, h);
+  add(s, x, h);
 }
 
 }  // namespace
@@ -112,11 +121,11 @@ constinit const Architecture architecture_gemma2{.names = kGemma2,
                                                  .recognises = looks_like_gemma2,
                                                  .configure = configure_gemma2,
                                                  .bind = bind<Norms{.after = true}>,
-                                                 .layer = pre_norm_layer};
+                                                 .layer = layer_with_norms_after};
 constinit const Architecture architecture_gemma3{.names = kGemma3,
                                                  .recognises = looks_like_gemma3,
                                                  .configure = configure_gemma3,
                                                  .bind = bind<Norms{.after = true, .of_heads = true}>,
-                                                 .layer = pre_norm_layer};
+                                                 .layer = layer_with_norms_after};
 
 }  // namespace infer

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
 // LLaMA (arXiv:2302.13971, 2307.09288, 2407.21783) and what carries its name in GGUF: Mistral 7B (arXiv:2310.06825, with a
 // sliding window where the metadata has one), Mixtral (arXiv:2401.04088: experts, their weights renormalised), many
-// fine-tunes, and models with biases. Pre-norm transformer: RMSNorm, rotary positions on interleaved pairs (the converter
-// permutes q and k for them), grouped-query attention, SwiGLU. mistral3 is Mistral's later name for the same layer, with
-// YaRN and scores that grow with the position (config.temperature_scale). Tested by tests/models/families_test.cpp.
+// fine-tunes, and models with biases. mistral3 is Mistral's later name for the same layer, with YaRN and scores that grow
+// with the position (config.temperature_scale). The layer is the common one (models/blocks/layer.cpp):
+//
+//   x += attention(norm(x));  x += ffn(norm(x))
+//
+// with RMSNorm, rotary positions on interleaved pairs (the converter permutes q and k for them), grouped-query attention
+// and SwiGLU. Tested by tests/models/families_test.cpp.
 #include "models/architectures.h"
 #include "models/bindings.h"
 #include "models/blocks/blocks.h"
@@ -16,7 +20,7 @@ constexpr std::string_view kNames[] = {"llama", "mistral3"};
 
 /// After all others: plain names, and nothing that is another family's.
 bool recognises(const ModelDescriptor& model) noexcept {
-  const auto has = [&](std::string_view name) { return model.find_tensor(name) != nullptr; };
+  const auto has = [&](std::string_view name) { return model.has_tensor(name); };
   const bool dense = has("blk.0.ffn_gate.weight"), experts = has("blk.0.ffn_gate_exps.weight");
   return has("token_embd.weight") && has("blk.0.attn_q.weight") && has("blk.0.attn_norm.weight") &&
          has("blk.0.ffn_norm.weight") && (dense || experts) && !has("blk.0.attn_norm.bias") &&
@@ -24,25 +28,18 @@ bool recognises(const ModelDescriptor& model) noexcept {
 }
 
 Result<DecoderConfig> configure(const ModelDescriptor& model, std::vector<std::string>& warnings) {
-  return read_decoder_config(
-      model, {.rope_style = RopeStyle::interleaved, .experts = Experts::allowed, .route = route_softmax}, warnings);
+  return read_decoder_config(model, {.rope_style = RopeStyle::interleaved, .experts = Experts::allowed}, warnings);
 }
 
 void bind(Binder& b, Decoder& d) {
   const DecoderConfig& c = d.config;
   bind_ends(b, d);
-  for (std::size_t i = 0; i < d.layers.size(); ++i) {
-    Layer& l = d.layers[i];
-    const std::string prefix = layer_prefix(i);
+  for_each_layer(d, [&](Layer& l, const std::string& prefix) {
     b.norm(l.attn_norm, prefix + "attn_norm", c.n_embd, c.norm_eps);
     bind_attention(b, c, l.attn, prefix);
     b.norm(l.ffn_norm, prefix + "ffn_norm", c.n_embd, c.norm_eps);
-    if (c.experts.n > 0) {
-      bind_experts(b, c, l.experts, prefix);
-    } else {
-      bind_gated_ffn(b, c, l.ffn, prefix);
-    }
-  }
+    bind_feed_forward(b, c, l, prefix);
+  });
 }
 
 }  // namespace

@@ -24,19 +24,17 @@ constexpr std::string_view kPhiMoe[] = {"phimoe"};
 
 // ---- what a file looks like
 
-bool has(const ModelDescriptor& model, std::string_view name) noexcept { return model.find_tensor(name) != nullptr; }
-
 bool looks_like_phi2(const ModelDescriptor& m) noexcept {
-  return has(m, "blk.0.attn_norm.bias") && has(m, "blk.0.ffn_up.bias") && !has(m, "blk.0.ffn_norm.weight");
+  return m.has_tensor("blk.0.attn_norm.bias") && m.has_tensor("blk.0.ffn_up.bias") && !m.has_tensor("blk.0.ffn_norm.weight");
 }
 
 bool looks_like_phi3(const ModelDescriptor& m) noexcept {
-  return has(m, "blk.0.attn_qkv.weight") && has(m, "blk.0.ffn_norm.weight") && has(m, "blk.0.ffn_up.weight") &&
-         !has(m, "blk.0.ffn_gate.weight") && !has(m, "blk.0.attn_norm.bias");
+  return m.has_tensor("blk.0.attn_qkv.weight") && m.has_tensor("blk.0.ffn_norm.weight") && m.has_tensor("blk.0.ffn_up.weight") &&
+         !m.has_tensor("blk.0.ffn_gate.weight") && !m.has_tensor("blk.0.attn_norm.bias");
 }
 
 bool looks_like_phimoe(const ModelDescriptor& m) noexcept {
-  return has(m, "blk.0.attn_norm.bias") && has(m, "blk.0.ffn_gate_exps.weight");
+  return m.has_tensor("blk.0.attn_norm.bias") && m.has_tensor("blk.0.ffn_gate_exps.weight");
 }
 
 // ---- phi2
@@ -48,13 +46,11 @@ Result<DecoderConfig> configure_phi2(const ModelDescriptor& model, std::vector<s
 void bind_phi2(Binder& b, Decoder& d) {
   const DecoderConfig& c = d.config;
   bind_ends(b, d, NormKind::layer, Bias::required);
-  for (std::size_t i = 0; i < d.layers.size(); ++i) {
-    Layer& l = d.layers[i];
-    const std::string prefix = layer_prefix(i);
+  for_each_layer(d, [&](Layer& l, const std::string& prefix) {
     b.norm(l.attn_norm, prefix + "attn_norm", c.n_embd, c.norm_eps, NormKind::layer);
     bind_attention(b, c, l.attn, prefix, {.fused = true, .qkv = Bias::required, .output = Bias::required});
     bind_plain_ffn(b, c, l.ffn, prefix);
-  }
+  });
 }
 
 /// h = norm(x); x += attention(h) + ffn(h).
@@ -77,15 +73,13 @@ Result<DecoderConfig> configure_phi3(const ModelDescriptor& model, std::vector<s
 void bind_phi3(Binder& b, Decoder& d) {
   const DecoderConfig& c = d.config;
   bind_ends(b, d);
-  for (std::size_t i = 0; i < d.layers.size(); ++i) {
-    Layer& l = d.layers[i];
-    const std::string prefix = layer_prefix(i);
+  for_each_layer(d, [&](Layer& l, const std::string& prefix) {
     b.norm(l.attn_norm, prefix + "attn_norm", c.n_embd, c.norm_eps);
     bind_attention(b, c, l.attn, prefix, {.fused = true});
     b.norm(l.ffn_norm, prefix + "ffn_norm", c.n_embd, c.norm_eps);
     b.split({{l.ffn.gate, c.n_ff}, {l.ffn.up, c.n_ff}}, prefix + "ffn_up", c.n_embd);
     b.linear(l.ffn.down, prefix + "ffn_down", c.n_embd, c.n_ff);
-  }
+  });
 }
 
 // ---- phimoe
@@ -96,20 +90,17 @@ constexpr float kSparseMixerJitter = 0.01f;   // of its training: scores nearer 
 /// SparseMixer-v2 (arXiv:2409.12136) as it is at inference: twice the best expert of those that are left, with its softmax
 /// among those that are near it. The two weights stand for themselves.
 void route_sparse_mixer(std::span<const float> logits, std::span<std::int32_t> chosen, std::span<float> weights) noexcept {
+  std::size_t best = kNoExpert;
   for (std::size_t k = 0; k < chosen.size(); ++k) {
-    const auto left = [&](std::size_t e) {
-      const auto end = chosen.begin() + static_cast<std::ptrdiff_t>(k);
-      return std::find(chosen.begin(), end, static_cast<std::int32_t>(e)) == end;
-    };
-    std::size_t best = logits.size();
-    for (std::size_t e = 0; e < logits.size(); ++e) {
-      if (left(e) && (best == logits.size() || logits[e] > logits[best])) best = e;
-    }
+    best = next_best(logits, best);
     const float most = logits[best];
     double sum = 0.0;
     for (std::size_t e = 0; e < logits.size(); ++e) {
+      const bool is_left = std::find(chosen.begin(), chosen.begin() + static_cast<std::ptrdiff_t>(k),
+                                     static_cast<std::int32_t>(e)) == chosen.begin() + static_cast<std::ptrdiff_t>(k);
       const float distance = (most - logits[e]) / std::max(std::fabs(logits[e]), most);
-      if (left(e) && !(distance > 2.0f * kSparseMixerJitter)) sum += std::exp(static_cast<double>(logits[e] - most));
+      const bool is_near = !(distance > 2.0f * kSparseMixerJitter);   // 0 / 0: both are 0
+      if (is_left && is_near) sum += std::exp(static_cast<double>(logits[e] - most));
     }
     chosen[k] = static_cast<std::int32_t>(best);
     weights[k] = static_cast<float>(1.0 / sum);
@@ -121,9 +112,10 @@ Result<DecoderConfig> configure_phimoe(const ModelDescriptor& model, std::vector
                read_decoder_config(
                    model, {.experts = Experts::required, .route = route_sparse_mixer, .renormalise = false}, warnings));
   if (c.experts.n_used != kSparseMixerExperts) {
-    return Status::error(Code::unsupported, fmt::format("metadata 'phimoe.expert_used_count' = {}: SparseMixer chooses {}",
-                                                        c.experts.n_used, kSparseMixerExperts))
-        .about("phimoe.expert_used_count");
+    const std::string key = model.key_prefix + ".expert_used_count";
+    return Status::error(Code::unsupported, fmt::format("metadata '{}' = {}: SparseMixer chooses {}", key, c.experts.n_used,
+                                                        kSparseMixerExperts))
+        .about(key);
   }
   return c;
 }
@@ -131,14 +123,12 @@ Result<DecoderConfig> configure_phimoe(const ModelDescriptor& model, std::vector
 void bind_phimoe(Binder& b, Decoder& d) {
   const DecoderConfig& c = d.config;
   bind_ends(b, d, NormKind::layer, Bias::required);
-  for (std::size_t i = 0; i < d.layers.size(); ++i) {
-    Layer& l = d.layers[i];
-    const std::string prefix = layer_prefix(i);
+  for_each_layer(d, [&](Layer& l, const std::string& prefix) {
     b.norm(l.attn_norm, prefix + "attn_norm", c.n_embd, c.norm_eps, NormKind::layer);
     bind_attention(b, c, l.attn, prefix, {.qkv = Bias::required, .output = Bias::required});
     b.norm(l.ffn_norm, prefix + "ffn_norm", c.n_embd, c.norm_eps, NormKind::layer);
     bind_experts(b, c, l.experts, prefix);
-  }
+  });
 }
 
 }  // namespace

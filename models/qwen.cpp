@@ -6,6 +6,8 @@
 //   qwen3     no biases; a norm on each head's queries and keys; a head size of its own
 //   qwen3moe  the same with experts, weights renormalised
 // Tested by tests/models/families_test.cpp.
+#include <fmt/format.h>
+
 #include "models/architectures.h"
 #include "models/bindings.h"
 #include "models/blocks/blocks.h"
@@ -22,37 +24,44 @@ constexpr std::string_view kQwen3Moe[] = {"qwen3moe"};
 
 // ---- what a file looks like
 
-bool has(const ModelDescriptor& model, std::string_view name) noexcept { return model.find_tensor(name) != nullptr; }
-
 bool looks_like_qwen(const ModelDescriptor& m) noexcept {
-  return has(m, "blk.0.attn_qkv.bias") && has(m, "blk.0.ffn_gate.weight") && !has(m, "blk.0.attn_norm.bias");
+  return m.has_tensor("blk.0.attn_qkv.bias") && m.has_tensor("blk.0.ffn_gate.weight") && !m.has_tensor("blk.0.attn_norm.bias");
 }
 
 bool looks_like_qwen2(const ModelDescriptor& m) noexcept {
-  return has(m, "blk.0.attn_q.bias") && !has(m, "blk.0.attn_output.bias") && has(m, "blk.0.ffn_gate.weight") &&
-         !has(m, "blk.0.attn_norm.bias") && !has(m, "blk.0.attn_q_norm.weight");
+  return m.has_tensor("blk.0.attn_q.bias") && !m.has_tensor("blk.0.attn_output.bias") && m.has_tensor("blk.0.ffn_gate.weight") &&
+         !m.has_tensor("blk.0.attn_norm.bias") && !m.has_tensor("blk.0.attn_q_norm.weight");
 }
 
-bool looks_like_qwen2moe(const ModelDescriptor& m) noexcept { return has(m, "blk.0.ffn_gate_inp_shexp.weight"); }
+bool looks_like_qwen2moe(const ModelDescriptor& m) noexcept { return m.has_tensor("blk.0.ffn_gate_inp_shexp.weight"); }
 
 bool has_qwen3_attention(const ModelDescriptor& m) noexcept {
-  return has(m, "blk.0.attn_q_norm.weight") && has(m, "blk.0.attn_k_norm.weight") && has(m, "blk.0.ffn_norm.weight") &&
-         !has(m, "blk.0.post_attention_norm.weight");
+  return m.has_tensor("blk.0.attn_q_norm.weight") && m.has_tensor("blk.0.attn_k_norm.weight") && m.has_tensor("blk.0.ffn_norm.weight") &&
+         !m.has_tensor("blk.0.post_attention_norm.weight");
 }
 
 bool looks_like_qwen3(const ModelDescriptor& m) noexcept {
-  return has_qwen3_attention(m) && has(m, "blk.0.ffn_gate.weight");
+  return has_qwen3_attention(m) && m.has_tensor("blk.0.ffn_gate.weight");
 }
 
 bool looks_like_qwen3moe(const ModelDescriptor& m) noexcept {
-  return has_qwen3_attention(m) && has(m, "blk.0.ffn_gate_exps.weight");
+  return has_qwen3_attention(m) && m.has_tensor("blk.0.ffn_gate_exps.weight");
 }
 
 // ---- numbers
 
+/// A width that is a share of another.
+Result<std::int64_t> share(const ModelDescriptor& model, const char* key, std::int64_t whole, std::int64_t parts,
+                           const char* why) {
+  if (whole % parts == 0) return whole / parts;
+  const std::string name = model.key_prefix + "." + key;
+  return Status::error(Code::metadata, fmt::format("metadata '{}' = {} is not a multiple of {}: {}", name, whole, parts, why))
+      .about(name);
+}
+
 Result<DecoderConfig> configure_qwen(const ModelDescriptor& model, std::vector<std::string>& warnings) {
   INFER_ASSIGN(DecoderConfig c, read_decoder_config(model, {}, warnings));
-  c.n_ff /= 2;
+  INFER_ASSIGN(c.n_ff, share(model, "feed_forward_length", c.n_ff, 2, "gate and up have half of it each"));
   return c;
 }
 
@@ -63,18 +72,19 @@ Result<DecoderConfig> configure_dense(const ModelDescriptor& model, std::vector<
 /// Without a width of their own the experts that a token runs through are together as wide as a dense block.
 Result<DecoderConfig> read_experts(const ModelDescriptor& model, const Family& family, std::vector<std::string>& warnings) {
   INFER_ASSIGN(DecoderConfig c, read_decoder_config(model, family, warnings));
-  if (!model.hyper.expert_feed_forward_length) c.experts.n_ff = c.n_ff / c.experts.n_used;
+  if (!model.hyper.expert_feed_forward_length) {
+    INFER_ASSIGN(c.experts.n_ff, share(model, "feed_forward_length", c.n_ff, c.experts.n_used,
+                                       "the experts that a token runs through share it"));
+  }
   return c;
 }
 
 Result<DecoderConfig> configure_qwen2moe(const ModelDescriptor& model, std::vector<std::string>& warnings) {
-  constexpr Family kFamily{
-      .experts = Experts::required, .route = route_softmax, .renormalise = false, .shared_expert = true};
-  return read_experts(model, kFamily, warnings);
+  return read_experts(model, {.experts = Experts::required, .renormalise = false, .shared_expert = true}, warnings);
 }
 
 Result<DecoderConfig> configure_qwen3moe(const ModelDescriptor& model, std::vector<std::string>& warnings) {
-  return read_experts(model, {.experts = Experts::required, .route = route_softmax}, warnings);
+  return read_experts(model, {.experts = Experts::required}, warnings);
 }
 
 // ---- tensors
@@ -99,18 +109,12 @@ template <BindAttention attention>
 void bind(Binder& b, Decoder& d) {
   const DecoderConfig& c = d.config;
   bind_ends(b, d);
-  for (std::size_t i = 0; i < d.layers.size(); ++i) {
-    Layer& l = d.layers[i];
-    const std::string prefix = layer_prefix(i);
+  for_each_layer(d, [&](Layer& l, const std::string& prefix) {
     b.norm(l.attn_norm, prefix + "attn_norm", c.n_embd, c.norm_eps);
     attention(b, c, l.attn, prefix);
     b.norm(l.ffn_norm, prefix + "ffn_norm", c.n_embd, c.norm_eps);
-    if (c.experts.n > 0) {
-      bind_experts(b, c, l.experts, prefix);
-    } else {
-      bind_gated_ffn(b, c, l.ffn, prefix);
-    }
-  }
+    bind_feed_forward(b, c, l, prefix);
+  });
 }
 
 }  // namespace

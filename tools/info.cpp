@@ -29,7 +29,7 @@ constexpr const char* kTextFacts[] = {"name", "format", "architecture", "tokeniz
 constexpr const char* kIntegerFacts[] = {"n_params",   "tensor_bytes", "n_tensors",   "n_vocab",
                                          "n_layers",   "n_embd",     "n_ff",        "n_heads",
                                          "n_kv_heads", "head_dim",   "n_ctx_train", "sliding_window",
-                                         "n_experts",  "n_experts_used"};
+                                         "n_experts",  "n_experts_used", "n_ff_expert", "n_ff_shared"};
 constexpr const char* kNumberFacts[] = {"rope_base", "norm_epsilon"};
 constexpr const char* kRoles[] = {"bos", "eos", "unk", "sep", "pad", "eot", "eom"};
 

@@ -34,12 +34,11 @@ Result<DecoderConfig> configure(const ModelDescriptor& model, std::vector<std::s
 void bind(Binder& b, Decoder& d) {
   const DecoderConfig& c = d.config;
   bind_ends(b, d);
-  for (std::size_t i = 0; i < d.layers.size(); ++i) {
-    const std::string prefix = layer_prefix(i);
-    b.norm(d.layers[i].attn_norm, prefix + "attn_norm", c.n_embd, c.norm_eps);
-    bind_attention(b, c, d.layers[i].attn, prefix);
-    bind_gated_ffn(b, c, d.layers[i].ffn, prefix);
-  }
+  for_each_layer(d, [&](Layer& l, const std::string& prefix) {
+    b.norm(l.attn_norm, prefix + "attn_norm", c.n_embd, c.norm_eps);
+    bind_attention(b, c, l.attn, prefix);
+    bind_gated_ffn(b, c, l.ffn, prefix);
+  });
 }
 
 /// h = norm(x); x += attention(h) + ffn(h)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What an architecture is: a name, a reading of the descriptor, a binding of tensors, and the equation of its layer.
 // Differences in degree (a bias, a window) are data in these structs; differences in order are code in `layer`.
-// The table is models/architectures.cpp; to add one see docs/extending.md.
+// The table is models/architectures.inc; to add one see docs/extending.md.
 #pragma once
 
 #include <algorithm>

@@ -128,6 +128,7 @@ struct TokenizerSpec {
 struct ModelDescriptor {
   std::string format;                 ///< "GGUF v3"
   std::string architecture;           ///< general.architecture; empty when the file does not say
+  std::string key_prefix;             ///< what the keys of hyper-parameters begin with, without the dot: the architecture, mostly
   std::string name;                   ///< general.name
   Hyper hyper;
   TokenizerSpec tokenizer;
@@ -136,6 +137,7 @@ struct ModelDescriptor {
   std::vector<std::string> warnings;  ///< oddities that did not stop the load
 
   const TensorMeta* find_tensor(std::string_view tensor_name) const noexcept;
+  bool has_tensor(std::string_view tensor_name) const noexcept { return find_tensor(tensor_name) != nullptr; }
   const MetaEntry* find_meta(std::string_view key) const noexcept;
 
   bool operator==(const ModelDescriptor&) const = default;

@@ -46,9 +46,15 @@ void ffn(Step& step, const FfnWeights& w, const MatF32& h, const MatF32& out) no
 void experts(Step& step, const ExpertWeights& w, const MatF32& h, const MatF32& out) noexcept;
 /// The likeliest experts with their softmax over all.
 void route_softmax(std::span<const float> logits, std::span<std::int32_t> chosen, std::span<float> weights) noexcept;
+/// The expert that comes after `previous` when they are sorted by their logits, falling, and then by their numbers; the first
+/// after kNoExpert. What is no number comes last.
+std::size_t next_best(std::span<const float> logits, std::size_t previous) noexcept;
+inline constexpr std::size_t kNoExpert = static_cast<std::size_t>(-1);
 
-/// The layer that most families share: x += attention(norm(x)); x += ffn(norm(x)), with experts instead where the model has
-/// them, and a norm after each where the layer has one.
+/// ffn, or experts where the model has them. h and out: two matrices.
+void feed_forward(Step& step, const Layer& layer, const MatF32& h, const MatF32& out) noexcept;
+
+/// The layer that most families share: x += attention(norm(x)); x += feed_forward(norm(x)).
 void pre_norm_layer(Step& step, const Layer& layer, std::int64_t index) noexcept;
 
 }  // namespace infer

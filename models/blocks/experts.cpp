@@ -4,6 +4,7 @@
 // of the experts, whatever other tokens chose. Tested by tests/models/families_test.cpp.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "models/blocks/blocks.h"
 
@@ -25,7 +26,7 @@ void choose(Step& step, const ExpertWeights& w, const MatF32& h) noexcept {
   const ExpertConfig& c = step.config.experts;
   const MatF32 router = step.act.router.first_rows(h.rows);
   linear(step, {{w.router, router}}, h);
-  step.parallel_for(h.rows, step.grain(h.rows, 32 * c.n), [&](int, std::int64_t first, std::int64_t last) noexcept {
+  step.parallel_for(h.rows, step.grain(h.rows, c.n * (32 + 4 * c.n_used)), [&](int, std::int64_t first, std::int64_t last) noexcept {
     for (std::int64_t i = first; i < last; ++i) {
       const Routes r = routes_of(step, i);
       c.route({router.row(i), static_cast<std::size_t>(c.n)}, r.chosen, r.weights);
@@ -81,20 +82,34 @@ void experts(Step& step, const ExpertWeights& w, const MatF32& h, const MatF32& 
   if (w.shared.up.present()) add_shared(step, w, h, out);
 }
 
+std::size_t next_best(std::span<const float> logits, std::size_t previous) noexcept {
+  const auto value = [&](std::size_t e) { return std::isnan(logits[e]) ? -std::numeric_limits<float>::infinity() : logits[e]; };
+  const auto comes_before = [&](std::size_t a, std::size_t b) { return value(a) > value(b) || (value(a) == value(b) && a < b); };
+  std::size_t best = kNoExpert;
+  for (std::size_t e = 0; e < logits.size(); ++e) {
+    if (previous != kNoExpert && !comes_before(previous, e)) continue;
+    if (best == kNoExpert || comes_before(e, best)) best = e;
+  }
+  return best;
+}
+
 void route_softmax(std::span<const float> logits, std::span<std::int32_t> chosen, std::span<float> weights) noexcept {
   const double largest = static_cast<double>(*std::max_element(logits.begin(), logits.end()));
   double sum = 0.0;
   for (const float l : logits) sum += std::exp(static_cast<double>(l) - largest);
+  std::size_t best = kNoExpert;
   for (std::size_t k = 0; k < chosen.size(); ++k) {
-    std::int32_t best = -1;
-    for (std::size_t e = 0; e < logits.size(); ++e) {
-      const auto expert = static_cast<std::int32_t>(e);
-      const bool taken = std::find(chosen.begin(), chosen.begin() + static_cast<std::ptrdiff_t>(k), expert) !=
-                         chosen.begin() + static_cast<std::ptrdiff_t>(k);
-      if (!taken && (best < 0 || logits[e] > logits[static_cast<std::size_t>(best)])) best = expert;
-    }
-    chosen[k] = best;
-    weights[k] = static_cast<float>(std::exp(static_cast<double>(logits[static_cast<std::size_t>(best)]) - largest) / sum);
+    best = next_best(logits, best);
+    chosen[k] = static_cast<std::int32_t>(best);
+    weights[k] = static_cast<float>(std::exp(static_cast<double>(logits[best]) - largest) / sum);
+  }
+}
+
+void feed_forward(Step& step, const Layer& layer, const MatF32& h, const MatF32& out) noexcept {
+  if (step.config.experts.n > 0) {
+    experts(step, layer.experts, h, out);
+  } else {
+    ffn(step, layer.ffn, h, out);
   }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The feed-forward block: gated (SwiGLU and GeGLU, arXiv:2002.05202), or plain where there is no gate (arXiv:1706.03762).
+// Tested by tests/models/families_test.cpp.
 #include "models/blocks/blocks.h"
 
 namespace infer {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The layer of most families (pre-norm: arXiv:2002.04745; with norms after the blocks, too: arXiv:2408.00118).
+// The layer of most families, pre-norm (arXiv:2002.04745). Tested by tests/models/families_test.cpp.
 #include "models/blocks/blocks.h"
 
 namespace infer {
@@ -7,19 +7,11 @@ namespace infer {
 void pre_norm_layer(Step& step, const Layer& layer, std::int64_t index) noexcept {
   const std::int64_t n = static_cast<std::int64_t>(step.rows.size());
   const MatF32 x = step.act.x.first_rows(n), h = step.act.h.first_rows(n), y = step.act.branch.first_rows(n);
-
   norm(step, layer.attn_norm, x, h);
   attention(step, layer.attn, index, h, y);
-  if (layer.post_attn_norm.present()) norm(step, layer.post_attn_norm, y, y);
   add(step, x, y);
-
   norm(step, layer.ffn_norm, x, h);
-  if (step.config.experts.n > 0) {
-    experts(step, layer.experts, h, y);
-  } else {
-    ffn(step, layer.ffn, h, y);
-  }
-  if (layer.post_ffn_norm.present()) norm(step, layer.post_ffn_norm, y, y);
+  feed_forward(step, layer, h, y);
   add(step, x, y);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Matrix products and row look-ups. Rows of the weights are split over threads: one output element is computed by one
-// thread, in one order, however many there are.
+// thread, in one order, however many there are. Tested by tests/models/families_test.cpp.
 #include <algorithm>
 
 #include "models/blocks/blocks.h"

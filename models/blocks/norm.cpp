@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Norms and residual sums, row by row.
+// Tested by tests/models/families_test.cpp.
 #include "models/blocks/blocks.h"
 
 namespace infer {

@@ -65,7 +65,9 @@ void ImportanceMatrix::see(Step& step, const Linear& weights, const MatF32& x) n
   const Entry& e = entries_[*(after - 1)];
   const std::uint64_t offset = static_cast<std::uint64_t>(weights.weight.data - e.begin);
   if (offset >= e.tensor->bytes || x.cols != e.cols) return;   // not of a tensor of the file
-  const std::uint64_t matrix = offset / (e.tensor->bytes / static_cast<std::uint64_t>(e.n_matrices));
+  const std::uint64_t matrix_bytes = e.tensor->bytes / static_cast<std::uint64_t>(e.n_matrices);
+  if (offset % matrix_bytes != 0) return;   // a further part of a matrix: the same x met the first
+  const std::uint64_t matrix = offset / matrix_bytes;
   double* const sums = e.sums.data() + static_cast<std::ptrdiff_t>(matrix) * e.cols;
   constexpr std::int64_t kLeastCols = 64;   // lines of memory are not shared by many threads
   const std::int64_t grain = std::max(kLeastCols, step.grain(x.cols, x.rows));

@@ -153,7 +153,10 @@ Result<std::shared_ptr<const Model>> Model::make(std::shared_ptr<const Library> 
     INFER_ASSIGN(model->charge_, model->account_->charge(rest, kPurpose));
     return options.vocab_only ? Status() : model->bind(options);
   };
-  if (Status s = complete(); !s.ok()) return std::move(s).with_context(source.describe());
+  if (Status s = complete(); !s.ok()) {
+    if (!options.architecture.empty()) s = std::move(s).with_context(fmt::format("as '{}'", options.architecture));
+    return std::move(s).with_context(source.describe());
+  }
   const std::uint64_t mapped = model->use_[MemoryClass::mapped];
   if (depth == Depth::load && mapped > 0 && !options.progress(mapped, mapped)) {
     return Status::error(Code::cancelled, "the load was cancelled").with_context(source.describe());
@@ -196,6 +199,11 @@ Status Model::configure(const ModelOptions& options) {
     descriptor_.warnings.push_back(
         fmt::format("general.architecture is missing; read as '{}' because of the names of its keys and tensors",
                     descriptor_.architecture));
+  }
+  if (!options.architecture.empty() && options.architecture != descriptor_.architecture) {
+    descriptor_.warnings.push_back(
+        fmt::format("run as '{}', which was asked for, and not as '{}'", options.architecture, descriptor_.architecture));
+    descriptor_.architecture = options.architecture;
   }
   INFER_ASSIGN(DecoderConfig config, architecture->configure(descriptor_, descriptor_.warnings));
   decoder_.emplace();

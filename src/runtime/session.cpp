@@ -21,7 +21,8 @@ constexpr std::uint64_t kPoolBytes = 2048;
 constexpr std::uint64_t kThreadBytes = 512;
 
 /// Checks the options and replaces the zeros that stand for defaults.
-Result<SessionOptions> effective(const SessionOptions& given, const DecoderConfig& config) {
+Result<SessionOptions> effective(const SessionOptions& given, const Decoder& decoder) {
+  const DecoderConfig& config = decoder.config;
   SessionOptions o = given;
   INFER_TRY(check_range("n_ctx", o.n_ctx, 0, kMaxContext));
   INFER_TRY(check_range("n_seq", o.n_seq, 1, kMaxSequences));
@@ -31,14 +32,18 @@ Result<SessionOptions> effective(const SessionOptions& given, const DecoderConfi
   INFER_TRY(check_range("n_awake", o.n_awake, 0, ThreadPool::kMaxThreads));
   if (o.n_ctx == 0) o.n_ctx = std::min(config.context_length, kDefaultContext);
   if (config.max_positions > 0 && o.n_ctx > config.max_positions) {
-    return Status::error(Code::range, fmt::format("n_ctx = {}: the model has learned {} positions and can run no more", o.n_ctx,
-                                                  config.max_positions))
+    return Status::error(Code::range, fmt::format("n_ctx = {}: the model has learned {} positions and has no more; choose at most so many",
+                                                  o.n_ctx, config.max_positions))
         .about("n_ctx");
   }
-  if (o.rope_ntk && (config.rope.n_rot == 0 || config.rope.scaling != RopeScaling::none)) {
-    return Status::error(Code::unsupported, config.rope.n_rot == 0
-                                                ? "rope_ntk: the model has no rotary positions"
-                                                : "rope_ntk: the model stretches its positions in another way already")
+  const bool by_factor = config.rope.scaling == RopeScaling::linear || config.rope.scaling == RopeScaling::yarn;
+  const bool by_divisors = config.rope.scaling == RopeScaling::longrope || !decoder.rope_factors.empty();
+  const bool stretched = (by_factor && config.rope.factor != 1.0) || by_divisors;
+  if (o.rope_ntk && (config.rope.n_rot == 0 || stretched)) {
+    return Status::error(Code::unsupported,
+                         config.rope.n_rot == 0
+                             ? "rope_ntk: the model has no rotary positions; leave the option off"
+                             : "rope_ntk: the model stretches its positions in another way already; leave the option off")
         .about("rope_ntk");
   }
   if (o.n_logits == 0) o.n_logits = o.n_seq;
@@ -74,7 +79,7 @@ Result<std::unique_ptr<Session>> Session::configured(std::shared_ptr<const Model
     return Status::error(Code::state, "only the vocabulary was loaded (option vocab_only); load the model to run it");
   }
   std::unique_ptr<Session> s(new Session(std::move(model)));
-  INFER_ASSIGN(s->options_, effective(options, decoder->config));
+  INFER_ASSIGN(s->options_, effective(options, *decoder));
   INFER_ASSIGN(s->kv_kind_, s->model_->library().kv_kinds.require(options.kv_type, Code::kv_type));
   s->lay_out(s->workspace_);
   s->use_ = s->workspace_.use();

@@ -201,6 +201,16 @@ TEST_F(BinderTest, BindsStackedExperts) {
   EXPECT_EQ(binder().products().size(), 2u);
 }
 
+TEST_F(BinderTest, OneByOneTakesNoMemoryForExpertsThatAreNotThere) {
+  tensor("ffn_up.0.weight", {4, 3});
+
+  binder().experts(experts_, &FfnWeights::up, 1000, "ffn_up", 3, 4);
+
+  EXPECT_TRUE(experts_.empty());
+  const Status status = binder().finish();
+  EXPECT_EQ(status.message(), "tensor 'ffn_up.1.weight' is missing (expected [4, 3])");
+}
+
 TEST_F(BinderTest, BindsExpertsOneByOne) {
   tensor("ffn_up.0.weight", {4, 3});
   const TensorMeta meta = tensor("ffn_up.1.weight", {4, 3});
@@ -296,14 +306,6 @@ TEST_F(BinderTest, WidensNormsOfHalfFloats) {
 
   EXPECT_TRUE(binder().finish().ok());
   EXPECT_EQ(norm_.weight[0], 1.0f);
-}
-
-TEST_F(BinderTest, LeavesAnAbsentOptionalMatrixAlone) {
-  tensor("other.weight", {4, 2});
-
-  EXPECT_FALSE(binder().optional_linear(linear_, "w", 2, 4));
-  EXPECT_FALSE(linear_.weight);
-  EXPECT_TRUE(binder().finish().ok());
 }
 
 TEST_F(BinderTest, NamesAMissingMatrixAndItsShape) {

@@ -24,7 +24,7 @@ constexpr std::int64_t k2To31 = std::int64_t{1} << 31;
 /// The least that a file must say, and an epsilon, without which there is a warning.
 ModelDescriptor good_model() {
   ModelDescriptor m;
-  m.architecture = "llama";
+  m.architecture = m.key_prefix = "llama";
   m.hyper.n_layers = 4;
   m.hyper.embedding_length = 64;
   m.hyper.feed_forward_length = {96};
@@ -37,7 +37,7 @@ ModelDescriptor good_model() {
 
 /// A family that may have everything.
 constexpr Family kRich = {
-    .local_rope = true, .experts = Experts::allowed, .route = route_softmax, .shared_expert = true};
+    .local_rope = true, .experts = Experts::allowed, .shared_expert = true};
 
 /// Without asking for the warnings.
 Result<DecoderConfig> read(const ModelDescriptor& m, const Family& family = kRich) {
@@ -302,7 +302,7 @@ TEST(Config, OfAFamilyWithoutASharedExpertHasNone) {
   m.hyper.n_experts_used = 2;
   m.hyper.shared_expert_feed_forward_length = 48;
 
-  EXPECT_EQ(config_of(m, {.experts = Experts::allowed, .route = route_softmax}).experts.n_ff_shared, 0);
+  EXPECT_EQ(config_of(m, {.experts = Experts::allowed}).experts.n_ff_shared, 0);
 }
 
 TEST(Config, OfAFamilyWithoutExpertsRefusesThem) {
@@ -323,7 +323,7 @@ TEST(Config, OfAFamilyOfExpertsRequiresThem) {
   ModelDescriptor m = good_model();
   for (const std::int64_t n : {-1, 0}) {   // -1: the file does not say
     if (n == 0) m.hyper.n_experts = n;
-    const Status s = read(m, {.experts = Experts::required, .route = route_softmax}).status();
+    const Status s = read(m, {.experts = Experts::required}).status();
     EXPECT_EQ(s.code(), Code::metadata);
     EXPECT_EQ(s.subject(), "llama.expert_count");
   }
@@ -747,16 +747,16 @@ TEST(FamilyConfig, Gemma27BScalesScoresByTheWidthOfAHead) {
 
 TEST(FamilyConfig, Gemma2TellsWhatEveryGemma2Has) {
   ModelDescriptor m = good_model();
-  m.architecture = "gemma2";
+  m.architecture = m.key_prefix = "gemma2";
   std::vector<std::string> warnings;
-  ASSERT_TRUE(architecture_gemma2.configure(m, warnings).ok());
-  ASSERT_EQ(warnings.size(), 3u);
-  EXPECT_EQ(warnings[0],
-            "metadata 'gemma2.attn_logit_softcapping' is missing and does not apply; published models have 50");
-  EXPECT_EQ(warnings[1],
-            "metadata 'gemma2.final_logit_softcapping' is missing and does not apply; published models have 30");
-  EXPECT_EQ(warnings[2],
-            "metadata 'gemma2.attention.sliding_window' is missing and does not apply; published models have 4096");
+  const Result<DecoderConfig> c = architecture_gemma2.configure(m, warnings);
+  ASSERT_TRUE(c.ok());
+  EXPECT_EQ(c.value().sliding_window, 4096);
+  EXPECT_EQ(c.value().attention_softcap, 50.0f);
+  EXPECT_EQ(c.value().final_softcap, 30.0f);
+  EXPECT_EQ(warnings, (std::vector<std::string>{"metadata 'gemma2.attention.sliding_window' is missing; taken as 4096",
+                                                "metadata 'gemma2.attn_logit_softcapping' is missing; taken as 50",
+                                                "metadata 'gemma2.final_logit_softcapping' is missing; taken as 30"}));
 
   m.hyper.attention_softcap = 50.0;
   m.hyper.final_softcap = 30.0;
@@ -777,6 +777,23 @@ TEST(FamilyConfig, GemmasHaveTheirWindowsInSomeLayers) {
   EXPECT_FALSE(two.local_rope.has_value());
   EXPECT_EQ(three.local, (std::vector<bool>{true, true, true, true, true, false, true}));
   EXPECT_TRUE(three.local_rope.has_value());
+}
+
+TEST(FamilyConfig, QwensSharesOfAWidthAreWhole) {
+  ModelDescriptor m = good_model();
+  m.architecture = m.key_prefix = "qwen";
+  m.hyper.feed_forward_length = {191};
+  const Status odd = configure(architecture_qwen, m).status();
+  EXPECT_EQ(odd.code(), Code::metadata);
+  EXPECT_EQ(odd.message(), "metadata 'qwen.feed_forward_length' = 191 is not a multiple of 2: gate and up have half of it each");
+
+  m.hyper.n_experts = 8;
+  m.hyper.n_experts_used = 4;
+  for (const Architecture* a : {&architecture_qwen2moe, &architecture_qwen3moe}) {
+    EXPECT_EQ(configure(*a, m).status().code(), Code::metadata);
+  }
+  m.hyper.expert_feed_forward_length = 7;
+  EXPECT_EQ(value_of(configure(architecture_qwen3moe, m)).experts.n_ff, 7);
 }
 
 TEST(FamilyConfig, Gpt2HasAsManyPositionsAsItsContext) {

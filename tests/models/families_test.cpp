@@ -122,7 +122,7 @@ const Shape kShapes[] = {
 
     {"gemma2", "CapsAndWindow",
      [](T& m) { m.n_layers = 4, m.sliding_window = 7, m.attention_softcap = 3.0, m.final_softcap = 6.0; }},
-    {"gemma2", "NoCaps", [](T& m) { m.sliding_window = 7; }},
+    {"gemma2", "CapsOfAllPublishedModels", [](T& m) { m.sliding_window = 7; }},
     {"gemma2", "AttentionCapAlone", [](T& m) { m.attention_softcap = 2.0; }},
     {"gemma2", "FinalCapAlone", [](T& m) { m.final_softcap = 3.0; }},
     {"gemma2", "ScaleOfItsOwn", [](T& m) { m.attention_scale = 0.15, heads_of(m, 20); }},

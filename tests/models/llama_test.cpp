@@ -145,17 +145,6 @@ TEST(TinyModels, AreTheSameForTheSameSeed) {
 
 // ---- files that are not quite right
 
-TEST(Llama, IsRecognisedByItsTensorNamesWhereTheFileDoesNotNameIt) {
-  testing::GgufWriter writer = testing::tiny_model_writer({});
-  const Loaded named(writer.build());
-  const Loaded nameless(writer.remove("general.architecture").build());
-  ASSERT_NE(nameless.model, nullptr) << nameless.status.message();
-  const std::vector<Token> ids = random_tokens(1, 8, 320);
-
-  EXPECT_EQ(nameless.model->descriptor().architecture, "llama");
-  EXPECT_EQ(session_logits(nameless.model, ids, 64), session_logits(named.model, ids, 64));
-}
-
 TEST(Llama, RunsAFileOfAnotherNameWhenItIsForced) {
   testing::GgufWriter writer = testing::tiny_model_writer({});
   writer.set("general.architecture", "relative");

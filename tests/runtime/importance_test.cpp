@@ -188,6 +188,29 @@ TEST(Importance, HasTheSameBitsForAnyThreadsAndBatches) {
   }
 }
 
+TEST(Importance, OfAMatrixInPartsIsMetOnce) {
+  TinyModel fused;
+  fused.architecture = "phi3";
+  const Loaded l(fused);
+  const auto m = make(l.model);
+  ASSERT_TRUE(session_of(l.model, m)->feed(0, some_tokens(30), WantLogits::none, nullptr).ok());
+  for (const char* name : {"blk.0.attn_qkv.weight", "blk.0.ffn_up.weight", "blk.1.ffn_down.weight"}) {
+    EXPECT_EQ(entry(*m, name).counts[0], 30.0) << name;
+  }
+}
+
+TEST(Importance, OfExpertsIsThatOfTheTokensThatChoseThem) {
+  TinyModel mixtral;
+  mixtral.n_experts = 4;
+  const Loaded l(mixtral);
+  const auto m = make(l.model);
+  ASSERT_TRUE(session_of(l.model, m)->feed(0, some_tokens(30), WantLogits::none, nullptr).ok());
+  const auto& counts = entry(*m, "blk.0.ffn_up_exps.weight").counts;
+  ASSERT_EQ(counts.size(), 4U);
+  EXPECT_EQ(counts[0] + counts[1] + counts[2] + counts[3], 60.0);   // two each
+  EXPECT_EQ(entry(*m, "blk.0.ffn_gate_inp.weight").counts[0], 30.0);
+}
+
 TEST(Importance, TheHeadMeetsWhatIsWanted) {
   const Loaded loaded({});
   const auto m = make(loaded.model);

@@ -46,7 +46,7 @@ double silu(double x) { return x * sigmoid(x); }
 double gelu(double x) {
   return 0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
 }
-double capped(double x, std::optional<double> cap) { return cap && *cap != 0.0 ? *cap * std::tanh(x / *cap) : x; }
+double capped(double x, double cap) { return cap != 0.0 ? cap * std::tanh(x / cap) : x; }
 
 std::size_t number(std::optional<std::int64_t> value, std::size_t fallback) {
   return value ? static_cast<std::size_t>(*value) : fallback;
@@ -100,6 +100,8 @@ struct Family {
   bool sparse_mixer = false;
   std::size_t window_period = 0;   ///< the last of so many layers sees everything; 0: none does
   bool local_rope = false;         ///< layers with a window have a base of their own, and no scaling
+  std::size_t window = 0;          ///< where the file has none
+  double attention_cap = 0.0, final_cap = 0.0;   ///< likewise
   std::size_t layers_of_27b = 0;   ///< with so many, scores are divided by sqrt(n_embd / n_heads)
 };
 
@@ -115,7 +117,14 @@ const std::map<std::string, Family> kFamilies = {
     {"phi3", {}},
     {"phimoe", {.layer_norm = true, .sparse_mixer = true}},
     {"gemma", {.gelu = true, .large_embedding = true}},
-    {"gemma2", {.gelu = true, .large_embedding = true, .window_period = 2, .layers_of_27b = 46}},
+    {"gemma2",
+     {.gelu = true,
+      .large_embedding = true,
+      .window_period = 2,
+      .window = 4096,
+      .attention_cap = 50.0,
+      .final_cap = 30.0,
+      .layers_of_27b = 46}},
     {"gemma3", {.gelu = true, .large_embedding = true, .window_period = 6, .local_rope = true, .layers_of_27b = 62}},
     {"gpt2", {.positions = true, .layer_norm = true, .gelu = true}},
 };
@@ -173,7 +182,7 @@ class Oracle {
     n_kv_heads_ = h_.n_kv_heads.empty() ? n_heads_ : static_cast<std::size_t>(h_.n_kv_heads[0]);
     key_dim_ = number(h_.key_length, n_embd_ / n_heads_);
     value_dim_ = number(h_.value_length, n_embd_ / n_heads_);
-    window_ = number(h_.sliding_window, 0);
+    window_ = number(h_.sliding_window, f_.window);
     epsilon_ = h_.rms_epsilon.value_or(1e-5);
     if (f_.layer_norm) epsilon_ = h_.norm_epsilon.value_or(epsilon_);
 
@@ -200,7 +209,7 @@ class Oracle {
     Vector logits;
     for (const Vector& row : x) {
       for (const double y : t_.multiply(t_.has("output.weight") ? "output" : "token_embd", norm(row, "output_norm")))
-        logits.push_back(capped(y, h_.final_softcap));
+        logits.push_back(capped(y, h_.final_softcap.value_or(f_.final_cap)));
     }
     return logits;
   }
@@ -344,7 +353,7 @@ class Oracle {
         if (window_ > 0 && !is_global(layer) && now - t >= window_) continue;
         double score = 0.0;
         for (std::size_t i = 0; i < key_dim_; ++i) score += q[head * key_dim_ + i] * k[t][kv_head * key_dim_ + i];
-        const double weight = std::exp(capped(score * score_scale_ * temperature, h_.attention_softcap));
+        const double weight = std::exp(capped(score * score_scale_ * temperature, h_.attention_softcap.value_or(f_.attention_cap)));
         sum += weight;
         for (std::size_t i = 0; i < value_dim_; ++i)
           out[head * value_dim_ + i] += weight * v[t][kv_head * value_dim_ + i];
