@@ -44,6 +44,12 @@ std::size_t run(std::string_view text, std::size_t i, Set set) noexcept {
   return i;
 }
 
+/// \p{N}{0,n}
+std::size_t numbers(std::string_view text, std::size_t i, int n) noexcept {
+  for (Char c; n > 0 && ((c = char_at(text, i)).set & kNumber) != 0; --n) i += c.size;
+  return i;
+}
+
 char byte_at(std::string_view text, std::size_t i) noexcept { return i < text.size() ? text[i] : '\0'; }
 bool is_line_end(std::string_view text, std::size_t i) noexcept {
   const char c = byte_at(text, i);
@@ -148,12 +154,7 @@ Found styled(std::string_view text, std::size_t at) noexcept {
     const std::size_t end = run(text, begin, kStyle.letters);
     if (end > begin || (first.set & kStyle.letters) != 0) return {end};
   }
-  if ((first.set & kNumber) != 0) {
-    std::size_t end = at;
-    for (int n = 0; n < kStyle.n_digits; ++n)
-      end += (char_at(text, end).set & kNumber) != 0 ? char_at(text, end).size : 0U;
-    return {end};
-  }
+  if ((first.set & kNumber) != 0) return {numbers(text, at, kStyle.n_digits)};
   const std::size_t rest = at + (text[at] == ' ');
   std::size_t end = run(text, rest, static_cast<Set>(kAll & ~(kSpace | kStyle.letters | kNumber)));
   if (end == rest) return {lines(text, at)};
@@ -177,8 +178,7 @@ Found each_of(std::string_view text, std::size_t at) noexcept {
 
 /// \p{N}{1,3}
 Found up_to_three_numbers(std::string_view text, std::size_t at) noexcept {
-  std::size_t end = at;
-  for (int n = 0; n < 3; ++n) end += (char_at(text, end).set & kNumber) != 0 ? char_at(text, end).size : 0U;
+  const std::size_t end = numbers(text, at, 3);
   return end > at ? Found{end} : one_character(text, at);
 }
 
