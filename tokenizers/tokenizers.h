@@ -9,6 +9,7 @@
 
 namespace infer {
 
+extern const TokenizerKind bpe_tokenizer;  // bpe.cpp: "gpt2"
 extern const TokenizerKind spm_tokenizer;  // spm.cpp: "llama"
 
 std::span<const TokenizerKind* const> builtin_tokenizers() noexcept;

@@ -4,9 +4,7 @@
 #include "tokenizers/vocab.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <optional>
 
@@ -24,35 +22,13 @@ constexpr std::string_view kTurnEnds[] = {
     "<EOT>",
 };
 
-// A crafted vocabulary can make all its texts collide. Longer runs than this do not occur by chance in a table that is
-// half empty, so they are refused and loading stays linear.
-constexpr std::size_t kMaxProbes = 256;
-
-template <class Word>
-std::uint64_t load(const char* from) noexcept {
-  Word word;
-  std::memcpy(&word, from, sizeof(word));
-  return word;
-}
-
-// Eight bytes a round. Mixed well enough that the low bits choose the slot and the high ones serve as a tag.
-std::uint64_t hash_text(std::string_view text) noexcept {
-  constexpr std::uint64_t kOdd = 0x9e3779b97f4a7c15U;  // 2^64 / golden ratio
-  const char* p = text.data();
-  std::size_t n = text.size();
-  std::uint64_t hash = n * kOdd;
-  const auto mix = [&hash](std::uint64_t word) {
-    hash = (hash ^ word) * kOdd;
-    hash ^= hash >> 32;
-  };
-  for (; n >= 8; p += 8, n -= 8) mix(load<std::uint64_t>(p));
-  if (n >= 4) {
-    mix(load<std::uint32_t>(p) | load<std::uint32_t>(p + n - 4) << 32);  // the two overlap
-  } else if (n > 0) {
-    mix(load<std::uint8_t>(p) | load<std::uint8_t>(p + n / 2) << 8 | load<std::uint8_t>(p + n - 1) << 16);
-  }
-  return (hash * kOdd) ^ (hash >> 29);
-}
+// Marks of fill-in-the-middle prompts. Files give them as user-defined, so that texts can have them, but what a model
+// writes never shows them.
+constexpr std::string_view kInfillMarks[] = {
+    "<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<|fim_pad|>", "<|fim_repo|>", "<|repo_name|>", "<|file_sep|>",
+    "<fim-prefix>",   "<fim-suffix>",   "<fim-middle>",   "<fim-pad>",   "<fim-repo>",   "<PRE>",         "<SUF>",
+    "<MID>",          "<PAD>",          "<REPO>",         "<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>",
+};
 
 int hex_digit(char c) noexcept {
   if (c >= '0' && c <= '9') return c - '0';
@@ -169,8 +145,7 @@ Status Vocab::check_length(Token token, std::size_t& n_marks) const {
 }
 
 Status Vocab::index_texts(const CancelFlag* cancel) {
-  slots_.assign(std::bit_ceil(spec_->tokens.size() * 2), Slot{0, kNoToken});
-  const std::size_t mask = slots_.size() - 1;
+  texts_ = TextMap(spec_->tokens.size());
   std::size_t n_marks = 0;
   for (Token token = 0; token < size(); ++token) {
     if (is_cancelled(cancel)) return Status::error(Code::cancelled, "tokenizer.ggml.tokens: loading was cancelled");
@@ -183,20 +158,12 @@ Status Vocab::index_texts(const CancelFlag* cancel) {
     if (entry.empty()) continue;
     longest_ = std::max(longest_, entry.size());
 
-    const std::uint64_t hash = hash_text(entry);
-    const auto tag = static_cast<std::uint32_t>(hash >> 32);
-    std::size_t slot = hash & mask;
-    std::size_t n_probes = 0;
-    while (slots_[slot].token != kNoToken && !(slots_[slot].tag == tag && text(slots_[slot].token) == entry)) {
-      if (++n_probes == kMaxProbes) {
-        return vocab_error("tokenizer.ggml.tokens",
-                           fmt::format("has too many texts with the same hash: {} at token {}", n_probes, token));
-      }
-      slot = (slot + 1) & mask;
+    const Token first = texts_.add(token, spec_->tokens);
+    if (first == kNoToken) {
+      return vocab_error("tokenizer.ggml.tokens", fmt::format("has too many texts with the same hash: {} at token {}",
+                                                              TextMap::kMaxProbes, token));
     }
-    if (slots_[slot].token == kNoToken) {
-      slots_[slot] = {tag, token};
-    } else if (n_repeated_++ == 0) {   // of equal texts the first stays
+    if (first != token && n_repeated_++ == 0) {  // of equal texts the first stays
       first_repeated_ = token;
     }
   }
@@ -232,15 +199,10 @@ TokenType Vocab::type(Token token) const noexcept {
   return parse_byte(text(token)) >= 0 ? TokenType::byte : TokenType::normal;
 }
 
-Token Vocab::find(std::string_view text) const noexcept {
-  const std::uint64_t hash = hash_text(text);
-  const auto tag = static_cast<std::uint32_t>(hash >> 32);
-  const std::size_t mask = slots_.size() - 1;
-  for (std::size_t slot = hash & mask;; slot = (slot + 1) & mask) {
-    const Slot& s = slots_[slot];
-    if (s.token == kNoToken) return kNoToken;
-    if (s.tag == tag && this->text(s.token) == text) return s.token;
-  }
+bool Vocab::is_hidden(Token token) const noexcept {
+  const TokenType kind = type(token);
+  if (kind != TokenType::user_defined) return kind == TokenType::control || kind == TokenType::unknown;
+  return std::find(std::begin(kInfillMarks), std::end(kInfillMarks), text(token)) != std::end(kInfillMarks);
 }
 
 int Vocab::byte_value(Token token) const noexcept {
@@ -252,12 +214,11 @@ bool Vocab::ends_generation(Token token) const noexcept {
 }
 
 std::uint64_t Vocab::memory() const noexcept {
-  return sizeof(*this) + slots_.capacity() * sizeof(Slot) + turn_ends_.capacity() * sizeof(Token);
+  return sizeof(*this) + texts_.memory() + turn_ends_.capacity() * sizeof(Token);
 }
 
 std::string_view VocabTokenizer::piece(Token token, bool unparse_special) const noexcept {
-  const TokenType type = vocab_.type(token);
-  if (!unparse_special && (type == TokenType::control || type == TokenType::unknown)) return {};
+  if (!unparse_special && vocab_.is_hidden(token)) return {};
   return pieces_[static_cast<std::size_t>(token)];
 }
 

@@ -16,6 +16,7 @@
 #include "libinfer/model_descriptor.h"
 #include "libinfer/status.h"
 #include "libinfer/tokenizer.h"
+#include "tokenizers/text_map.h"
 
 namespace infer {
 
@@ -52,8 +53,11 @@ class Vocab {
   /// Without types in the file: byte for <0xXX>, control for BOS and EOS, unknown for UNK, normal for the rest.
   TokenType type(Token token) const noexcept;
 
+  /// Whether it shows as nothing in decoded text: control and unknown tokens, and the marks of fill-in-the-middle.
+  bool is_hidden(Token token) const noexcept;
+
   /// The first token with this text, of whatever type, or kNoToken.
-  Token find(std::string_view text) const noexcept;
+  Token find(std::string_view text) const noexcept { return texts_.find(text, spec_->tokens); }
   /// The token of type byte for this byte, or kNoToken.
   Token byte_token(unsigned char byte) const noexcept { return bytes_[byte]; }
   /// The byte a token of type byte stands for; -1 for other tokens and for texts not of the form <0xXX>.
@@ -70,12 +74,6 @@ class Vocab {
   std::uint64_t memory() const noexcept;
 
  private:
-  // `tag` is the upper half of the hash: nearly all texts that are absent are known to be so without touching a string.
-  struct Slot {
-    std::uint32_t tag;
-    Token token;
-  };
-
   explicit Vocab(const TokenizerSpec& spec) noexcept : spec_(&spec) { bytes_.fill(kNoToken); }
   Status check_lists() const;
   Status take_special_tokens(const VocabDefaults& defaults);
@@ -86,7 +84,7 @@ class Vocab {
   const TokenizerSpec* spec_;
   SpecialTokens special_;
   std::vector<Token> turn_ends_;
-  std::vector<Slot> slots_;  // open addressing, a power of two, at most half full
+  TextMap texts_;
   std::array<Token, 256> bytes_;
   std::size_t longest_ = 0;
   std::size_t n_repeated_ = 0;            // tokens whose text an earlier one has
@@ -113,6 +111,7 @@ class VocabTokenizer : public Tokenizer {
 
  protected:
   const Vocab& vocab() const noexcept { return vocab_; }
+  const StringList& pieces() const noexcept { return pieces_; }
 
  private:
   Vocab vocab_;

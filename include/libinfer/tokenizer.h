@@ -53,8 +53,8 @@ class Tokenizer {
   /// unknown token for).
   virtual Result<std::vector<Token>> encode(std::string_view text, const EncodeOptions& options) const = 0;
 
-  /// The token's own bytes; control and unknown tokens are empty unless unparse_special. The token must be < size().
-  /// The view is borrowed from the tokenizer.
+  /// The token's own bytes; control and unknown tokens, and marks of fill-in-the-middle, are empty unless
+  /// unparse_special. The token must be < size(). The view is borrowed from the tokenizer.
   virtual std::string_view piece(Token token, bool unparse_special) const noexcept = 0;
 
   /// Exact bytes of the whole sequence. Errors: token (an id outside the vocabulary, with its index).

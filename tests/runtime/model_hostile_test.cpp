@@ -285,7 +285,7 @@ std::vector<Case> vocabulary_cases() {
   };
   std::vector<Case> cases = {
       {"75_model_missing", remove("tokenizer.ggml.model"), kNoTokenizer, Code::vocab, {"tokenizer.ggml.model", "missing"}},
-      {"75_model_unknown", set("tokenizer.ggml.model", "x"), kNoTokenizer, Code::vocab, {"'x'", "known: llama"}},
+      {"75_model_unknown", set("tokenizer.ggml.model", "x"), kNoTokenizer, Code::vocab, {"'x'", "known: gpt2, llama"}},
       {"75_model_a_number", set("tokenizer.ggml.model", U{1}), kRefused, Code::vocab, {"'tokenizer.ggml.model'", "u32"}},
       // A vocabulary of this kind has no pre-tokenizer: the key means nothing to it.
       {"76_pre_unknown", set("tokenizer.ggml.pre", "x"), kTaken, Code::ok, {}},

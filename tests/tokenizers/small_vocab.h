@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "libinfer/tokenizer.h"
+#include "tokenizers/unicode.h"
 
 namespace infer::testing {
 
@@ -28,6 +29,28 @@ inline TokenizerSpec llama_spec(bool with_bytes = true) {
     constexpr char kDigits[] = "0123456789ABCDEF";
     const std::string text = {'<', '0', 'x', kDigits[byte / 16], kDigits[byte % 16], '>'};
     add_token(spec, text, TokenType::byte);
+  }
+  return spec;
+}
+
+/// "gpt2": the characters that stand for the bytes 0 to 255, as these tokens; every merge, "left right", adds the token it
+/// gives. Bytes that do not print are written from U+0100 on: a space is U+0120, "Ġ".
+inline TokenizerSpec gpt2_spec(const std::vector<std::string>& merges = {}) {
+  TokenizerSpec spec;
+  spec.model = "gpt2";
+  spec.pre = "gpt-2";
+  char32_t next = 0x100;
+  for (char32_t byte = 0; byte < 256; ++byte) {
+    const bool prints = (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte != 0xad);
+    std::string text;
+    unicode::append(prints ? byte : next++, text);
+    add_token(spec, text, TokenType::normal);
+  }
+  for (const std::string& merge : merges) {
+    spec.merges.push_back(merge);
+    std::string text = merge;
+    text.erase(text.find(' '), 1);
+    add_token(spec, text, TokenType::normal);
   }
   return spec;
 }

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: MIT
+// tokenizer.ggml.model = "gpt2": byte-level byte-pair encoding (Radford et al. 2019). The text is cut into words
+// (pretokenize.h), the bytes of each become tokens, and neighbours are joined in the order of the merges (merges.h).
+// Entry point: bpe_tokenizer. Tested by tests/tokenizers/bpe_test.cpp and golden_test.cpp.
+//
+// Most words are tokens themselves. Those that the merges lead to are found by one look-up of the whole word; which
+// ones these are is found out when the vocabulary is loaded. With the rule's `whole_words` it is all of them.
+//
+// User-defined tokens are recognised always, control tokens with parse_special: the text is cut at the leftmost,
+// longest of them first, before anything else is done to it. Bytes that are not UTF-8 are encoded as they are. What a
+// vocabulary has no bytes for is left out, as the original tokenizers do, but for bytes beyond ASCII, which mostly are
+// no text at all: they become U+FFFD.
+#include <array>
+#include <limits>
+
+#include <fmt/format.h>
+
+#include "tokenizers/merges.h"
+#include "tokenizers/pretokenize.h"
+#include "tokenizers/text_matcher.h"
+#include "tokenizers/tokenizers.h"
+#include "tokenizers/unicode.h"
+#include "tokenizers/vocab.h"
+
+namespace infer {
+namespace {
+
+// Vocabularies write bytes as characters that print: those that do in Latin-1 as themselves, the others in their order
+// from U+0100 on.
+constexpr bool prints(std::size_t byte) noexcept {
+  return (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte != 0xad);
+}
+constexpr std::array<char32_t, 256> kCharacterOfByte = [] {
+  std::array<char32_t, 256> characters{};
+  char32_t next = 0x100;
+  for (std::size_t byte = 0; byte < 256; ++byte) characters[byte] = prints(byte) ? static_cast<char32_t>(byte) : next++;
+  return characters;
+}();
+constexpr std::array<int, 0x144> kByteOfCharacter = [] {
+  std::array<int, 0x144> bytes{};
+  bytes.fill(-1);
+  for (int byte = 0; byte < 256; ++byte) bytes[kCharacterOfByte[static_cast<std::size_t>(byte)]] = byte;
+  return bytes;
+}();
+
+/// The bytes that a token of a vocabulary stands for; a text with other characters stands for itself.
+std::string bytes_of(std::string_view text) {
+  std::string bytes;
+  for (std::size_t i = 0; i < text.size(); i += utf8_step(text.substr(i)).size) {
+    const char32_t code = unicode::code_of(text.substr(i));
+    if (code >= kByteOfCharacter.size() || kByteOfCharacter[code] < 0) return std::string(text);
+    bytes += static_cast<char>(kByteOfCharacter[code]);
+  }
+  return bytes;
+}
+
+Status cancelled() { return Status::error(Code::cancelled, "tokenizer.ggml.tokens: loading was cancelled"); }
+
+class BpeTokenizer final : public VocabTokenizer {
+ public:
+  BpeTokenizer(Vocab vocab, StringList pieces, Merges merges, const Pretokenizer& rule, bool space_prefix)
+      : VocabTokenizer(std::move(vocab), std::move(pieces), space_prefix),
+        merges_(std::move(merges)),
+        rule_(rule),
+        space_prefix_(space_prefix) {}
+  /// Takes in the texts of all tokens; encode() needs it. Errors: vocab, cancelled.
+  Status index(const CancelFlag* cancel, std::vector<std::string>& warnings);
+
+  Result<std::vector<Token>> encode(std::string_view text, const EncodeOptions& options) const override;
+  std::uint64_t memory() const noexcept override {
+    return VocabTokenizer::memory() + merges_.memory() + words_.memory() + special_.memory() + user_defined_.memory();
+  }
+
+ private:
+  friend class Encoder;
+
+  Status index_words(const CancelFlag* cancel);
+
+  Merges merges_;
+  const Pretokenizer& rule_;
+  bool space_prefix_;
+  std::array<Token, 256> bytes_{};
+  Token unknown_ =
+      kNoToken;    // for bytes without a token; only one of type unknown, so that no text becomes a control token
+  TextMap words_;  // the tokens that a word becomes as a whole, by their bytes
+  std::size_t longest_word_ = 0;
+  TextMatcher special_;       // control and user-defined tokens
+  TextMatcher user_defined_;  // the latter alone
+};
+
+/// One call of encode(): the working memory, and the tokens so far.
+class Encoder {
+ public:
+  explicit Encoder(const BpeTokenizer& tokenizer) : t_(tokenizer), joiner_(tokenizer.merges_) {}
+
+  /// Text without marks, or between two of them.
+  Status encode(std::string_view text);
+  /// What the merges make of a word.
+  void encode_word(std::string_view word);
+  void append(Token token) { tokens_.push_back(token); }
+  std::vector<Token>& tokens() noexcept { return tokens_; }
+
+ private:
+  void add_bytes(std::string_view bytes);
+
+  const BpeTokenizer& t_;
+  Joiner joiner_;
+  std::vector<Token> tokens_;
+  std::vector<std::uint32_t> ends_;  // of words
+  std::string prefixed_, normal_;
+};
+
+Status Encoder::encode(std::string_view text) {
+  if (t_.space_prefix_ && !text.empty() && text[0] != ' ') text = prefixed_.assign(" ").append(text);
+  if (t_.rule_.nfc) text = unicode::to_nfc(text, normal_);
+  if (text.size() > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max())) {
+    return Status::error(Code::limit, fmt::format("text: {} bytes in normal form exceed 2147483647", text.size()));
+  }
+  split(t_.rule_, text, ends_);
+  std::size_t begin = 0;
+  for (const std::uint32_t end : ends_) {
+    const std::string_view word = text.substr(begin, end - begin);
+    const Token token = word.size() <= t_.longest_word_ ? t_.words_.find(word, t_.pieces()) : kNoToken;
+    if (token != kNoToken) {
+      append(token);
+    } else {
+      encode_word(word);
+    }
+    begin = end;
+  }
+  return {};
+}
+
+void Encoder::encode_word(std::string_view word) {
+  for (const char c : word) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (t_.bytes_[byte] != kNoToken) {
+      joiner_.add(t_.bytes_[byte]);
+    } else if (t_.unknown_ != kNoToken) {
+      joiner_.add(t_.unknown_);
+    } else if (byte >= 0x80) {
+      add_bytes(kReplacementCharacter);
+    }
+  }
+  joiner_.join(tokens_);
+}
+
+void Encoder::add_bytes(std::string_view bytes) {
+  for (const char c : bytes) {
+    if (const Token token = t_.bytes_[static_cast<unsigned char>(c)]; token != kNoToken) joiner_.add(token);
+  }
+}
+
+Status BpeTokenizer::index(const CancelFlag* cancel, std::vector<std::string>& warnings) {
+  int n_missing = 0;
+  for (std::size_t byte = 0; byte < 256; ++byte) {
+    std::string character;
+    unicode::append(kCharacterOfByte[byte], character);
+    const Token token = vocab().find(character);
+    bytes_[byte] = token != kNoToken && type(token) == TokenType::normal ? token : kNoToken;
+    n_missing += bytes_[byte] == kNoToken;
+  }
+  if (special().unk != kNoToken && type(special().unk) == TokenType::unknown) unknown_ = special().unk;
+  if (n_missing > 0) {
+    warnings.push_back(fmt::format(
+        "tokenizer.ggml.tokens: {} of the 256 bytes have no token; in a text they {}", n_missing,
+        unknown_ != kNoToken ? "become the unknown token" : "are left out, or become U+FFFD if beyond ASCII"));
+  }
+  std::vector<TextMatcher::Entry> special_texts;
+  std::vector<TextMatcher::Entry> user_defined;
+  for (Token token = 0; token < size(); ++token) {
+    if (is_cancelled(cancel)) return cancelled();
+    const TokenType kind = type(token);
+    if (kind == TokenType::user_defined) user_defined.push_back({std::string(text(token)), token});
+    // Padding entries may be of type unknown, too; their texts are no marks.
+    if (kind == TokenType::user_defined || kind == TokenType::control || token == special().unk) {
+      special_texts.push_back({std::string(text(token)), token});
+    }
+  }
+  special_ = TextMatcher(std::move(special_texts));
+  user_defined_ = TextMatcher(std::move(user_defined));
+  return index_words(cancel);
+}
+
+Status BpeTokenizer::index_words(const CancelFlag* cancel) {
+  words_ = TextMap(static_cast<std::size_t>(size()));
+  Encoder encoder(*this);
+  for (Token token = 0; token < size(); ++token) {
+    if (is_cancelled(cancel)) return cancelled();
+    const std::string_view word = pieces()[static_cast<std::size_t>(token)];
+    if (type(token) != TokenType::normal || word.empty()) continue;
+    if (!rule_.whole_words) {
+      encoder.tokens().clear();
+      encoder.encode_word(word);
+      if (encoder.tokens().size() != 1 || encoder.tokens()[0] != token) continue;
+    }
+    if (words_.add(token, pieces()) == kNoToken) {
+      return Status::error(Code::vocab,
+                           fmt::format("tokenizer.ggml.tokens has too many texts with the same hash: {} at token {}",
+                                       TextMap::kMaxProbes, token))
+          .about("tokenizer.ggml.tokens");
+    }
+    longest_word_ = std::max(longest_word_, word.size());
+  }
+  return {};
+}
+
+Result<std::vector<Token>> BpeTokenizer::encode(std::string_view text, const EncodeOptions& options) const {
+  if (text.size() > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max())) {
+    return Status::error(Code::limit, fmt::format("text: {} bytes exceed 2147483647", text.size()));
+  }
+  Encoder encoder(*this);
+  if (options.add_special && special().add_bos && special().bos != kNoToken) encoder.append(special().bos);
+
+  const TextMatcher& marks = options.parse_special ? special_ : user_defined_;
+  std::size_t begin = 0;
+  for (TextMatcher::Match match; (match = marks.find(text, begin)).found(); begin = match.begin + match.size) {
+    INFER_TRY(encoder.encode(text.substr(begin, match.begin - begin)));
+    encoder.append(match.token);
+  }
+  INFER_TRY(encoder.encode(text.substr(begin)));
+
+  if (options.add_special && special().add_eos && special().eos != kNoToken) encoder.append(special().eos);
+  return std::move(encoder.tokens());
+}
+
+Result<StringList> make_pieces(const Vocab& vocab, const CancelFlag* cancel) {
+  StringList pieces;
+  for (Token token = 0; token < vocab.size(); ++token) {
+    if (is_cancelled(cancel)) return cancelled();
+    const TokenType type = vocab.type(token);
+    if (type == TokenType::normal) {
+      pieces.push_back(bytes_of(vocab.text(token)));
+    } else if (type == TokenType::unused) {
+      pieces.push_back({});
+    } else if (const int byte = vocab.byte_value(token); byte >= 0) {
+      pieces.push_back(std::string(1, static_cast<char>(byte)));
+    } else {
+      pieces.push_back(vocab.text(token));
+    }
+  }
+  return pieces;
+}
+
+Result<const Pretokenizer*> rule_of(const TokenizerSpec& spec, std::vector<std::string>& warnings) {
+  constexpr const char* kKey = "tokenizer.ggml.pre";
+  if (spec.pre.empty()) {
+    warnings.push_back(
+        fmt::format("{} is missing: text is split by the rule 'default', which may not be the model's", kKey));
+  }
+  const Pretokenizer* rule = find_pretokenizer(spec.pre.empty() ? "default" : spec.pre);
+  if (rule == nullptr) {
+    return Status::error(Code::pretokenizer, fmt::format("{} is '{}', which is unknown; known: {}", kKey,
+                                                         spec.pre.substr(0, 80), pretokenizer_names()))
+        .about(kKey);
+  }
+  return rule;
+}
+
+Result<std::unique_ptr<Tokenizer>> make_bpe(const TokenizerSpec& spec, const CancelFlag* cancel,
+                                            std::vector<std::string>& warnings) {
+  INFER_ASSIGN(const Pretokenizer* rule, rule_of(spec, warnings));
+  INFER_ASSIGN(Vocab vocab, Vocab::build(spec, {.add_bos = rule->add_bos}, cancel));
+  vocab.judge(warnings);
+  INFER_ASSIGN(Merges merges, Merges::build(spec.merges, vocab, cancel, warnings));
+  INFER_ASSIGN(StringList pieces, make_pieces(vocab, cancel));
+  auto tokenizer = std::make_unique<BpeTokenizer>(std::move(vocab), std::move(pieces), std::move(merges), *rule,
+                                                  spec.add_space_prefix.value_or(false));
+  INFER_TRY(tokenizer->index(cancel, warnings));
+  return std::unique_ptr<Tokenizer>(std::move(tokenizer));
+}
+
+}  // namespace
+
+constinit const TokenizerKind bpe_tokenizer{.name = "gpt2", .make = make_bpe};
+
+}  // namespace infer
