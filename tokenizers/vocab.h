@@ -74,7 +74,7 @@ class Vocab {
   std::uint64_t memory() const noexcept;
 
  private:
-  explicit Vocab(const TokenizerSpec& spec) noexcept : spec_(&spec) { bytes_.fill(kNoToken); }
+  explicit Vocab(const TokenizerSpec& spec) : spec_(&spec) { bytes_.fill(kNoToken); }
   Status check_lists() const;
   Status take_special_tokens(const VocabDefaults& defaults);
   Status index_texts(const CancelFlag* cancel);
