@@ -54,7 +54,7 @@ class KvCache {
   void close(SequenceId seq) noexcept;
   bool is_open(SequenceId seq) const noexcept;
 
-  std::int64_t length(SequenceId seq) const noexcept { return length_[static_cast<std::size_t>(seq)]; }
+  std::int64_t length(SequenceId seq) const noexcept { return sequences_[static_cast<std::size_t>(seq)].length; }
   /// Makes room for n more positions and counts them as held; their keys and values are stored by the next step. Pages that
   /// neither these nor a roll_back() will need are given back. False, and nothing is held that was not, when the context has
   /// no room.
@@ -81,9 +81,13 @@ class KvCache {
     std::span<std::byte> keys;          ///< (n_layers, n_pages, n_kv_heads), each as KvStoreArgs says
     std::span<std::byte> values;        ///< (n_layers, n_pages, n_kv_heads)
     std::span<std::int32_t> pages;      ///< (n_sequences, pages_per_sequence), or kNone where no page is held
-    std::span<std::int64_t> lowest;     ///< (n_sequences) no page below is held
+    std::span<std::int64_t> lowest;     ///< (n_sequences) no page below is held; only with a window
     std::span<std::int32_t> free;       ///< stack of free pages
     std::int64_t n_free = 0;
+  };
+  struct Sequence {
+    std::int64_t length;                ///< or -1 when not open
+    std::int64_t committed;             ///< what roll_back() goes back to
   };
   struct Place {
     std::int32_t pool;
@@ -106,8 +110,7 @@ class KvCache {
   std::size_t value_page_bytes_ = 0;
   Pool pools_[2];                      ///< of layers that see everything, of local layers
   std::span<Place> places_;            ///< (n_layers)
-  std::span<std::int64_t> length_;     ///< (n_sequences), or -1 when not open
-  std::span<std::int64_t> committed_;  ///< (n_sequences) what roll_back() goes back to
+  std::span<Sequence> sequences_;      ///< (n_sequences)
 };
 
 }  // namespace infer

@@ -41,7 +41,7 @@ std::int64_t first_page(std::int64_t window, std::int64_t position) noexcept {
 std::int64_t KvCache::pages_needed(const Pool& pool) const noexcept {
   if (pool.n_layers == 0) return 0;
   const std::int64_t all = shape_.n_sequences * pages_per_sequence_;
-  if (pool.window == 0 || pool.window >= shape_.context) return all;
+  if (pool.window == 0) return all;
   return std::min(all, shape_.n_sequences * pages_of(pool.window) + pages_of(pool.window - 1 + shape_.batch));
 }
 
@@ -54,7 +54,7 @@ void KvCache::lay_out(Workspace& workspace, Pool& pool) noexcept {
   pool.values = workspace.take<std::byte>(MemoryClass::kv, bytes(value_page_bytes_));
   if (pool.n_layers == 0) return;
   pool.pages = workspace.take<std::int32_t>(MemoryClass::kv, product({shape_.n_sequences, pages_per_sequence_}));
-  pool.lowest = workspace.take<std::int64_t>(MemoryClass::kv, at(shape_.n_sequences));
+  if (pool.window > 0) pool.lowest = workspace.take<std::int64_t>(MemoryClass::kv, at(shape_.n_sequences));
   pool.free = workspace.take<std::int32_t>(MemoryClass::kv, at(pool.n_pages));
   if (workspace.planning() || workspace.overflow()) return;
   std::fill(pool.pages.begin(), pool.pages.end(), kNone);
@@ -70,16 +70,16 @@ KvCache KvCache::layout(Workspace& workspace, const KvShape& shape, const std::v
   const std::int64_t element = static_cast<std::int64_t>(kind.element_bytes);
   c.key_page_bytes_ = product({shape.n_kv_heads, kKvPageTokens, shape.key_dim, element});
   c.value_page_bytes_ = product({shape.n_kv_heads, kKvPageTokens, shape.value_dim, element});
-  const auto is_local = [&](std::int64_t layer) { return shape.window > 0 && !local.empty() && local[at(layer)]; };
+  const bool has_window = shape.window > 0 && shape.window < shape.context && !local.empty();   // a wider one hides nothing
+  const auto is_local = [&](std::int64_t layer) { return has_window && local[at(layer)]; };
   c.pools_[1].window = shape.window;
   for (std::int64_t layer = 0; layer < shape.n_layers; ++layer) ++c.pools_[is_local(layer) ? 1 : 0].n_layers;
   for (Pool& pool : c.pools_) c.lay_out(workspace, pool);
   c.places_ = workspace.take<Place>(MemoryClass::kv, at(shape.n_layers));
-  c.length_ = workspace.take<std::int64_t>(MemoryClass::kv, at(shape.n_sequences));
-  c.committed_ = workspace.take<std::int64_t>(MemoryClass::kv, at(shape.n_sequences));
+  c.sequences_ = workspace.take<Sequence>(MemoryClass::kv, at(shape.n_sequences));
   if (workspace.planning() || workspace.overflow()) return c;
 
-  std::fill(c.length_.begin(), c.length_.end(), kClosed);
+  std::fill(c.sequences_.begin(), c.sequences_.end(), Sequence{.length = kClosed, .committed = 0});
   std::int32_t n_placed[2] = {};
   for (std::int64_t layer = 0; layer < shape.n_layers; ++layer) {
     const std::int32_t pool = is_local(layer) ? 1 : 0;
@@ -90,9 +90,8 @@ KvCache KvCache::layout(Workspace& workspace, const KvShape& shape, const std::v
 
 Result<SequenceId> KvCache::open() {
   for (std::int64_t s = 0; s < shape_.n_sequences; ++s) {
-    if (length_[at(s)] != kClosed) continue;
-    length_[at(s)] = 0;
-    committed_[at(s)] = 0;
+    if (sequences_[at(s)].length != kClosed) continue;
+    sequences_[at(s)] = {.length = 0, .committed = 0};
     return static_cast<SequenceId>(s);
   }
   return Status::error(Code::sequence, "all " + std::to_string(shape_.n_sequences) +
@@ -101,15 +100,15 @@ Result<SequenceId> KvCache::open() {
 
 void KvCache::close(SequenceId seq) noexcept {
   clear(seq);
-  length_[at(seq)] = kClosed;
+  sequences_[at(seq)].length = kClosed;
 }
 
 bool KvCache::is_open(SequenceId seq) const noexcept {
-  return seq >= 0 && seq < shape_.n_sequences && length_[at(seq)] != kClosed;
+  return seq >= 0 && seq < shape_.n_sequences && sequences_[at(seq)].length != kClosed;
 }
 
 bool KvCache::append(SequenceId seq, std::int64_t n) noexcept {
-  const std::int64_t held = length_[at(seq)];
+  const std::int64_t held = sequences_[at(seq)].length;
   if (n > shape_.context - held) return false;
   trim(seq);
   const std::int64_t begin = pages_to(held), end = pages_to(held + n);
@@ -119,19 +118,19 @@ bool KvCache::append(SequenceId seq, std::int64_t n) noexcept {
   for (Pool& pool : pools_) {
     for (std::int64_t i = begin; pool.n_layers > 0 && i < end; ++i) page(pool, seq, i) = pool.free[at(--pool.n_free)];
   }
-  length_[at(seq)] = held + n;
+  sequences_[at(seq)].length = held + n;
   return true;
 }
 
 void KvCache::commit(SequenceId seq) noexcept {
-  committed_[at(seq)] = length_[at(seq)];
+  sequences_[at(seq)].committed = sequences_[at(seq)].length;
   trim(seq);
 }
 
-void KvCache::roll_back(SequenceId seq) noexcept { truncate(seq, committed_[at(seq)]); }
+void KvCache::roll_back(SequenceId seq) noexcept { truncate(seq, sequences_[at(seq)].committed); }
 
 void KvCache::clear(SequenceId seq) noexcept {
-  committed_[at(seq)] = 0;
+  sequences_[at(seq)].committed = 0;
   truncate(seq, 0);
 }
 
@@ -150,8 +149,8 @@ void KvCache::trim(SequenceId seq) noexcept {
   for (Pool& pool : pools_) {
     if (pool.window == 0 || pool.n_layers == 0) continue;
     std::int64_t& lowest = pool.lowest[at(seq)];
-    const std::int64_t back = first_page(pool.window, committed_[at(seq)]), back_end = pages_to(committed_[at(seq)]);
-    const std::int64_t now = first_page(pool.window, length_[at(seq)]);
+    const std::int64_t back = first_page(pool.window, sequences_[at(seq)].committed), back_end = pages_to(sequences_[at(seq)].committed);
+    const std::int64_t now = first_page(pool.window, sequences_[at(seq)].length);
     give_back(pool, seq, lowest, std::min(back, now));
     give_back(pool, seq, std::max(lowest, back_end), now);
     lowest = std::min(back, now);
@@ -161,11 +160,11 @@ void KvCache::trim(SequenceId seq) noexcept {
 void KvCache::truncate(SequenceId seq, std::int64_t length) noexcept {
   for (Pool& pool : pools_) {
     if (pool.n_layers == 0) continue;
-    std::int64_t& lowest = pool.lowest[at(seq)];
-    give_back(pool, seq, std::max(pages_to(length), lowest), pages_to(length_[at(seq)]));
-    if (length == 0) lowest = 0;
+    const std::int64_t lowest = pool.window > 0 ? pool.lowest[at(seq)] : 0;
+    give_back(pool, seq, std::max(pages_to(length), lowest), pages_to(sequences_[at(seq)].length));
+    if (pool.window > 0 && length == 0) pool.lowest[at(seq)] = 0;
   }
-  length_[at(seq)] = length;
+  sequences_[at(seq)].length = length;
 }
 
 void KvCache::describe(SequenceId seq, std::int64_t layer, std::int64_t head, std::int64_t pos,

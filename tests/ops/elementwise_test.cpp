@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Norms, activations, soft-caps and sums of every kernel table: the bits of the specification over odd sizes, all magnitudes
+// Norms, rotation, activations, soft-caps and sums of every kernel table: the bits of the specification over odd sizes, all magnitudes
 // and numbers that are none, and the specification itself against double.
 #include <bit>
 #include <cmath>
@@ -83,7 +83,17 @@ Floats softcapped(const KernelTable& t, Floats x, float cap) {
   return x;
 }
 
+template <RopeStyle style>
+Floats rotated(const KernelTable& t, const Floats& x, const Floats& y) {
+  Floats out = x;
+  t.rope[static_cast<std::size_t>(style)](
+      {.x = out.data(), .heads = 1, .head_dim = length(x), .n_pairs = length(x) / 2, .cos = y.data(), .sin = x.data()});
+  return out;
+}
+
 const Entry kEntries[] = {
+    {"rope interleaved", rotated<RopeStyle::interleaved>},
+    {"rope halves", rotated<RopeStyle::halves>},
     {"rms_norm", [](const KernelTable& t, const Floats& x, const Floats& y) { return rms_norm(t, x, y, 1e-5f); }},
     {"layer_norm", [](const KernelTable& t, const Floats& x, const Floats& y) { return layer_norm(t, x, y, nullptr, 1e-5f); }},
     {"layer_norm with bias",
