@@ -37,7 +37,12 @@ void bind_attention(Binder& b, const DecoderConfig& c, AttentionWeights& w, cons
   b.linear(w.output, prefix + "attn_output", c.n_embd, c.n_heads * c.value_dim, names.output);
 }
 
-void bind_head_norms(Binder& b, const DecoderConfig& c, AttentionWeights& w, const std::string& prefix) {
+void plain_attention(Binder& b, const DecoderConfig& c, AttentionWeights& w, const std::string& prefix) {
+  bind_attention(b, c, w, prefix);
+}
+
+void attention_with_head_norms(Binder& b, const DecoderConfig& c, AttentionWeights& w, const std::string& prefix) {
+  bind_attention(b, c, w, prefix);
   b.norm(w.q_norm, prefix + "attn_q_norm", c.key_dim, c.norm_eps);
   b.norm(w.k_norm, prefix + "attn_k_norm", c.key_dim, c.norm_eps);
 }
@@ -72,6 +77,16 @@ void bind_experts(Binder& b, const DecoderConfig& c, ExpertWeights& w, const std
   b.linear(w.shared.gate, prefix + "ffn_gate_shexp", e.n_ff_shared, c.n_embd);
   b.linear(w.shared.up, prefix + "ffn_up_shexp", e.n_ff_shared, c.n_embd);
   b.linear(w.shared.down, prefix + "ffn_down_shexp", c.n_embd, e.n_ff_shared);
+}
+
+void bind_pre_norm_layers(Binder& b, Decoder& d, BindAttention attention, NormKind norm) {
+  const DecoderConfig& c = d.config;
+  for_each_layer(d, [&](Layer& l, const std::string& prefix) {
+    b.norm(l.attn_norm, prefix + "attn_norm", c.n_embd, c.norm_eps, norm);
+    attention(b, c, l.attn, prefix);
+    b.norm(l.ffn_norm, prefix + "ffn_norm", c.n_embd, c.norm_eps, norm);
+    bind_feed_forward(b, c, l, prefix);
+  });
 }
 
 }  // namespace infer

@@ -26,8 +26,12 @@ struct AttentionNames {
 };
 void bind_attention(Binder& b, const DecoderConfig& c, AttentionWeights& w, const std::string& prefix,
                     const AttentionNames& names = {});
-/// attn_q_norm and attn_k_norm.
-void bind_head_norms(Binder& b, const DecoderConfig& c, AttentionWeights& w, const std::string& prefix);
+/// Binds the attention of a layer as a family has it.
+using BindAttention = void (*)(Binder& b, const DecoderConfig& c, AttentionWeights& w, const std::string& prefix);
+/// Biases where the file has them.
+void plain_attention(Binder& b, const DecoderConfig& c, AttentionWeights& w, const std::string& prefix);
+/// The same, with attn_q_norm and attn_k_norm.
+void attention_with_head_norms(Binder& b, const DecoderConfig& c, AttentionWeights& w, const std::string& prefix);
 
 /// ffn_gate, ffn_up, ffn_down.
 void bind_gated_ffn(Binder& b, const DecoderConfig& c, FfnWeights& w, const std::string& prefix);
@@ -35,6 +39,8 @@ void bind_gated_ffn(Binder& b, const DecoderConfig& c, FfnWeights& w, const std:
 void bind_plain_ffn(Binder& b, const DecoderConfig& c, FfnWeights& w, const std::string& prefix);
 /// Experts where the model has them, else a gated block.
 void bind_feed_forward(Binder& b, const DecoderConfig& c, Layer& layer, const std::string& prefix);
+/// The layers of most families: attn_norm, what `attention` binds, ffn_norm, bind_feed_forward.
+void bind_pre_norm_layers(Binder& b, Decoder& d, BindAttention attention = plain_attention, NormKind norm = NormKind::rms);
 /// ffn_gate_inp, ffn_gate_exps, ffn_up_exps, ffn_down_exps; for the shared one ffn_gate_inp_shexp and kin.
 void bind_experts(Binder& b, const DecoderConfig& c, ExpertWeights& w, const std::string& prefix);
 

@@ -76,23 +76,19 @@ Result<DecoderConfig> configure_gemma3(const ModelDescriptor& model, std::vector
 
 // ---- tensors
 
-struct Norms {
-  bool after = false;      ///< attention and feed-forward block
-  bool of_heads = false;
-};
+void bind_gemma(Binder& b, Decoder& d) {
+  bind_ends(b, d);
+  bind_pre_norm_layers(b, d);
+}
 
-template <Norms norms>
-void bind(Binder& b, Decoder& d) {
+template <BindAttention attention>
+void bind_with_norms_after(Binder& b, Decoder& d) {
   const DecoderConfig& c = d.config;
   bind_ends(b, d);
+  bind_pre_norm_layers(b, d, attention);
   for_each_layer(d, [&](Layer& l, const std::string& prefix) {
-    b.norm(l.attn_norm, prefix + "attn_norm", c.n_embd, c.norm_eps);
-    bind_attention(b, c, l.attn, prefix);
-    if (norms.of_heads) bind_head_norms(b, c, l.attn, prefix);
-    if (norms.after) b.norm(l.post_attn_norm, prefix + "post_attention_norm", c.n_embd, c.norm_eps);
-    b.norm(l.ffn_norm, prefix + "ffn_norm", c.n_embd, c.norm_eps);
-    bind_gated_ffn(b, c, l.ffn, prefix);
-    if (norms.after) b.norm(l.post_ffn_norm, prefix + "post_ffw_norm", c.n_embd, c.norm_eps);
+    b.norm(l.post_attn_norm, prefix + "post_attention_norm", c.n_embd, c.norm_eps);
+    b.norm(l.post_ffn_norm, prefix + "post_ffw_norm", c.n_embd, c.norm_eps);
   });
 }
 
@@ -115,17 +111,17 @@ void layer_with_norms_after(Step& s, const Layer& l, std::int64_t index) noexcep
 constinit const Architecture architecture_gemma{.names = kGemma,
                                                 .recognises = cannot_be_told,
                                                 .configure = configure_gemma,
-                                                .bind = bind<Norms{}>,
+                                                .bind = bind_gemma,
                                                 .layer = pre_norm_layer};
 constinit const Architecture architecture_gemma2{.names = kGemma2,
                                                  .recognises = looks_like_gemma2,
                                                  .configure = configure_gemma2,
-                                                 .bind = bind<Norms{.after = true}>,
+                                                 .bind = bind_with_norms_after<plain_attention>,
                                                  .layer = layer_with_norms_after};
 constinit const Architecture architecture_gemma3{.names = kGemma3,
                                                  .recognises = looks_like_gemma3,
                                                  .configure = configure_gemma3,
-                                                 .bind = bind<Norms{.after = true, .of_heads = true}>,
+                                                 .bind = bind_with_norms_after<attention_with_head_norms>,
                                                  .layer = layer_with_norms_after};
 
 }  // namespace infer

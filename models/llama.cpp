@@ -32,14 +32,8 @@ Result<DecoderConfig> configure(const ModelDescriptor& model, std::vector<std::s
 }
 
 void bind(Binder& b, Decoder& d) {
-  const DecoderConfig& c = d.config;
   bind_ends(b, d);
-  for_each_layer(d, [&](Layer& l, const std::string& prefix) {
-    b.norm(l.attn_norm, prefix + "attn_norm", c.n_embd, c.norm_eps);
-    bind_attention(b, c, l.attn, prefix);
-    b.norm(l.ffn_norm, prefix + "ffn_norm", c.n_embd, c.norm_eps);
-    bind_feed_forward(b, c, l, prefix);
-  });
+  bind_pre_norm_layers(b, d);
 }
 
 }  // namespace

@@ -120,15 +120,13 @@ Result<DecoderConfig> configure_phimoe(const ModelDescriptor& model, std::vector
   return c;
 }
 
+void attention_with_biases(Binder& b, const DecoderConfig& c, AttentionWeights& w, const std::string& prefix) {
+  bind_attention(b, c, w, prefix, {.qkv = Bias::required, .output = Bias::required});
+}
+
 void bind_phimoe(Binder& b, Decoder& d) {
-  const DecoderConfig& c = d.config;
   bind_ends(b, d, NormKind::layer, Bias::required);
-  for_each_layer(d, [&](Layer& l, const std::string& prefix) {
-    b.norm(l.attn_norm, prefix + "attn_norm", c.n_embd, c.norm_eps, NormKind::layer);
-    bind_attention(b, c, l.attn, prefix, {.qkv = Bias::required, .output = Bias::required});
-    b.norm(l.ffn_norm, prefix + "ffn_norm", c.n_embd, c.norm_eps, NormKind::layer);
-    bind_experts(b, c, l.experts, prefix);
-  });
+  bind_pre_norm_layers(b, d, attention_with_biases, NormKind::layer);
 }
 
 }  // namespace

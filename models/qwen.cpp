@@ -89,8 +89,6 @@ Result<DecoderConfig> configure_qwen3moe(const ModelDescriptor& model, std::vect
 
 // ---- tensors
 
-using BindAttention = void (*)(Binder& b, const DecoderConfig& c, AttentionWeights& w, const std::string& prefix);
-
 /// attn_output has no bias in the published models; one that a file has is added.
 void fused_with_biases(Binder& b, const DecoderConfig& c, AttentionWeights& w, const std::string& prefix) {
   bind_attention(b, c, w, prefix, {.fused = true, .qkv = Bias::required});
@@ -100,21 +98,10 @@ void with_biases(Binder& b, const DecoderConfig& c, AttentionWeights& w, const s
   bind_attention(b, c, w, prefix, {.qkv = Bias::required});
 }
 
-void with_head_norms(Binder& b, const DecoderConfig& c, AttentionWeights& w, const std::string& prefix) {
-  bind_attention(b, c, w, prefix);
-  bind_head_norms(b, c, w, prefix);
-}
-
 template <BindAttention attention>
 void bind(Binder& b, Decoder& d) {
-  const DecoderConfig& c = d.config;
   bind_ends(b, d);
-  for_each_layer(d, [&](Layer& l, const std::string& prefix) {
-    b.norm(l.attn_norm, prefix + "attn_norm", c.n_embd, c.norm_eps);
-    attention(b, c, l.attn, prefix);
-    b.norm(l.ffn_norm, prefix + "ffn_norm", c.n_embd, c.norm_eps);
-    bind_feed_forward(b, c, l, prefix);
-  });
+  bind_pre_norm_layers(b, d, attention);
 }
 
 }  // namespace
@@ -137,12 +124,12 @@ constinit const Architecture architecture_qwen2moe{.names = kQwen2Moe,
 constinit const Architecture architecture_qwen3{.names = kQwen3,
                                                 .recognises = looks_like_qwen3,
                                                 .configure = configure_dense,
-                                                .bind = bind<with_head_norms>,
+                                                .bind = bind<attention_with_head_norms>,
                                                 .layer = pre_norm_layer};
 constinit const Architecture architecture_qwen3moe{.names = kQwen3Moe,
                                                    .recognises = looks_like_qwen3moe,
                                                    .configure = configure_qwen3moe,
-                                                   .bind = bind<with_head_norms>,
+                                                   .bind = bind<attention_with_head_norms>,
                                                    .layer = pre_norm_layer};
 
 }  // namespace infer

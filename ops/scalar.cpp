@@ -206,15 +206,23 @@ void layer_norm(const LayerNormArgs& a) noexcept {
 
 // ---- element by element
 
+/// x = n ln 2 + r, with |r| <= ln 2 / 2.
+struct Reduced {
+  float n, r;
+};
+Reduced reduce(float x) noexcept {
+  const float n = std::nearbyint(x * 0x1.715476p+0f);        // log2 e
+  const float r = std::fma(n, -0x1.62e4p-1f, x);             // ln 2 in two parts: n times the first is exact
+  return {n, std::fma(n, -0x1.7f7d1cp-20f, r)};
+}
+
 /// e^x: x = n ln 2 + r, the Taylor series of e^r to its seventh power (|r| <= ln 2 / 2: a tenth of an ulp off), times 2^n through
 /// the exponent. 0 below -87.33 and infinity above 88.72, where the result would not be a normal number.
 float exp_of(float x) noexcept {
   if (std::isnan(x)) return x;
   if (x < -87.33f) return 0.0f;
   if (x > 88.72f) return std::numeric_limits<float>::infinity();
-  const float n = std::nearbyint(x * 0x1.715476p+0f);        // log2 e
-  float r = std::fma(n, -0x1.62e4p-1f, x);                   // ln 2 in two parts: n times the first is exact
-  r = std::fma(n, -0x1.7f7d1cp-20f, r);
+  const auto [n, r] = reduce(x);
   float p = 1.0f / 5040.0f;
   for (const float c : {1.0f / 720.0f, 1.0f / 120.0f, 1.0f / 24.0f, 1.0f / 6.0f, 0.5f, 1.0f, 1.0f}) p = std::fma(p, r, c);
   return std::bit_cast<float>(std::bit_cast<std::int32_t>(p) + static_cast<std::int32_t>(n) * (1 << 23));
@@ -224,9 +232,7 @@ float exp_of(float x) noexcept {
 float expm1_of_minus(float x) noexcept {
   if (std::isnan(x)) return x;
   if (x > 87.33f) return -1.0f;
-  const float n = std::nearbyint(x * -0x1.715476p+0f);
-  float r = std::fma(n, -0x1.62e4p-1f, -x);
-  r = std::fma(n, -0x1.7f7d1cp-20f, r);
+  const auto [n, r] = reduce(-x);
   float p = 1.0f / 5040.0f;
   for (const float c : {1.0f / 720.0f, 1.0f / 120.0f, 1.0f / 24.0f, 1.0f / 6.0f, 0.5f, 1.0f}) p = std::fma(p, r, c);
   const float power = std::bit_cast<float>((static_cast<std::int32_t>(n) + 127) * (1 << 23));   // 2^n

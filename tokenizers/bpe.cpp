@@ -206,21 +206,8 @@ Status BpeTokenizer::index_words(const CancelFlag* cancel) {
 }
 
 Result<std::vector<Token>> BpeTokenizer::encode(std::string_view text, const EncodeOptions& options) const {
-  if (text.size() > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max())) {
-    return Status::error(Code::limit, fmt::format("text: {} bytes exceed 2147483647", text.size()));
-  }
   Encoder encoder(*this);
-  if (options.add_special && special().add_bos && special().bos != kNoToken) encoder.append(special().bos);
-
-  const TextMatcher& marks = options.parse_special ? special_ : user_defined_;
-  std::size_t begin = 0;
-  for (TextMatcher::Match match; (match = marks.find(text, begin)).found(); begin = match.begin + match.size) {
-    INFER_TRY(encoder.encode(text.substr(begin, match.begin - begin)));
-    encoder.append(match.token);
-  }
-  INFER_TRY(encoder.encode(text.substr(begin)));
-
-  if (options.add_special && special().add_eos && special().eos != kNoToken) encoder.append(special().eos);
+  INFER_TRY(encode_between(options.parse_special ? &special_ : &user_defined_, text, options, encoder));
   return std::move(encoder.tokens());
 }
 

@@ -324,23 +324,8 @@ Status SpmTokenizer::index(const CancelFlag* cancel) {
 }
 
 Result<std::vector<Token>> SpmTokenizer::encode(std::string_view text, const EncodeOptions& options) const {
-  if (text.size() > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max())) {
-    return Status::error(Code::limit, fmt::format("text: {} bytes exceed 2147483647", text.size()));
-  }
   Encoder encoder(*this);
-  if (options.add_special && special().add_bos && special().bos != kNoToken) encoder.append(special().bos);
-
-  std::size_t begin = 0;
-  while (options.parse_special) {
-    const TextMatcher::Match match = special_.find(text, begin);
-    if (!match.found()) break;
-    INFER_TRY(encoder.encode(text.substr(begin, match.begin - begin)));
-    encoder.append(match.token);
-    begin = match.begin + match.size;
-  }
-  INFER_TRY(encoder.encode(text.substr(begin)));
-
-  if (options.add_special && special().add_eos && special().eos != kNoToken) encoder.append(special().eos);
+  INFER_TRY(encode_between(options.parse_special ? &special_ : nullptr, text, options, encoder));
   return std::move(encoder).take();
 }
 

@@ -63,12 +63,16 @@ inline Char make_char(char leaf, std::uint8_t size) noexcept {
   return {static_cast<Set>(1U << (value & (kUnsettled - 1U))), (value & kUnsettled) != 0, size};
 }
 
+/// Of a code point, which takes `size` bytes.
+inline Char char_of(char32_t code, std::uint8_t size) noexcept {
+  const std::size_t middle = kTop[code >> 12] * std::size_t{64} + (code >> 6 & 63);
+  return make_char(kLeaves[kMiddle[middle] * std::size_t{64} + (code & 63)], size);
+}
+
 /// Other than ASCII. The text must not be empty.
 inline Char wide_char(std::string_view text) noexcept {
   const Utf8Step step = utf8_step(text);
-  const char32_t code = step.state == Utf8State::valid ? decode(text.substr(0, step.size)) : char32_t{0xfffd};
-  const std::size_t middle = kTop[code >> 12] * std::size_t{64} + (code >> 6 & 63);
-  return make_char(kLeaves[kMiddle[middle] * std::size_t{64} + (code & 63)], step.size);
+  return char_of(step.state == Utf8State::valid ? decode(text.substr(0, step.size)) : char32_t{0xfffd}, step.size);
 }
 
 /// The character at `at`, which is at most the size of the text.

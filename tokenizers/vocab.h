@@ -17,6 +17,7 @@
 #include "libinfer/status.h"
 #include "libinfer/tokenizer.h"
 #include "tokenizers/text_map.h"
+#include "tokenizers/text_matcher.h"
 
 namespace infer {
 
@@ -111,6 +112,28 @@ class VocabTokenizer : public Tokenizer {
 
  protected:
   const Vocab& vocab() const noexcept { return vocab_; }
+
+  /// The frame of encode(): BOS, the text between marks (null: there are none) and their tokens, EOS. `encoder` has
+  /// encode(text), which answers a Status, and append(token). Errors: limit, those of the encoder.
+  template <class Encoder>
+  Status encode_between(const TextMatcher* marks, std::string_view text, const EncodeOptions& options, Encoder& encoder) const {
+    INFER_TRY(check_text(text));
+    const SpecialTokens& s = special();
+    if (options.add_special && s.add_bos && s.bos != kNoToken) encoder.append(s.bos);
+    std::size_t begin = 0;
+    while (marks != nullptr) {
+      const TextMatcher::Match match = marks->find(text, begin);
+      if (!match.found()) break;
+      INFER_TRY(encoder.encode(text.substr(begin, match.begin - begin)));
+      encoder.append(match.token);
+      begin = match.begin + match.size;
+    }
+    INFER_TRY(encoder.encode(text.substr(begin)));
+    if (options.add_special && s.add_eos && s.eos != kNoToken) encoder.append(s.eos);
+    return {};
+  }
+  /// Code::limit where it is longer than places in it can be counted.
+  static Status check_text(std::string_view text);
   const StringList& pieces() const noexcept { return pieces_; }
 
  private:

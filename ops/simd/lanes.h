@@ -94,6 +94,18 @@ INFER_INLINE float largest(const Lanes<Isa>& lanes) noexcept {
   return s[0];
 }
 
+/// x = n ln 2 + r as the specification has it (reduce).
+template <class Isa>
+struct Reduced {
+  typename Lanes<Isa>::Reg n, r;
+  INFER_INLINE explicit Reduced(typename Lanes<Isa>::Reg x) noexcept {
+    using Reg = typename Lanes<Isa>::Reg;
+    n = xsimd::nearbyint(x * Reg(0x1.715476p+0f));
+    r = Isa::fma(n, Reg(-0x1.62e4p-1f), x);
+    r = Isa::fma(n, Reg(-0x1.7f7d1cp-20f), r);
+  }
+};
+
 /// e^x as the specification has it (ops/scalar.cpp, exp_of), operation by operation.
 template <class Isa>
 INFER_INLINE Lanes<Isa> exp(const Lanes<Isa>& lanes) noexcept {
@@ -102,9 +114,7 @@ INFER_INLINE Lanes<Isa> exp(const Lanes<Isa>& lanes) noexcept {
   Lanes<Isa> result;
   for (int i = 0; i < Lanes<Isa>::kRegs; ++i) {
     const Reg x = lanes.reg[i];
-    const Reg n = xsimd::nearbyint(x * Reg(0x1.715476p+0f));
-    Reg r = Isa::fma(n, Reg(-0x1.62e4p-1f), x);
-    r = Isa::fma(n, Reg(-0x1.7f7d1cp-20f), r);
+    const auto [n, r] = Reduced<Isa>(x);
     Reg p(1.0f / 5040.0f);
     for (const float c : {1.0f / 720.0f, 1.0f / 120.0f, 1.0f / 24.0f, 1.0f / 6.0f, 0.5f, 1.0f, 1.0f}) p = Isa::fma(p, r, Reg(c));
     const Int bits = xsimd::bitwise_cast<Int>(p) + (xsimd::to_int(n) << 23);
@@ -124,9 +134,7 @@ INFER_INLINE Lanes<Isa> expm1_of_minus(const Lanes<Isa>& lanes) noexcept {
   Lanes<Isa> result;
   for (int i = 0; i < Lanes<Isa>::kRegs; ++i) {
     const Reg x = lanes.reg[i];
-    const Reg n = xsimd::nearbyint(x * Reg(-0x1.715476p+0f));
-    Reg r = Isa::fma(n, Reg(-0x1.62e4p-1f), -x);
-    r = Isa::fma(n, Reg(-0x1.7f7d1cp-20f), r);
+    const auto [n, r] = Reduced<Isa>(-x);
     Reg p(1.0f / 5040.0f);
     for (const float c : {1.0f / 720.0f, 1.0f / 120.0f, 1.0f / 24.0f, 1.0f / 6.0f, 0.5f, 1.0f}) p = Isa::fma(p, r, Reg(c));
     const Reg power = xsimd::bitwise_cast<Reg>((xsimd::to_int(n) + Int(127)) << 23);

@@ -14,7 +14,7 @@ set(dag_tools "tools")
 set(door_fmt "base formats models tokenizers runtime capi tools")
 set(door_spdlog "tools")
 set(door_CLI "tools")
-set(door_nlohmann "tools")
+set(door_nlohmann "tokenizers tools")
 set(door_xsimd "ops")
 
 function(layer_of path out)

@@ -115,7 +115,7 @@ void spell_upper(char32_t c, std::string& out) {
   if (c == 0xdf) {
     out += "SS";
   } else {
-    append_code_point(out, to_upper(c));
+    unicode::append(to_upper(c), out);
   }
 }
 
@@ -123,12 +123,12 @@ void spell_upper(char32_t c, std::string& out) {
 
 Text upper(const Text& text) { return mapped(text, spell_upper); }
 Text lower(const Text& text) {
-  return mapped(text, [](char32_t c, std::string& out) { append_code_point(out, to_lower(c)); });
+  return mapped(text, [](char32_t c, std::string& out) { unicode::append(to_lower(c), out); });
 }
 Text capitalized(const Text& text) {
   bool first = true;
   return mapped(text, [&first](char32_t c, std::string& out) {
-    append_code_point(out, std::exchange(first, false) ? to_upper(c) : to_lower(c));
+    unicode::append(std::exchange(first, false) ? to_upper(c) : to_lower(c), out);
   });
 }
 

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
-// JSON (RFC 8259) to values of templates. Nesting is bounded, so that recursion is; integers keep all their digits.
-// Tested by tests/tokenizers/chat/json_test.cpp.
-#include <charconv>
+// JSON (RFC 8259) to values of templates, by nlohmann/json: its events, so that nothing recurses, nesting is bounded and
+// integers keep their digits. Tested by tests/tokenizers/chat/jinja_test.cpp.
+#define JSON_ASSERT(condition) static_cast<void>(0)   // the host is not taken down
+#include <nlohmann/json.hpp>
+
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -11,176 +14,100 @@
 namespace infer::chat {
 namespace {
 
-constexpr int kMaxDepth = kMaxRank - 8;  // leaves room for what templates put around it
+constexpr std::size_t kMaxDepth = kMaxRank - 8;  // leaves room for what templates put around it
 
-class JsonReader {
+/// Takes events, and says after each whether to go on.
+class Builder {
  public:
-  JsonReader(std::string_view text, std::string_view what) : text_(text), what_(what) {}
+  explicit Builder(std::string_view what) : what_(what) {}
 
-  Result<Value> run() {
-    if (!is_utf8(text_)) return Status::error(Code::utf8, fmt::format("{}: not valid UTF-8", what_));
-    INFER_ASSIGN(Value value, parse_value());
-    skip_space();
-    if (at_ != text_.size()) return fail("something follows the value");
-    return value;
+  bool null() { return put(Value(None{})); }
+  bool boolean(bool b) { return put(Value(b)); }
+  bool number_integer(std::int64_t i) { return put(Value(i)); }
+  bool number_unsigned(std::uint64_t u) {
+    return std::in_range<std::int64_t>(u) ? put(Value(static_cast<std::int64_t>(u))) : put_big(std::to_string(u));
+  }
+  /// Integers that 64 bits cannot hold come here, too.
+  bool number_float(double d, const std::string& digits) {
+    return digits.find_first_of(".eE") == std::string::npos ? put_big(digits) : put(Value(d));
+  }
+  bool string(std::string& text) { return put(Value::string(text, Origin::untrusted)); }
+  template <class Bytes>
+  bool binary(Bytes&) {   // not in JSON
+    return false;
+  }
+  bool start_array(std::size_t) { return open(); }
+  bool start_object(std::size_t) { return open(); }
+  bool key(std::string& text) {
+    open_.back().key = std::move(text);
+    return true;
+  }
+  bool end_array() {
+    Result<Value> list = make_list(std::move(open_.back().items));
+    if (list.ok()) list.value().list().frozen = true;
+    return close(std::move(list));
+  }
+  bool end_object() { return close(make_dict(std::move(open_.back().dict))); }
+  template <class Error>
+  bool parse_error(std::size_t n_read, const std::string&, const Error& error) {
+    std::string_view problem = error.what();
+    problem.remove_prefix(std::min(problem.size(), problem.find("] ") + 2));   // the library's own number
+    const std::size_t at = n_read == 0 ? 0 : n_read - 1;
+    return fail(Status::error(Code::argument, fmt::format("{}: not JSON at byte {}: {}", what_, at, problem)).at(at));
+  }
+
+  Result<Value> take(bool whole) && {
+    if (!whole) return std::move(status_);
+    return std::move(result_);
   }
 
  private:
-  Status fail(std::string_view problem) const {
-    return Status::error(Code::argument, fmt::format("{}: not JSON at byte {}: {}", what_, at_, problem)).at(at_);
+  /// A list or a dict whose end has not come; one of the two stays empty.
+  struct Open {
+    Values items;
+    Dict dict;
+    std::optional<std::string> key;   ///< of the next entry of a dict
+  };
+
+  bool fail(Status status) {
+    status_ = std::move(status);
+    return false;
   }
-  bool skip(std::string_view token) noexcept {
-    if (!text_.substr(at_).starts_with(token)) return false;
-    at_ += token.size();
+  bool put_big(std::string digits) { return put(Value(BigInteger{std::make_shared<const std::string>(std::move(digits))})); }
+  bool put(Value value) {
+    if (open_.empty()) {
+      result_ = std::move(value);
+    } else if (Open& in = open_.back(); in.key) {
+      in.dict.set(Value::string(*in.key, Origin::untrusted), std::move(value));
+      in.key.reset();
+    } else {
+      in.items.push_back(std::move(value));
+    }
     return true;
   }
-  void skip_space() noexcept {
-    while (at_ < text_.size() && std::string_view(" \t\r\n").find(text_[at_]) != std::string_view::npos) ++at_;
+  bool open() {
+    if (open_.size() == kMaxDepth) return fail(Status::error(Code::limit, fmt::format("{}: nested more than {} deep", what_, kMaxDepth)));
+    open_.emplace_back();
+    return true;
+  }
+  bool close(Result<Value> made) {
+    open_.pop_back();
+    return made.ok() ? put(std::move(made).value()) : fail(std::move(made).status());
   }
 
-  Result<Value> parse_value() {
-    skip_space();
-    if (at_ == text_.size()) return fail("a value is missing");
-    if (skip("null")) return Value(None{});
-    if (skip("true")) return Value(true);
-    if (skip("false")) return Value(false);
-    if (skip("\"")) {
-      INFER_ASSIGN(std::string text, parse_string());
-      return Value::string(text, Origin::untrusted);
-    }
-    if (text_[at_] != '[' && text_[at_] != '{') return parse_number();
-    if (depth_ == kMaxDepth)
-      return Status::error(Code::limit, fmt::format("{}: nested more than {} deep at byte {}", what_, kMaxDepth, at_));
-    ++depth_;
-    Result<Value> value = skip("[") ? parse_list() : (++at_, parse_dict());
-    --depth_;
-    return value;
-  }
-
-  Result<Value> parse_list() {
-    Values items;
-    skip_space();
-    if (!skip("]")) {
-      do {
-        INFER_ASSIGN(Value item, parse_value());
-        items.push_back(std::move(item));
-        skip_space();
-      } while (skip(","));
-      if (!skip("]")) return fail("',' or ']' is missing");
-    }
-    INFER_ASSIGN(Value list, make_list(std::move(items)));
-    list.list().frozen = true;
-    return list;
-  }
-
-  Result<Value> parse_dict() {
-    Dict dict;
-    skip_space();
-    if (!skip("}")) {
-      do {
-        skip_space();
-        if (!skip("\"")) return fail("a key is missing");
-        INFER_ASSIGN(const std::string key, parse_string());
-        skip_space();
-        if (!skip(":")) return fail("':' is missing");
-        INFER_ASSIGN(Value value, parse_value());
-        dict.set(Value::string(key, Origin::untrusted), std::move(value));
-        skip_space();
-      } while (skip(","));
-      if (!skip("}")) return fail("',' or '}' is missing");
-    }
-    return make_dict(std::move(dict));
-  }
-
-  Result<Value> parse_number() {
-    const std::size_t begin = at_;
-    const auto digits = [this] {
-      const std::size_t from = at_;
-      while (at_ < text_.size() && text_[at_] >= '0' && text_[at_] <= '9') ++at_;
-      return at_ - from;
-    };
-    skip("-");
-    const bool zero = at_ < text_.size() && text_[at_] == '0';
-    const std::size_t n = digits();
-    if (n == 0 || (zero && n > 1)) return fail("a value is missing");
-    bool real = false;
-    if (skip(".")) {
-      real = true;
-      if (digits() == 0) return fail("a digit is missing");
-    }
-    if (skip("e") || skip("E")) {
-      real = true;
-      if (!skip("+")) skip("-");
-      if (digits() == 0) return fail("a digit is missing");
-    }
-    const std::string_view number = text_.substr(begin, at_ - begin);
-    const char* const end = number.data() + number.size();
-    if (!real) {
-      std::int64_t value = 0;
-      if (std::from_chars(number.data(), end, value).ec == std::errc()) return Value(value);
-      return Value(BigInteger{std::make_shared<const std::string>(number)});
-    }
-    double value = 0;
-    if (std::from_chars(number.data(), end, value).ec == std::errc()) return Value(value);
-    return fail("the number is too large or too small");
-  }
-
-  Result<char32_t> parse_hex4() {
-    std::uint32_t code = 0;
-    const std::string_view hex = text_.substr(at_, 4);
-    const auto [end, error] = std::from_chars(hex.data(), hex.data() + hex.size(), code, 16);
-    if (error != std::errc() || hex.size() != 4 || end != hex.data() + 4)
-      return fail("four hexadecimal digits are missing");
-    at_ += 4;
-    return static_cast<char32_t>(code);
-  }
-
-  Result<std::string> parse_string() {
-    std::string out;
-    for (;;) {
-      const std::size_t plain = at_;
-      while (at_ < text_.size() && text_[at_] != '"' && text_[at_] != '\\' &&
-             static_cast<unsigned char>(text_[at_]) >= 0x20)
-        ++at_;
-      out += text_.substr(plain, at_ - plain);
-      if (skip("\"")) return out;
-      if (at_ == text_.size()) return fail("a text does not end");
-      if (!skip("\\")) return fail("a control character in a text");
-      constexpr std::string_view kNames = "\"\\/bfnrt";
-      constexpr std::string_view kMeanings = "\"\\/\b\f\n\r\t";
-      const char c = at_ < text_.size() ? text_[at_] : ' ';
-      ++at_;
-      if (const std::size_t known = kNames.find(c); known != std::string_view::npos) {
-        out += kMeanings[known];
-      } else if (c == 'u') {
-        INFER_ASSIGN(char32_t code, parse_hex4());
-        if (code >= 0xd800 && code < 0xdc00 && text_.substr(at_).starts_with("\\u")) {
-          const std::size_t back = at_;
-          at_ += 2;
-          INFER_ASSIGN(const char32_t low, parse_hex4());
-          if (low >= 0xdc00 && low < 0xe000) {
-            code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
-          } else {
-            at_ = back;
-          }
-        }
-        // Half of a pair is no character.
-        append_code_point(out, code >= 0xd800 && code < 0xe000 ? char32_t{0xfffd} : code);
-      } else {
-        --at_;
-        return fail("an unknown escape");
-      }
-    }
-  }
-
-  const std::string_view text_;
-  const std::string_view what_;
-  std::size_t at_ = 0;
-  int depth_ = 0;
+  std::string_view what_;
+  std::vector<Open> open_;
+  Value result_;
+  Status status_;
 };
 
 }  // namespace
 
-Result<Value> parse_json(std::string_view json, std::string_view what) { return JsonReader(json, what).run(); }
+Result<Value> parse_json(std::string_view json, std::string_view what) {
+  if (!is_utf8(json)) return Status::error(Code::utf8, fmt::format("{}: not valid UTF-8", what));
+  Builder builder(what);
+  const bool whole = nlohmann::json::sax_parse(json, &builder);
+  return std::move(builder).take(whole);
+}
 
 }  // namespace infer::chat

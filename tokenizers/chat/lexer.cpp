@@ -290,7 +290,7 @@ class Lexer {
       const auto code = is_hex ? static_cast<char32_t>(std::strtoul(hex.c_str(), nullptr, 16)) : char32_t{0x110000};
       if (code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
         return chat_error(fmt::format("bad escape '\\{}' in a string", c));
-      append_code_point(out, code);
+      unicode::append(code, out);
       i += n;
     } else if (c >= '0' && c <= '7') {
       char32_t code = 0;
@@ -298,7 +298,7 @@ class Lexer {
       while (n < 3 && i + n < text_.size() && text_[i + n] >= '0' && text_[i + n] <= '7') {
         code = code * 8 + static_cast<unsigned char>(text_[i + n++] - '0');
       }
-      append_code_point(out, code);
+      unicode::append(code, out);
       i += n - 1;
     } else if (c == 'N') {
       return chat_error("characters by name, '\\N{...}', are not supported");

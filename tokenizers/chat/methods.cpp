@@ -179,7 +179,7 @@ Result<Value> title(const Value& self, const Bound& args) {
   for (std::size_t i = 0; i < text.size(); i += character_at(text.bytes(), i)) {
     const char32_t c = code_point_at(text.bytes(), i);
     spelled.clear();
-    append_code_point(spelled, after_letter ? to_lower(c) : to_upper(c));
+    unicode::append(after_letter ? to_lower(c) : to_upper(c), spelled);
     after_letter = is_cased(c);
     out.append(spelled, text.origin_at(i));
   }

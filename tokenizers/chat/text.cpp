@@ -50,37 +50,6 @@ std::size_t count_characters(std::string_view text) noexcept {
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
 
-char32_t code_point_at(std::string_view text, std::size_t index) noexcept {
-  const std::size_t n = character_at(text, index);
-  const auto first = static_cast<unsigned char>(text[index]);
-  if (n == 1) return first;
-  char32_t c = first & (0x7fU >> n);
-  for (std::size_t i = 1; i < n; ++i) c = c << 6 | (static_cast<unsigned char>(text[index + i]) & 0x3fU);
-  return c;
-}
-
-void append_code_point(std::string& out, char32_t c) {
-  const auto byte = [&out](char32_t value) { out += static_cast<char>(static_cast<unsigned char>(value)); };
-  if (c < 0x80) return byte(c);
-  if (c < 0x800) {
-    byte(0xc0 | c >> 6);
-  } else if (c < 0x10000) {
-    byte(0xe0 | c >> 12);
-    byte(0x80 | (c >> 6 & 0x3f));
-  } else {
-    byte(0xf0 | c >> 18);
-    byte(0x80 | (c >> 12 & 0x3f));
-    byte(0x80 | (c >> 6 & 0x3f));
-  }
-  byte(0x80 | (c & 0x3f));
-}
-
-bool is_space(char32_t c) noexcept {
-  if (c < 0x80) return c == ' ' || (c >= 0x09 && c <= 0x0d) || (c >= 0x1c && c <= 0x1f);
-  return c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 ||
-         c == 0x202f || c == 0x205f || c == 0x3000;
-}
-
 namespace {
 
 /// A block of letters whose upper and lower case are a fixed distance apart, or alternate (distance 1).

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "tokenizers/unicode.h"
+
 namespace infer::chat {
 
 enum class Origin : std::uint8_t { trusted, untrusted };
@@ -53,11 +55,14 @@ std::size_t character_at(std::string_view text, std::size_t index) noexcept;
 std::size_t character_before(std::string_view text, std::size_t index) noexcept;
 std::size_t count_characters(std::string_view text) noexcept;
 /// The code point that begins at `index`.
-char32_t code_point_at(std::string_view text, std::size_t index) noexcept;
-void append_code_point(std::string& out, char32_t code_point);
+inline char32_t code_point_at(std::string_view text, std::size_t index) noexcept {
+  return unicode::code_of(text.substr(index));
+}
 
-/// What Python's str.isspace and str.strip take for white space.
-bool is_space(char32_t c) noexcept;
+/// What Python's str.isspace and str.strip take for white space: four separators more than Unicode.
+inline bool is_space(char32_t c) noexcept {
+  return (c >= 0x1c && c <= 0x1f) || (unicode::char_of(c, 0).set & unicode::kSpace) != 0;
+}
 
 /// Unicode's simple mappings for Latin, Greek, Cyrillic and Armenian; other letters stay as they are.
 char32_t to_upper(char32_t c) noexcept;

@@ -82,7 +82,7 @@ Result<Value> title(const Value& self, const Bound& args) {
     const char32_t c = code_point_at(bytes, i);
     const bool breaks = is_space(c) || c == '-' || c == '(' || c == '{' || c == '[' || c == '<';
     spelled.clear();
-    append_code_point(spelled, breaks ? c : first ? to_upper(c) : to_lower(c));
+    unicode::append(breaks ? c : first ? to_upper(c) : to_lower(c), spelled);
     first = breaks;
     out.append(spelled, text.origin_at(i));
   }
