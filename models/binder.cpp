@@ -181,7 +181,8 @@ void Binder::judge_unbound(const ModelDescriptor& model, std::int64_t n_layers, 
     std::int64_t layer = -1;
     if (name.starts_with(kLayer)) std::from_chars(name.data() + kLayer.size(), name.data() + name.size(), layer);
     const bool in_layer = layer >= 0 && layer < n_layers && !name.ends_with(kUnused);
-    const bool at_the_ends = std::any_of(std::begin(kEnds), std::end(kEnds), [&](std::string_view e) { return name.starts_with(e); });
+    const bool at_the_ends = std::any_of(std::begin(kEnds), std::end(kEnds),
+                                         [&](std::string_view begin) { return name.starts_with(begin); });
     if (in_layer || at_the_ends) {
       complain(Code::tensor, name, "is unknown to this architecture; running without it would give wrong answers");
     } else if (n_ignored++ == 0) {

@@ -178,7 +178,9 @@ ExpertConfig read_experts(Reader& r, const Hyper& h, const Family& family, const
   ExpertConfig e;
   e.n = r.count_or("expert_count", h.n_experts, 0, 0, kMaxExperts);
   if (e.n == 0) {
-    if (family.experts == Experts::required) r.complain("expert_count", Code::metadata, "is missing or 0; this architecture needs experts");
+    if (family.experts == Experts::required) {
+      r.complain("expert_count", Code::metadata, "is missing or 0; this architecture needs experts");
+    }
     return e;
   }
   if (e.n * c.n_layers > kMaxAllExperts) {
@@ -243,7 +245,8 @@ Result<DecoderConfig> read_decoder_config(const ModelDescriptor& model, const Fa
   } else {
     c.local.assign(static_cast<std::size_t>(c.n_layers), false);
   }
-  const char* const epsilon = h.norm_epsilon && !h.rms_epsilon ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon";
+  const bool of_layer_norm = h.norm_epsilon && !h.rms_epsilon;
+  const char* const epsilon = of_layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon";
   if (!h.rms_epsilon && !h.norm_epsilon) r.warn(epsilon, "is missing; taken as 1e-05");
   c.norm_eps = static_cast<float>(r.number_or(epsilon, h.rms_epsilon ? h.rms_epsilon : h.norm_epsilon, 1e-5, 0.0, 1.0));
   if (c.norm_eps == 0.0f) r.warn(epsilon, "= 0: the norm of a vector of zeros is not a number");

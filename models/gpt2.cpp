@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // GPT-2 (Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"): the classic. Positions are learned,
-// one row each, and there are no more of them; layer norms; every query head has its own keys and values, all three in one matrix;
-// a plain feed-forward block with GELU; biases everywhere but on the head. Tested by tests/models/families_test.cpp.
+// one row each, and there are no more of them; layer norms; every query head has its own keys and values, all three in one
+// matrix; a plain feed-forward block with GELU; biases everywhere but on the head. Tested by tests/models/families_test.cpp.
 #include "models/architectures.h"
 #include "models/bindings.h"
 #include "models/blocks/blocks.h"

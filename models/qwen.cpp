@@ -36,8 +36,8 @@ bool looks_like_qwen2(const ModelDescriptor& m) noexcept {
 bool looks_like_qwen2moe(const ModelDescriptor& m) noexcept { return m.has_tensor("blk.0.ffn_gate_inp_shexp.weight"); }
 
 bool has_qwen3_attention(const ModelDescriptor& m) noexcept {
-  return m.has_tensor("blk.0.attn_q_norm.weight") && m.has_tensor("blk.0.attn_k_norm.weight") && m.has_tensor("blk.0.ffn_norm.weight") &&
-         !m.has_tensor("blk.0.post_attention_norm.weight");
+  return m.has_tensor("blk.0.attn_q_norm.weight") && m.has_tensor("blk.0.attn_k_norm.weight") &&
+         m.has_tensor("blk.0.ffn_norm.weight") && !m.has_tensor("blk.0.post_attention_norm.weight");
 }
 
 bool looks_like_qwen3(const ModelDescriptor& m) noexcept {

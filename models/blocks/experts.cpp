@@ -26,7 +26,8 @@ void choose(Step& step, const ExpertWeights& w, const MatF32& h) noexcept {
   const ExpertConfig& c = step.config.experts;
   const MatF32 router = step.act.router.first_rows(h.rows);
   linear(step, {{w.router, router}}, h);
-  step.parallel_for(h.rows, step.grain(h.rows, c.n * (32 + 4 * c.n_used)), [&](int, std::int64_t first, std::int64_t last) noexcept {
+  const std::int64_t grain = step.grain(h.rows, c.n * (32 + 4 * c.n_used));   // exponentials, and a pass for each chosen
+  step.parallel_for(h.rows, grain, [&](int, std::int64_t first, std::int64_t last) noexcept {
     for (std::int64_t i = first; i < last; ++i) {
       const Routes r = routes_of(step, i);
       c.route({router.row(i), static_cast<std::size_t>(c.n)}, r.chosen, r.weights);

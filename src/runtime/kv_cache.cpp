@@ -149,8 +149,9 @@ void KvCache::trim(SequenceId seq) noexcept {
   for (Pool& pool : pools_) {
     if (pool.window == 0 || pool.n_layers == 0) continue;
     std::int64_t& lowest = pool.lowest[at(seq)];
-    const std::int64_t back = first_page(pool.window, sequences_[at(seq)].committed), back_end = pages_to(sequences_[at(seq)].committed);
-    const std::int64_t now = first_page(pool.window, sequences_[at(seq)].length);
+    const Sequence& s = sequences_[at(seq)];
+    const std::int64_t back = first_page(pool.window, s.committed), back_end = pages_to(s.committed);
+    const std::int64_t now = first_page(pool.window, s.length);
     give_back(pool, seq, lowest, std::min(back, now));
     give_back(pool, seq, std::max(lowest, back_end), now);
     lowest = std::min(back, now);
