@@ -39,7 +39,7 @@ void choose(Step& step, const ExpertWeights& w, const MatF32& h) noexcept {
   });
 }
 
-/// Calls fn(row, weight) for the rows that chose the expert, in order; answers how many there are.
+/// Calls fn(row, its place among them, its weight) for the rows that chose the expert, in order; answers how many they are.
 template <class Fn>
 std::int64_t for_each_row(const Step& step, std::int64_t n_rows, std::int32_t expert, const Fn& fn) noexcept {
   std::int64_t n = 0;

@@ -31,7 +31,7 @@ std::int64_t pages_of(std::int64_t n) noexcept { return n == 0 ? 0 : 1 + pages_t
 
 /// The first page that a query at `position` sees.
 std::int64_t first_page(std::int64_t window, std::int64_t position) noexcept {
-  return window == 0 ? 0 : std::max<std::int64_t>(0, position - window + 1) / kKvPageTokens;
+  return std::max<std::int64_t>(0, position - window + 1) / kKvPageTokens;
 }
 
 }  // namespace

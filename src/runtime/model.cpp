@@ -60,23 +60,11 @@ std::uint64_t held_by(const Decoder& decoder) {
   return sum;
 }
 
-/// The architecture that the keys of hyper-parameters begin with; empty where it is none that is known.
-std::string_view name_in_keys(const Library& library, const ModelDescriptor& model) {
-  constexpr std::string_view kBlockCount = ".block_count";
-  for (const MetaEntry& entry : model.metadata) {
-    const std::string_view key = entry.key;
-    if (!key.ends_with(kBlockCount)) continue;
-    const std::string_view name = key.substr(0, key.size() - kBlockCount.size());
-    if (library.architectures.find(name) != nullptr) return name;
-  }
-  return {};
-}
-
 /// The architecture to run the file as: the forced one, the one it names, or the one that its keys or tensors look like.
 Result<const Architecture*> choose(const Library& library, const ModelDescriptor& model, const std::string& forced) {
   if (!forced.empty()) return library.architectures.require(forced, Code::arch);
   if (!model.architecture.empty()) return library.architectures.require(model.architecture, Code::arch);
-  if (const std::string_view name = name_in_keys(library, model); !name.empty()) return library.architectures.find(name);
+  if (const Architecture* named = library.architectures.find(model.key_prefix)) return named;
   for (const Architecture* a : library.architectures.all()) {
     if (a->recognises(model)) return a;
   }
@@ -194,7 +182,7 @@ Status Model::configure(const ModelOptions& options) {
   }
   INFER_ASSIGN(const Architecture* const architecture, choose(*library_, descriptor_, options.architecture));
   if (descriptor_.architecture.empty()) {
-    const std::string_view name = name_in_keys(*library_, descriptor_);
+    const std::string_view name = descriptor_.key_prefix;
     descriptor_.architecture = answers_to(*architecture, name) ? name : architecture->names.front();
     descriptor_.warnings.push_back(
         fmt::format("general.architecture is missing; read as '{}' because of the names of its keys and tensors",
