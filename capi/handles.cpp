@@ -52,6 +52,21 @@ Status copy_out(std::string_view text, char* buffer, std::size_t capacity, std::
   return {};
 }
 
+Status copy_tokens(std::span<const Token> from, std::int32_t* tokens, std::size_t capacity, std::size_t* need) {
+  if (need != nullptr) *need = from.size();
+  if (from.size() > capacity) {
+    return Status::error(Code::buffer, "room for " + std::to_string(capacity) + " tokens, " + std::to_string(from.size()) +
+                                           " are needed");
+  }
+  std::copy(from.begin(), from.end(), tokens);
+  return {};
+}
+
+Status check_flags(std::int32_t flags, std::int32_t known) {
+  if ((flags & ~known) == 0) return {};
+  return Status::error(Code::argument, "flags = " + std::to_string(flags) + " has bits that are not known").about("flags");
+}
+
 std::uint64_t bytes_of(const MemoryUse& use, std::int32_t memory_class) noexcept {
   if (memory_class == INFER_MEMORY_OWNED) return use.owned();
   if (memory_class < 0 || memory_class >= kMemoryClassCount) return 0;

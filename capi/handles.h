@@ -8,6 +8,8 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,11 +17,13 @@
 
 #include "capi/options.h"
 #include "libinfer.h"
+#include "libinfer/chat.h"
 #include "libinfer/chat_template.h"
 #include "libinfer/executor.h"
 #include "libinfer/generation.h"
 #include "libinfer/importance.h"
 #include "libinfer/memory.h"
+#include "libinfer/messages.h"
 #include "libinfer/model.h"
 #include "libinfer/sampler.h"
 #include "libinfer/session.h"
@@ -42,7 +46,9 @@ enum class Kind : std::uint32_t {
   stream,
   imatrix,
   chat_template,
+  messages,
   prompt,
+  chat,
 };
 
 struct Handle {
@@ -200,10 +206,18 @@ struct infer_template : infer::capi::Handle {
   infer::ChatTemplate compiled;
 };
 
+struct infer_messages : infer::capi::Handle {
+  static constexpr infer::capi::Kind kKind = infer::capi::Kind::messages;
+  explicit infer_messages(std::shared_ptr<infer::Messages> m) : Handle(kKind), messages(std::move(m)) {}
+  std::shared_ptr<infer::Messages> messages;   ///< or those of a chat, which stays as long
+  std::atomic<bool> busy{false};
+};
+
 struct infer_prompt : infer::capi::Handle {
   static constexpr infer::capi::Kind kKind = infer::capi::Kind::prompt;
   explicit infer_prompt(infer::ChatPrompt p) : Handle(kKind), prompt(std::move(p)) {}
   infer::ChatPrompt prompt;
+  std::optional<std::vector<infer::Token>> tokens;
 };
 
 struct infer_imatrix : infer::capi::Handle {
@@ -235,11 +249,23 @@ struct infer_event {
   const infer::GenerationEvent* event = nullptr;
 };
 
+struct infer_chat : infer::capi::Handle {
+  static constexpr infer::capi::Kind kKind = infer::capi::Kind::chat;
+  infer_chat() : Handle(kKind) {}
+  infer::capi::Ref<infer_session> session;
+  std::shared_ptr<infer::Chat> chat;
+  infer::capi::Ref<infer_messages> messages;
+  bool is_answering = false;
+};
+
 struct infer_stream : infer::capi::Handle {
   static constexpr infer::capi::Kind kKind = infer::capi::Kind::stream;
   infer_stream() : Handle(kKind) {}
+  ~infer_stream();
   infer::capi::Ref<infer_session> session;
   infer::capi::Ref<infer_cancel> cancel;
+  infer::capi::Ref<infer_chat> chat;           ///< until what was said has been added to it
+  std::int64_t reused_tokens = 0;
   std::unique_ptr<infer::Generation> generation;
   infer_event event;
   std::atomic<bool> busy{false};
@@ -332,6 +358,12 @@ Status fill(T* out, const T& value) {
 
 /// Copies out with *need and the NUL; Code::buffer when it does not fit.
 Status copy_out(std::string_view text, char* buffer, std::size_t capacity, std::size_t* need);
+
+/// The same for tokens.
+Status copy_tokens(std::span<const Token> from, std::int32_t* tokens, std::size_t capacity, std::size_t* need);
+
+/// Code::argument when a flag has other bits than the known ones.
+Status check_flags(std::int32_t flags, std::int32_t known);
 
 /// Makes *err from a failure; never fails (out of memory has a static object).
 infer_status report(const Status& status, infer_error** err) noexcept;

@@ -88,6 +88,26 @@ infer_status infer_seq_clear(infer_session* session, int32_t seq, infer_error** 
   });
 }
 
+infer_status infer_seq_truncate(infer_session* session, int32_t seq, int64_t length, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(check(session, "session"));
+    INFER_ENTER_SESSION(session);
+    return session->session->truncate(seq, length);
+  });
+}
+
+infer_status infer_seq_tokens(infer_session* session, int32_t seq, int32_t* tokens, size_t capacity, size_t* need,
+                              infer_error** err) {
+  return guard(err, [&]() -> Status {
+    if (need != nullptr) *need = 0;
+    if (tokens == nullptr && capacity > 0) return null_argument("tokens");
+    INFER_TRY(check(session, "session"));
+    INFER_ENTER_SESSION(session);
+    INFER_TRY(session->session->check(seq));
+    return copy_tokens(session->session->tokens(seq), tokens, capacity, need);
+  });
+}
+
 infer_status infer_seq_length(infer_session* session, int32_t seq, int64_t* length, int64_t* room, infer_error** err) {
   return guard(err, [&]() -> Status {
     INFER_TRY(clear_out(length, "length"));

@@ -46,15 +46,33 @@ Status check_start(infer_session* session, const infer_options* options, infer_c
   return check_optional(cancel, "cancel");
 }
 
+/// What was said goes to the chat, once.
+Status tell_chat(infer_stream& stream) {
+  const Ref<infer_chat> chat = std::move(stream.chat);
+  if (chat.get() == nullptr) return {};
+  chat->is_answering = false;
+  return chat->chat->finish(*stream.generation);
+}
+
 /// The next event, or null at the end.
 Result<const GenerationEvent*> next(infer_stream& stream) {
   INFER_ENTER_SESSION(stream.session.get());
-  return stream.generation->next();
+  const Busy messages(stream.chat.get() == nullptr ? nullptr : &stream.chat->messages->busy);
+  if (!messages.entered()) return busy("messages");
+  Result<const GenerationEvent*> event = stream.generation->next();
+  const bool is_over = !event.ok() || event.value() == nullptr || event.value()->kind == GenerationEvent::Kind::end;
+  if (is_over) INFER_TRY(tell_chat(stream));
+  return event;
 }
 
 const GenerationEvent* event_of(const infer_event* event) noexcept { return event == nullptr ? nullptr : event->event; }
 
 }  // namespace
+
+/// An answer that was not pulled to its end: what there is of it is kept, if there is memory for it.
+infer_stream::~infer_stream() {
+  guard(nullptr, [this] { return tell_chat(*this); });
+}
 
 extern "C" {
 
@@ -149,6 +167,7 @@ infer_status infer_stream_get_i64(const infer_stream* stream, const char* key, i
     INFER_TRY(check_key(key));
     const infer::Generation& g = *stream->generation;
     const std::pair<std::string_view, std::int64_t> facts[] = {{"prompt_tokens", g.stats().prompt_tokens},
+                                                               {"reused_tokens", stream->reused_tokens},
                                                                {"generated_tokens", g.stats().generated_tokens},
                                                                {"position", std::max<std::int64_t>(0, g.position())},
                                                                {"seed", std::bit_cast<std::int64_t>(g.seed())}};
@@ -157,7 +176,7 @@ infer_status infer_stream_get_i64(const infer_stream* stream, const char* key, i
       *value = fact;
       return {};
     }
-    return Status::error(Code::notfound, fmt::format("unknown fact '{}'; known integers: prompt_tokens, generated_tokens, "
+    return Status::error(Code::notfound, fmt::format("unknown fact '{}'; known integers: prompt_tokens, reused_tokens, generated_tokens, "
                                                      "position, seed", key)).about(key);
   });
 }

@@ -25,11 +25,6 @@ Status check_token(const Tokenizer& tokenizer, std::int32_t token) {
   return Status::error(Code::token, fmt::format("token {} is outside the vocabulary 0..{}", token, tokenizer.size() - 1));
 }
 
-Status check_flags(std::int32_t flags, std::int32_t known) {
-  if ((flags & ~known) == 0) return {};
-  return Status::error(Code::argument, fmt::format("flags = {} has bits that are not known", flags)).about("flags");
-}
-
 Status give(infer_decoder& decoder, const char** text, std::size_t* length) {
   *text = decoder.text.c_str();
   if (length != nullptr) *length = decoder.text.size();
@@ -51,12 +46,7 @@ infer_status infer_tokenize(const infer_model* model, const char* text, size_t l
     INFER_ASSIGN(const std::vector<infer::Token> ids,
                  tokenizer->encode(input, {.add_special = (flags & INFER_TOKENIZE_ADD_SPECIAL) != 0,
                                            .parse_special = (flags & INFER_TOKENIZE_PARSE_SPECIAL) != 0}));
-    *need = ids.size();
-    if (ids.size() > capacity) {
-      return Status::error(Code::buffer, fmt::format("room for {} tokens, {} are needed", capacity, ids.size()));
-    }
-    std::copy(ids.begin(), ids.end(), tokens);
-    return {};
+    return copy_tokens(ids, tokens, capacity, need);
   });
 }
 

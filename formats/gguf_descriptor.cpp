@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // From the raw directory of a GGUF file to a ModelDescriptor: which key means what. Types are judged here, ranges are
 // not (models/, tokenizers/). Reference: docs/gguf.md, "Keys". Tested by tests/formats/gguf_test.cpp.
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -16,7 +17,9 @@ namespace {
 
 // Texts that are kept twice (as metadata and as a field) must be short for memory to stay bounded by the file.
 constexpr std::size_t kMaxTextBytes = 65536;
-constexpr std::size_t kMaxTemplateBytes = std::size_t{1} << 20;
+constexpr std::size_t kMaxTemplateBytes = std::size_t{1} << 20;   // of all chat templates together
+constexpr std::size_t kMaxTemplates = 64;
+constexpr std::string_view kTemplateKey = "tokenizer.chat_template";
 constexpr std::size_t kMaxArchitectureBytes = 64;
 constexpr std::uint64_t kMaxTokens = std::numeric_limits<std::int32_t>::max();
 constexpr std::uint64_t kMaxPerLayerValues = 4096;
@@ -295,18 +298,61 @@ Result<std::vector<std::int32_t>> read_token_types(const Directory& directory, G
   return types;
 }
 
-/// Left out, with a warning, when it is too long or not a string: a model can do without.
-void read_chat_template(const Directory& directory, TokenizerSpec& spec, std::vector<std::string>& warnings) {
-  const RawEntry* entry = directory.find("tokenizer.chat_template");
+/// "tool_use" of the key "tokenizer.chat_template.tool_use", nothing of the default one's key; no value for other keys.
+std::optional<std::string_view> template_name(std::string_view key) {
+  if (!key.starts_with(kTemplateKey)) return std::nullopt;
+  key.remove_prefix(kTemplateKey.size());
+  if (key.empty()) return key;
+  if (key.size() < 2 || key[0] != '.') return std::nullopt;
+  return key.substr(1);
+}
+
+/// The list of names that goes with named templates says nothing new: where it says something else, that is told.
+void judge_template_names(const Directory& directory, const TokenizerSpec& spec, std::vector<std::string>& warnings) {
+  const RawEntry* entry = directory.find("tokenizer.chat_templates");
   if (entry == nullptr) return;
-  if (entry->type != ValueType::string) {
-    warnings.push_back(fmt::format("the chat template is ignored: expected string, found {}", type_text(*entry)));
-  } else if (entry->payload.size() > kMaxTemplateBytes) {
-    warnings.push_back(fmt::format("the chat template is ignored: {} bytes exceed the limit of {}",
-                                   entry->payload.size(), kMaxTemplateBytes));
-  } else {
-    spec.chat_template = std::string(as_text(entry->payload));
+  if (!entry->is_array_of(ValueType::string) || entry->count > kMaxTemplates) {
+    warnings.push_back(fmt::format("ignored: key '{}': expected array of string of at most {}, found {} of {}", entry->key,
+                                   kMaxTemplates, type_text(*entry), entry->count));
+    return;
   }
+  const Result<StringList> names = strings_of(*entry, nullptr);
+  for (std::size_t i = 0; names.ok() && i < names.value().size(); ++i) {
+    const std::string_view name = names.value()[i];
+    const auto has_name = [&](const ChatTemplateText& text) { return text.name == (name == "default" ? "" : name); };
+    if (std::any_of(spec.chat_templates.begin(), spec.chat_templates.end(), has_name)) continue;
+    warnings.push_back(fmt::format("key '{}' names {}, but there is no usable key '{}.{}'", entry->key, quoted(name), kTemplateKey,
+                                   escaped(name)));
+  }
+}
+
+/// Those that are not strings, and those too many, are left out with a warning: a model can do without. Of one that is too long
+/// only the length is kept.
+void read_chat_templates(const Directory& directory, TokenizerSpec& spec, std::vector<std::string>& warnings) {
+  std::size_t left = kMaxTemplateBytes;
+  for (const RawEntry& entry : directory.entries) {
+    const std::optional<std::string_view> name = template_name(entry.key);
+    if (!name) continue;
+    if (entry.type != ValueType::string) {
+      warnings.push_back(fmt::format("ignored: key '{}': expected string, found {}", escaped(entry.key), type_text(entry)));
+      continue;
+    }
+    if (spec.chat_templates.size() == kMaxTemplates) {
+      warnings.push_back(fmt::format("the chat template {} is ignored: there are more than {}", quoted(*name), kMaxTemplates));
+      break;
+    }
+    ChatTemplateText& kept = spec.chat_templates.emplace_back();
+    kept.name = std::string(*name);
+    kept.bytes = entry.payload.size();
+    if (kept.bytes > left) {
+      warnings.push_back(fmt::format("key '{}' is ignored: {} bytes exceed the limit of {} for all chat templates together",
+                                     escaped(entry.key), kept.bytes, kMaxTemplateBytes));
+      continue;
+    }
+    left -= entry.payload.size();
+    kept.text = std::string(as_text(entry.payload));
+  }
+  judge_template_names(directory, spec, warnings);
 }
 
 Status read_tokenizer(const Directory& directory, GrowthBudget& budget, TokenizerSpec& spec, const CancelFlag* cancel) {
@@ -388,7 +434,7 @@ Result<ModelDescriptor> describe(const Directory& directory, const CancelFlag* c
 
   GrowthBudget budget;
   INFER_TRY(read_tokenizer(directory, budget, model.tokenizer, cancel));
-  read_chat_template(directory, model.tokenizer, model.warnings);
+  read_chat_templates(directory, model.tokenizer, model.warnings);
   judge_idle_keys(directory, model.warnings);
 
   Fields general(directory, "general.", Code::metadata);

@@ -106,8 +106,10 @@ typedef struct infer_source infer_source;
 typedef struct infer_model infer_model;
 typedef struct infer_decoder infer_decoder;
 typedef struct infer_template infer_template;
+typedef struct infer_messages infer_messages;
 typedef struct infer_prompt infer_prompt;
 typedef struct infer_session infer_session;
+typedef struct infer_chat infer_chat;
 typedef struct infer_imatrix infer_imatrix;
 typedef struct infer_sampler infer_sampler;
 typedef struct infer_stream infer_stream;
@@ -419,6 +421,20 @@ INFER_API infer_status infer_decoder_flush(infer_decoder *decoder, const char **
 INFER_API infer_status infer_template_compile(const char *text, size_t length, infer_template **out, infer_error **err); /* T */
 INFER_API void infer_template_retain(infer_template *chat_template);                                                 /* T */
 INFER_API void infer_template_release(infer_template *chat_template);                                                /* T */
+/* The template of a model's file: the default one (name NULL), or the one of tokenizer.chat_template.NAME. A file that has none
+ * gets the built-in one whose turn marks its vocabulary has, and infer_template_origin says so; NOTFOUND when there are none: then
+ * name one. T */
+INFER_API infer_status infer_template_of(const infer_model *model, const char *name, infer_template **out, infer_error **err);
+/* Ours, by name: "chatml", "llama2", "llama3", "mistral-v1", "mistral-v3", "mistral-v7", "gemma", "phi3", "phi4", "zephyr" ...
+ * (NOTFOUND lists them). T */
+INFER_API infer_status infer_template_builtin(const char *name, infer_template **out, infer_error **err);
+/* The name of number i, NULL past the last; static. T */
+INFER_API const char *infer_template_builtin_name(size_t index);
+/* The text of the template, and in a sentence where it comes from. Borrowed until the release. */
+INFER_API infer_status infer_template_source(const infer_template *chat_template, const char **text, size_t *length,
+                                             infer_error **err);
+INFER_API infer_status infer_template_origin(const infer_template *chat_template, const char **text, size_t *length,
+                                             infer_error **err);
 /* A line for each construct of the template that is not supported; empty when all is well. */
 INFER_API infer_status infer_template_check(const infer_template *chat_template, char *buffer, size_t capacity, size_t *need,
                                             infer_error **err);
@@ -428,8 +444,46 @@ INFER_API infer_status infer_template_check(const infer_template *chat_template,
 INFER_API infer_status infer_template_render_json(const infer_template *chat_template, const char *request, size_t length,
                                                   infer_prompt **out, infer_error **err);
 
+/* A conversation, and what else a template is told. Texts are UTF-8 (INFER_E_UTF8), and what they say is never taken for control
+ * tokens. A failed call changes nothing. Class W. */
+INFER_API infer_status infer_messages_create(infer_messages **out, infer_error **err);                               /* T */
+INFER_API void infer_messages_retain(infer_messages *messages);                                                      /* T */
+INFER_API void infer_messages_release(infer_messages *messages);                                                     /* T */
+/* role: "system", "user", "assistant", or what else the template knows. */
+INFER_API infer_status infer_messages_add(infer_messages *messages, const char *role, const char *content, size_t length,
+                                          infer_error **err);
+/* One more part of the last message, whose content is a list of {"type": "text", "text": ...} then. STATE without a message. */
+INFER_API infer_status infer_messages_add_part(infer_messages *messages, const char *text, size_t length, infer_error **err);
+/* A message as a JSON object with any keys, or a list of them. */
+INFER_API infer_status infer_messages_add_json(infer_messages *messages, const char *json, size_t length, infer_error **err);
+/* A call in the last message, which must be the assistant's (else STATE): arguments is a JSON object; id may be NULL. */
+INFER_API infer_status infer_messages_add_tool_call(infer_messages *messages, const char *id, const char *name,
+                                                    const char *arguments, size_t length, infer_error **err);
+/* A message of role "tool"; id and name may be NULL. */
+INFER_API infer_status infer_messages_add_tool_result(infer_messages *messages, const char *id, const char *name,
+                                                      const char *content, size_t length, infer_error **err);
+/* A JSON list of tool definitions ({"type": "function", "function": {"name", "description", "parameters"}}), or null. */
+INFER_API infer_status infer_messages_set_tools(infer_messages *messages, const char *json, size_t length, infer_error **err);
+/* A variable of the template as JSON: "enable_thinking", "documents", "bos_token" ... */
+INFER_API infer_status infer_messages_set_variable(infer_messages *messages, const char *name, const char *json, size_t length,
+                                                   infer_error **err);
+/* The local time for templates that ask, "2025-03-09T14:05:07": the library looks at no clock. NULL: none. */
+INFER_API infer_status infer_messages_set_now(infer_messages *messages, const char *time, infer_error **err);
+INFER_API size_t infer_messages_count(const infer_messages *messages);                                               /* R */
+/* Forgets the messages from number n on; tools, variables and the time stay. */
+INFER_API infer_status infer_messages_truncate(infer_messages *messages, size_t n, infer_error **err);
+
+enum { INFER_RENDER_GENERATION_PROMPT = 1 };   /* the prompt ends where the assistant is to go on */
+/* model (may be NULL) gives the texts of BOS and EOS, and its tokenizer the tokens of the prompt. R on all. */
+INFER_API infer_status infer_template_render(const infer_template *chat_template, const infer_model *model,
+                                             const infer_messages *messages, int32_t flags, infer_prompt **out, infer_error **err);
+
 /* What a template made of a conversation. Texts are borrowed until the release. */
 INFER_API void infer_prompt_release(infer_prompt *prompt);                                                           /* T */
+/* Control tokens come from what the template says alone, and BOS stands at the beginning exactly once: feed them as they are.
+ * *need is their number. STATE when it was rendered without a model. */
+INFER_API infer_status infer_prompt_tokens(const infer_prompt *prompt, int32_t *tokens, size_t capacity, size_t *need,
+                                           infer_error **err);
 INFER_API infer_status infer_prompt_text(const infer_prompt *prompt, const char **text, size_t *length, infer_error **err);
 INFER_API size_t infer_prompt_segment_count(const infer_prompt *prompt);
 /* The prompt in pieces: *is_trusted is 1 for what the template says, 0 for what came from messages, in which texts of
@@ -460,6 +514,13 @@ INFER_API infer_status infer_seq_close(infer_session *session, int32_t seq, infe
 INFER_API infer_status infer_seq_clear(infer_session *session, int32_t seq, infer_error **err);   /* forgets its tokens */
 /* Tokens held, and how many more fit (room may be NULL). */
 INFER_API infer_status infer_seq_length(infer_session *session, int32_t seq, int64_t *length, int64_t *room,
+                                        infer_error **err);
+
+/* Forgets all but the first `length` tokens. UNSUPPORTED when the model's sliding window has passed what it would see there: clear
+ * the sequence and feed it again. W */
+INFER_API infer_status infer_seq_truncate(infer_session *session, int32_t seq, int64_t length, infer_error **err);
+/* The tokens that a sequence holds; *need is their number. W */
+INFER_API infer_status infer_seq_tokens(infer_session *session, int32_t seq, int32_t *tokens, size_t capacity, size_t *need,
                                         infer_error **err);
 
 enum { INFER_LOGITS_NONE = 0, INFER_LOGITS_LAST = 1, INFER_LOGITS_ALL = 2 };
@@ -535,8 +596,8 @@ enum {
 
 /* Continues sequence `seq` with a prompt. options (kind GENERATE) and cancel may be NULL; the stream keeps references.
  * A prompt that does not fit is INFER_E_CONTEXT_FULL, before anything is computed. No work is done here: each
- * infer_stream_next does one batch of the prompt or one token, on the caller's thread. W on the session, which must not
- * be used for seq otherwise while the stream lives. */
+ * infer_stream_next does one batch of the prompt or one token, on the caller's thread. Penalties count all tokens that the
+ * sequence holds. W on the session, which must not be used for seq otherwise while the stream lives. */
 INFER_API infer_status infer_stream_start(infer_session *session, int32_t seq, const int32_t *tokens, size_t n_tokens,
                                           const infer_options *options, infer_cancel *cancel, infer_stream **out,
                                           infer_error **err);
@@ -564,10 +625,26 @@ INFER_API const char *infer_event_stop_string(const infer_event *event);        
 INFER_API int64_t infer_event_prompt_done(const infer_event *event);
 INFER_API int64_t infer_event_prompt_total(const infer_event *event);
 
-/* Integers: prompt_tokens, generated_tokens, position (tokens the sequence holds), seed (bit pattern). Numbers:
+/* Integers: prompt_tokens (that were fed), reused_tokens (of a chat's prompt: that the sequence held already), generated_tokens,
+ * position (tokens the sequence holds), seed (bit pattern). Numbers:
  * prompt_seconds, decode_seconds, first_token_seconds, prompt_tokens_per_second, decode_tokens_per_second. R */
 INFER_API infer_status infer_stream_get_i64(const infer_stream *stream, const char *key, int64_t *value, infer_error **err);
 INFER_API infer_status infer_stream_get_f64(const infer_stream *stream, const char *key, double *value, infer_error **err);
+
+/* ---- Chat: a conversation in one sequence. What was said is not fed again. ---------------------------------------------- */
+
+/* chat_template may be NULL: that of the model. The sequence is the chat's alone from now on. T */
+INFER_API infer_status infer_chat_create(infer_session *session, int32_t seq, infer_template *chat_template, infer_chat **out,
+                                         infer_error **err);
+INFER_API void infer_chat_retain(infer_chat *chat);                                                                  /* T */
+INFER_API void infer_chat_release(infer_chat *chat);                                                                 /* T */
+/* The conversation, borrowed: add the user's message, cut it, set tools, at any time but during a call for the chat. T */
+INFER_API infer_status infer_chat_messages(infer_chat *chat, infer_messages **messages, infer_error **err);
+/* The assistant's next message as a stream. Feeds what the sequence does not hold of the prompt. When the stream ends, is
+ * cancelled, fails or is released, what was said is added to the messages; only then another answer may be asked for (else STATE).
+ * Errors: those of infer_template_render and infer_stream_start; nothing is added then. W on chat and session */
+INFER_API infer_status infer_chat_answer(infer_chat *chat, const infer_options *options, infer_cancel *cancel, infer_stream **out,
+                                         infer_error **err);
 
 /* The simple way: prompt text in, pieces of text out, until the end. fn gets whole characters (NUL-terminated) and
  * returns 0 to go on; anything else stops with INFER_E_CALLBACK. finish_reason may be NULL. W on the session. */

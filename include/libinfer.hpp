@@ -196,6 +196,18 @@ Expected<T> get(Call&& call) {
   return value;
 }
 
+/// call(&text, &length, &err) -> status; the text is copied.
+template <class Call>
+Expected<std::string> borrow(Call&& call) {
+  return get<std::string>([&](auto out, auto err) {
+    const char* text = nullptr;
+    std::size_t length = 0;
+    const infer_status status = call(&text, &length, err);
+    if (status >= 0) out->assign(text, length);
+    return status;
+  });
+}
+
 /// call(&raw, &err) -> status, for the objects above.
 template <class Object, class Raw, class Call>
 Expected<Object> make(Call&& call) {
@@ -521,22 +533,10 @@ class Decoder : public detail::Owned<infer_decoder, infer_decoder_release> {
         [&](auto out, auto err) { return infer_decoder_create(model.get(), out, err); });
   }
   Expected<std::string> push(std::int32_t token) {
-    return take([&](auto text, auto length, auto err) { return infer_decoder_push(get(), token, text, length, err); });
+    return detail::borrow([&](auto... out) { return infer_decoder_push(get(), token, out...); });
   }
   Expected<std::string> flush() {
-    return take([&](auto text, auto length, auto err) { return infer_decoder_flush(get(), text, length, err); });
-  }
-
- private:
-  template <class Call>
-  static Expected<std::string> take(Call&& call) {
-    return detail::get<std::string>([&](auto out, auto err) {
-      const char* text = nullptr;
-      std::size_t length = 0;
-      const infer_status status = call(&text, &length, err);
-      if (status >= 0) out->assign(text, length);
-      return status;
-    });
+    return detail::borrow([&](auto... out) { return infer_decoder_flush(get(), out...); });
   }
 };
 
@@ -551,13 +551,11 @@ class Prompt : public detail::Owned<infer_prompt, infer_prompt_release> {
  public:
   using Owned::Owned;
   Expected<std::string> text() const {
-    return detail::get<std::string>([&](auto out, auto err) {
-      const char* text = nullptr;
-      std::size_t length = 0;
-      const infer_status status = infer_prompt_text(get(), &text, &length, err);
-      if (status >= 0) out->assign(text, length);
-      return status;
-    });
+    return detail::borrow([&](auto... out) { return infer_prompt_text(get(), out...); });
+  }
+  /// Of a prompt that was rendered with a model.
+  Expected<std::vector<std::int32_t>> tokens() const {
+    return detail::fill<std::vector<std::int32_t>>(256, [&](auto... out) { return infer_prompt_tokens(get(), out...); });
   }
   std::vector<PromptSegment> segments() const {
     std::vector<PromptSegment> all;
@@ -573,6 +571,50 @@ class Prompt : public detail::Owned<infer_prompt, infer_prompt_release> {
   }
 };
 
+/// A conversation, and what else a template is told.
+class Messages : public detail::Shared<infer_messages, infer_messages_retain, infer_messages_release> {
+ public:
+  using Shared::Shared;
+  static Expected<Messages> create() {
+    return detail::make<Messages, infer_messages>([&](auto out, auto err) { return infer_messages_create(out, err); });
+  }
+  Expected<void> add(const char* role, std::string_view content) {
+    return detail::check(
+        [&](auto err) { return infer_messages_add(get(), role, content.data(), content.size(), err); });
+  }
+  Expected<void> add_part(std::string_view text) {
+    return detail::check([&](auto err) { return infer_messages_add_part(get(), text.data(), text.size(), err); });
+  }
+  Expected<void> add_json(std::string_view json) {
+    return detail::check([&](auto err) { return infer_messages_add_json(get(), json.data(), json.size(), err); });
+  }
+  /// arguments: a JSON object.
+  Expected<void> add_tool_call(const char* id, const char* name, std::string_view arguments) {
+    return detail::check([&](auto err) {
+      return infer_messages_add_tool_call(get(), id, name, arguments.data(), arguments.size(), err);
+    });
+  }
+  Expected<void> add_tool_result(const char* id, const char* name, std::string_view content) {
+    return detail::check([&](auto err) {
+      return infer_messages_add_tool_result(get(), id, name, content.data(), content.size(), err);
+    });
+  }
+  Expected<void> set_tools(std::string_view json) {
+    return detail::check([&](auto err) { return infer_messages_set_tools(get(), json.data(), json.size(), err); });
+  }
+  Expected<void> set_variable(const char* name, std::string_view json) {
+    return detail::check(
+        [&](auto err) { return infer_messages_set_variable(get(), name, json.data(), json.size(), err); });
+  }
+  Expected<void> set_now(const char* time) {
+    return detail::check([&](auto err) { return infer_messages_set_now(get(), time, err); });
+  }
+  std::size_t count() const noexcept { return infer_messages_count(get()); }
+  Expected<void> truncate(std::size_t n) {
+    return detail::check([&](auto err) { return infer_messages_truncate(get(), n, err); });
+  }
+};
+
 /// A chat template; any number of threads may render with it.
 class Template : public detail::Shared<infer_template, infer_template_retain, infer_template_release> {
  public:
@@ -580,6 +622,22 @@ class Template : public detail::Shared<infer_template, infer_template_retain, in
   static Expected<Template> compile(std::string_view text) {
     return detail::make<Template, infer_template>(
         [&](auto out, auto err) { return infer_template_compile(text.data(), text.size(), out, err); });
+  }
+  /// The template of a model's file; NULL for the default one.
+  static Expected<Template> of(const Model& model, const char* name = nullptr) {
+    return detail::make<Template, infer_template>(
+        [&](auto out, auto err) { return infer_template_of(model.get(), name, out, err); });
+  }
+  static Expected<Template> builtin(const char* name) {
+    return detail::make<Template, infer_template>(
+        [&](auto out, auto err) { return infer_template_builtin(name, out, err); });
+  }
+  Expected<std::string> source() const {
+    return detail::borrow([&](auto... out) { return infer_template_source(get(), out...); });
+  }
+  /// Where it comes from, in a sentence.
+  Expected<std::string> origin() const {
+    return detail::borrow([&](auto... out) { return infer_template_origin(get(), out...); });
   }
   /// Lines, one for each construct that is not supported.
   Expected<std::string> check() const {
@@ -589,6 +647,13 @@ class Template : public detail::Shared<infer_template, infer_template_retain, in
   Expected<Prompt> render_json(std::string_view request) const {
     return detail::make<Prompt, infer_prompt>(
         [&](auto out, auto err) { return infer_template_render_json(get(), request.data(), request.size(), out, err); });
+  }
+  /// flags: INFER_RENDER_*. model may be NULL; then the prompt has no tokens.
+  Expected<Prompt> render(const Messages& messages, const Model* model,
+                          std::int32_t flags = INFER_RENDER_GENERATION_PROMPT) const {
+    return detail::make<Prompt, infer_prompt>([&](auto out, auto err) {
+      return infer_template_render(get(), detail::raw(model), messages.get(), flags, out, err);
+    });
   }
 };
 
@@ -643,6 +708,13 @@ class Session : public detail::Shared<infer_session, infer_session_retain, infer
     return detail::check([&](auto err) {
       return infer_step(get(), seqs.data(), tokens.data(), tokens.size(), detail::raw(cancel), err);
     });
+  }
+  /// Forgets all but the first tokens of a sequence.
+  Expected<void> truncate(std::int64_t length, std::int32_t seq = 0) {
+    return detail::check([&](auto err) { return infer_seq_truncate(get(), seq, length, err); });
+  }
+  Expected<std::vector<std::int32_t>> tokens(std::int32_t seq = 0) {
+    return detail::fill<std::vector<std::int32_t>>(256, [&](auto... out) { return infer_seq_tokens(get(), seq, out...); });
   }
   /// Borrowed until the next feed or step.
   Expected<View<float>> logits(std::size_t row = 0) const {
@@ -801,6 +873,31 @@ class Stream : public detail::Owned<infer_stream, infer_stream_release> {
 
  private:
   Expected<void> status_;
+};
+
+/// A conversation in one sequence of a session.
+class Chat : public detail::Shared<infer_chat, infer_chat_retain, infer_chat_release> {
+ public:
+  using Shared::Shared;
+  /// chat_template: NULL for that of the model.
+  static Expected<Chat> create(const Session& session, const Template* chat_template = nullptr, std::int32_t seq = 0) {
+    return detail::make<Chat, infer_chat>([&](auto out, auto err) {
+      return infer_chat_create(session.get(), seq, detail::raw(chat_template), out, err);
+    });
+  }
+  /// The conversation; the same one each time.
+  Messages messages() const {
+    infer_messages* messages = nullptr;
+    static_cast<void>(infer_chat_messages(get(), &messages, nullptr));
+    infer_messages_retain(messages);
+    return Messages(messages);
+  }
+  /// The assistant's next message. When the stream is over it is in the messages.
+  Expected<Stream> answer(const Options* options = nullptr, const Cancel* cancel = nullptr) {
+    return detail::make<Stream, infer_stream>([&](auto out, auto err) {
+      return infer_chat_answer(get(), detail::raw(options), detail::raw(cancel), out, err);
+    });
+  }
 };
 
 }  // namespace libinfer

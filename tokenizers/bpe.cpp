@@ -93,8 +93,8 @@ class Encoder {
  public:
   explicit Encoder(const BpeTokenizer& tokenizer) : t_(tokenizer), joiner_(tokenizer.merges_) {}
 
-  /// Text without marks, or between two of them.
-  Status encode(std::string_view text);
+  /// Text without marks, or between two of them. `begins`: nothing goes before it.
+  Status encode(std::string_view text, bool begins);
   /// What the merges make of a word.
   void encode_word(std::string_view word);
   void append(Token token) { tokens_.push_back(token); }
@@ -110,8 +110,8 @@ class Encoder {
   std::string prefixed_, normal_;
 };
 
-Status Encoder::encode(std::string_view text) {
-  if (t_.space_prefix_ && !text.empty() && text[0] != ' ') text = prefixed_.assign(" ").append(text);
+Status Encoder::encode(std::string_view text, bool begins) {
+  if (begins && t_.space_prefix_ && !text.empty() && text[0] != ' ') text = prefixed_.assign(" ").append(text);
   if (t_.rule_.nfc) text = unicode::to_nfc(text, normal_);
   if (text.size() > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max())) {
     return Status::error(Code::limit, fmt::format("text: {} bytes in normal form exceed 2147483647", text.size()));
@@ -207,7 +207,7 @@ Status BpeTokenizer::index_words(const CancelFlag* cancel) {
 
 Result<std::vector<Token>> BpeTokenizer::encode(std::string_view text, const EncodeOptions& options) const {
   Encoder encoder(*this);
-  INFER_TRY(encode_between(options.parse_special ? &special_ : &user_defined_, text, options, encoder));
+  INFER_TRY(encode_between(special_, &user_defined_, text, options, encoder));
   return std::move(encoder.tokens());
 }
 

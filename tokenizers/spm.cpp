@@ -112,7 +112,7 @@ class SpmTokenizer final : public VocabTokenizer {
 
   Result<std::vector<Token>> encode(std::string_view text, const EncodeOptions& options) const override;
   std::uint64_t memory() const noexcept override {
-    return VocabTokenizer::memory() + special_.memory() + user_defined_.memory() + neighbours_.memory();
+    return VocabTokenizer::memory() + special_.memory() + user_marks_.memory() + user_defined_.memory() + neighbours_.memory();
   }
 
  private:
@@ -126,6 +126,7 @@ class SpmTokenizer final : public VocabTokenizer {
   }
 
   TextMatcher special_;       // in the text as it comes, only with parse_special
+  TextMatcher user_marks_;    // those of them that are user-defined
   TextMatcher user_defined_;  // in escaped text between those, always
   Neighbours neighbours_;
   bool space_prefix_;
@@ -136,8 +137,8 @@ class Encoder {
  public:
   explicit Encoder(const SpmTokenizer& tokenizer) : t_(tokenizer) {}
 
-  /// Text without marks, or between two of them: it gets a space prefix of its own.
-  Status encode(std::string_view text);
+  /// Text without marks, or between two of them: it gets a space prefix of its own, if it `begins`.
+  Status encode(std::string_view text, bool begins);
   void append(Token token) { tokens_.push_back(token); }
   std::vector<Token> take() && { return std::move(tokens_); }
 
@@ -177,9 +178,9 @@ class Encoder {
   bool after_unknown_ = false;   // whether the last token is UNK, for characters that nothing stands for
 };
 
-Status Encoder::encode(std::string_view text) {
+Status Encoder::encode(std::string_view text, bool begins) {
   text_.clear();
-  if (t_.space_prefix_ && !text.empty()) text_ = kEscapedSpace;
+  if (begins && t_.space_prefix_ && !text.empty()) text_ = kEscapedSpace;
   append_escaped(text, text_);
   if (text_.size() > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max())) {
     return Status::error(Code::limit, fmt::format("text: {} bytes after escaping exceed 2147483647", text_.size()));
@@ -295,6 +296,7 @@ SpmTokenizer::SpmTokenizer(Vocab vocab, StringList pieces, bool space_prefix)
 
 Status SpmTokenizer::index(const CancelFlag* cancel) {
   std::vector<TextMatcher::Entry> special_texts;
+  std::vector<TextMatcher::Entry> user_marks;
   std::vector<TextMatcher::Entry> user_defined;
   for (Token token = 0; token < size(); ++token) {
     if (is_cancelled(cancel)) return cancelled();
@@ -302,6 +304,7 @@ Status SpmTokenizer::index(const CancelFlag* cancel) {
       case TokenType::user_defined:
         // Files write their spaces either way.
         special_texts.push_back({unescape_spaces(text(token)), token});
+        user_marks.push_back(special_texts.back());
         user_defined.push_back({escape_spaces(text(token)), token});
         break;
       case TokenType::control:
@@ -319,13 +322,14 @@ Status SpmTokenizer::index(const CancelFlag* cancel) {
     }
   }
   special_ = TextMatcher(std::move(special_texts));
+  user_marks_ = TextMatcher(std::move(user_marks));
   user_defined_ = TextMatcher(std::move(user_defined));
   return {};
 }
 
 Result<std::vector<Token>> SpmTokenizer::encode(std::string_view text, const EncodeOptions& options) const {
   Encoder encoder(*this);
-  INFER_TRY(encode_between(options.parse_special ? &special_ : nullptr, text, options, encoder));
+  INFER_TRY(encode_between(special_, options.parse_special ? &user_marks_ : nullptr, text, options, encoder));
   return std::move(encoder).take();
 }
 

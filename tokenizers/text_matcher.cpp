@@ -60,6 +60,20 @@ TextMatcher::Match TextMatcher::find(std::string_view text, std::size_t begin) c
   return {};
 }
 
+TextMatcher::Match TextMatcher::find_within(std::span<const TextSpan> spans, const TextMatcher* elsewhere,
+                                            std::string_view text, std::size_t begin) const noexcept {
+  std::size_t span = 0;
+  for (std::size_t i = begin; i < text.size(); ++i) {
+    while (span < spans.size() && spans[span].end <= i) ++span;
+    if (span < spans.size() && spans[span].begin <= i) {
+      if (const Match match = match_at(text.substr(0, spans[span].end), i); match.found()) return match;
+    }
+    if (elsewhere == nullptr) continue;
+    if (const Match match = elsewhere->match_at(text, i); match.found()) return match;
+  }
+  return {};
+}
+
 std::uint64_t TextMatcher::memory() const noexcept {
   return sizeof(*this) + texts_.memory() + tokens_.capacity() * sizeof(Token);
 }

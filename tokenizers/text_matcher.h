@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -37,6 +38,11 @@ class TextMatcher {
   Match match_at(std::string_view text, std::size_t begin) const noexcept;
   /// The leftmost match from `begin` on, and there the longest.
   Match find(std::string_view text, std::size_t begin) const noexcept;
+
+  /// The same, of this set within the spans and of `elsewhere` (null: nothing) at all other places. A text of this set must
+  /// lie in a span as a whole, whatever follows it. The spans are ascending and apart.
+  Match find_within(std::span<const TextSpan> spans, const TextMatcher* elsewhere, std::string_view text,
+                    std::size_t begin) const noexcept;
 
   bool empty() const noexcept { return tokens_.empty(); }
   std::uint64_t memory() const noexcept;

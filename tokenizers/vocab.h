@@ -113,25 +113,31 @@ class VocabTokenizer : public Tokenizer {
  protected:
   const Vocab& vocab() const noexcept { return vocab_; }
 
-  /// The frame of encode(): BOS, the text between marks (null: there are none) and their tokens, EOS. `encoder` has
-  /// encode(text), which answers a Status, and append(token). Errors: limit, those of the encoder.
+  /// The frame of encode(): BOS, the text between marks and their tokens, EOS. Marks are those of `special` with parse_special
+  /// and those of `always` (null: none). `encoder` has encode(text, begins), which answers a Status (`begins`: no text goes
+  /// before it but that of a mark), and append(token). Errors: limit, those of the encoder.
   template <class Encoder>
-  Status encode_between(const TextMatcher* marks, std::string_view text, const EncodeOptions& options, Encoder& encoder) const {
+  Status encode_between(const TextMatcher& special, const TextMatcher* always, std::string_view text,
+                        const EncodeOptions& options, Encoder& encoder) const {
     INFER_TRY(check_text(text));
-    const SpecialTokens& s = special();
+    const SpecialTokens& s = this->special();
     if (options.add_special && s.add_bos && s.bos != kNoToken) encoder.append(s.bos);
     std::size_t begin = 0;
-    while (marks != nullptr) {
-      const TextMatcher::Match match = marks->find(text, begin);
+    bool begins = !options.continues;
+    while (true) {
+      const TextMatcher::Match match = find_mark(special, always, text, begin, options);
       if (!match.found()) break;
-      INFER_TRY(encoder.encode(text.substr(begin, match.begin - begin)));
+      INFER_TRY(encoder.encode(text.substr(begin, match.begin - begin), begins));
       encoder.append(match.token);
       begin = match.begin + match.size;
+      begins = true;
     }
-    INFER_TRY(encoder.encode(text.substr(begin)));
+    INFER_TRY(encoder.encode(text.substr(begin), begins));
     if (options.add_special && s.add_eos && s.eos != kNoToken) encoder.append(s.eos);
     return {};
   }
+  static TextMatcher::Match find_mark(const TextMatcher& special, const TextMatcher* always, std::string_view text,
+                                      std::size_t begin, const EncodeOptions& options) noexcept;
   /// Code::limit where it is longer than places in it can be counted.
   static Status check_text(std::string_view text);
   const StringList& pieces() const noexcept { return pieces_; }

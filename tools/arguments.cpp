@@ -5,10 +5,13 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <memory>
 #include <system_error>
@@ -27,7 +30,7 @@ namespace {
 // ---- Ctrl-C. A signal handler has no other way to its object than a static variable.
 
 std::atomic<infer_cancel*> on_interrupt{nullptr};
-constexpr int kEndings[] = {SIGINT, SIGTERM, SIGHUP};   // what asks a program to end; files that are half written go
+constexpr std::array kEndings = {SIGINT, SIGTERM, SIGHUP};   // what asks a program to end; files that are half written go
 
 extern "C" void handle_interrupt(int) {
   if (infer_cancel* cancel = on_interrupt.load()) infer_cancel_trigger(cancel);
@@ -183,6 +186,29 @@ libinfer::Expected<libinfer::Options> OptionSet::build() const {
   return options;
 }
 
+void add_generate_options(CLI::App& app, OptionSet& options, const std::string& max_tokens) {
+  options.add(app, "-n,--max-tokens", "max_tokens", max_tokens);
+  options.add(app, "--temp,--temperature", "temperature");
+  options.add(app, "--top-k", "top_k");
+  options.add(app, "--top-p", "top_p");
+  options.add(app, "--min-p", "min_p");
+  options.add(app, "--repeat-penalty", "repetition_penalty");
+  options.add(app, "--presence-penalty", "presence_penalty");
+  options.add(app, "--frequency-penalty", "frequency_penalty");
+  options.add(app, "--penalty-window", "penalty_window");
+  options.add(app, "--samplers", "samplers");
+  options.add(app, "--seed", "seed");
+  options.add(app, "--stop", "stop");
+}
+
+void add_session_options(CLI::App& app, OptionSet& options) {
+  options.add(app, "--ctx", "n_ctx");
+  options.add(app, "--batch", "n_batch");
+  options.add(app, "-t,--threads", "n_threads");
+  options.add(app, "--kv", "kv_type");
+  options.add_flag(app, "--rope-ntk", "rope_ntk", true);
+}
+
 Interrupt::Interrupt() {
   auto cancel = libinfer::Cancel::create();
   if (!cancel) return;
@@ -192,12 +218,12 @@ Interrupt::Interrupt() {
   action.sa_handler = handle_interrupt;
   // The second press does what it does everywhere; a write to stdout that was under way goes on.
   action.sa_flags = static_cast<int>(SA_RESETHAND) | SA_RESTART;
-  for (const int signal : kEndings) sigaction(signal, &action, nullptr);
+  for (std::size_t i = 0; i < kEndings.size(); ++i) sigaction(kEndings[i], &action, &before_[i]);
 }
 
 Interrupt::~Interrupt() {
   if (!cancel_) return;
-  for (const int ending : kEndings) static_cast<void>(signal(ending, SIG_DFL));
+  for (std::size_t i = 0; i < kEndings.size(); ++i) sigaction(kEndings[i], &before_[i], nullptr);
   on_interrupt.store(nullptr);
 }
 
@@ -242,6 +268,50 @@ std::optional<OpenedModel> open_model(const ModelArguments& arguments, const lib
 
 std::optional<OpenedModel> open_vocabulary(const ModelArguments& arguments) {
   return open_found(arguments, true, nullptr);
+}
+
+void TemplateArguments::add_to(CLI::App& app) {
+  app.add_option("--template", name, "a built-in chat template by name, or @FILE with one [the model's]")->type_name("NAME");
+  app.add_option("--tools", tools, "a JSON list of tool definitions")->type_name("FILE");
+  app.add_option("--set", variables, "a variable of the template, as in enable_thinking=false")->type_name("NAME=JSON");
+}
+
+std::optional<libinfer::Template> TemplateArguments::open(const libinfer::Model& model) const {
+  auto opened = [&]() -> std::optional<libinfer::Expected<libinfer::Template>> {
+    if (name.empty()) return libinfer::Template::of(model);
+    if (name.front() != '@') return libinfer::Template::builtin(name.c_str());
+    const auto text = read_file(name.substr(1));
+    if (!text) return fail_errno(name.substr(1), errno), std::nullopt;
+    return libinfer::Template::compile(*text);
+  }();
+  if (!opened) return std::nullopt;
+  if (!*opened) {
+    fail(opened->error(), opened->error().code() == INFER_E_NOTFOUND ? "choose one with --template NAME" : "");
+    return std::nullopt;
+  }
+  return **std::move(opened);
+}
+
+bool TemplateArguments::apply(libinfer::Messages& messages) const {
+  const std::time_t clock = std::time(nullptr);
+  std::tm local = {};
+  if (localtime_r(&clock, &local) != nullptr) {
+    static_cast<void>(messages.set_now(fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", local.tm_year + 1900, local.tm_mon + 1,
+                                                   local.tm_mday, local.tm_hour, local.tm_min, local.tm_sec)
+                                           .c_str()));
+  }
+  if (!tools.empty()) {
+    const auto text = read_file(tools);
+    if (!text) return fail_errno(tools, errno), false;
+    if (const auto set = messages.set_tools(*text); !set) return fail(set.error()), false;
+  }
+  for (const std::string& variable : variables) {
+    const std::size_t equals = variable.find('=');
+    if (equals == std::string::npos) return fail(fmt::format("--set {}: NAME=JSON is needed", variable)), false;
+    const auto set = messages.set_variable(variable.substr(0, equals).c_str(), variable.substr(equals + 1));
+    if (!set) return fail(set.error(), fmt::format("in --set {}", variable)), false;
+  }
+  return true;
 }
 
 }  // namespace tool

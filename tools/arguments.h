@@ -3,6 +3,9 @@
 // and its limits come from the library (infer_option_describe); the program only gives it a spelling.
 #pragma once
 
+#include <signal.h>
+
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -41,6 +44,10 @@ class OptionSet {
   std::vector<std::pair<std::string, std::string>> given_;  // key, text that has been seen to be of its type
 };
 
+/// What the commands that generate text take.
+void add_generate_options(CLI::App& app, OptionSet& options, const std::string& max_tokens);
+void add_session_options(CLI::App& app, OptionSet& options);
+
 /// Ctrl-C as a cancel object, while it lives: the first press triggers it, a second one ends the program at once.
 class Interrupt {
  public:
@@ -54,6 +61,7 @@ class Interrupt {
 
  private:
   std::optional<libinfer::Cancel> cancel_;
+  std::array<struct sigaction, 3> before_{};  // what the signals did
 };
 
 struct ModelArguments {
@@ -78,5 +86,17 @@ std::optional<OpenedModel> open_vocabulary(const ModelArguments& arguments);
 /// The weights of a model that open_vocabulary() found; its failures are the caller's to report.
 libinfer::Expected<OpenedModel> open_path(const ModelArguments& arguments, const std::string& path, bool vocab_only,
                                           const libinfer::Cancel* cancel = nullptr);
+
+/// A chat template, and what it is told beside the messages.
+struct TemplateArguments {
+  std::string name;                    // of a built-in one, or @FILE; empty: the model's
+  std::string tools;                   // path of a JSON list
+  std::vector<std::string> variables;  // NAME=JSON
+
+  void add_to(CLI::App& app);
+  /// Both report their own failures.
+  std::optional<libinfer::Template> open(const libinfer::Model& model) const;
+  bool apply(libinfer::Messages& messages) const;  // the local time, too
+};
 
 }  // namespace tool

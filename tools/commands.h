@@ -15,6 +15,7 @@ namespace tool {
 using Action = std::function<int()>;
 
 Action setup_run(CLI::App& app);
+Action setup_chat(CLI::App& app);
 Action setup_info(CLI::App& app);
 Action setup_tokenize(CLI::App& app);
 Action setup_detokenize(CLI::App& app);

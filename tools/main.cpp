@@ -26,6 +26,7 @@ struct Command {
 
 constexpr Command kCommands[] = {
     {"run", "continue a text", tool::setup_run},
+    {"chat", "talk with a model", tool::setup_chat},
     {"info", "tell what a model file holds", tool::setup_info},
     {"tokenize", "text to token ids", tool::setup_tokenize},
     {"detokenize", "token ids to text", tool::setup_detokenize},

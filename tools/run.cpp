@@ -225,29 +225,14 @@ Action setup_run(CLI::App& app) {
   app.add_option("-f,--file", a.file, "take the prompt from a file; - is stdin")->type_name("FILE")->excludes(prompt);
   app.add_flag("--no-echo", a.no_echo, "leave the prompt out of the output");
 
-  a.generate.add(app, "-n,--max-tokens", "max_tokens", kDefaultTokens);
-  a.generate.add(app, "--temp,--temperature", "temperature");
-  a.generate.add(app, "--top-k", "top_k");
-  a.generate.add(app, "--top-p", "top_p");
-  a.generate.add(app, "--min-p", "min_p");
-  a.generate.add(app, "--repeat-penalty", "repetition_penalty");
-  a.generate.add(app, "--presence-penalty", "presence_penalty");
-  a.generate.add(app, "--frequency-penalty", "frequency_penalty");
-  a.generate.add(app, "--penalty-window", "penalty_window");
-  a.generate.add(app, "--samplers", "samplers");
-  a.generate.add(app, "--seed", "seed");
-  a.generate.add(app, "--stop", "stop");
+  add_generate_options(app, a.generate, kDefaultTokens);
   a.generate.add_flag(app, "--ignore-eog", "ignore_eog", true);
   a.generate.add_flag(app, "--special", "parse_special", true);
   app.add_flag("--json", a.json, "one JSON object per event and line on stdout, in place of the text");
   a.generate.add(app, "--logprobs", "logprobs");
   app.get_option("--logprobs")->needs("--json");
 
-  a.session.add(app, "--ctx", "n_ctx");
-  a.session.add(app, "--batch", "n_batch");
-  a.session.add(app, "-t,--threads", "n_threads");
-  a.session.add(app, "--kv", "kv_type");
-  a.session.add_flag(app, "--rope-ntk", "rope_ntk", true);
+  add_session_options(app, a.session);
   auto* stats = app.add_flag("--stats", a.stats, "statistics on stderr also when it is not a terminal");
   app.add_flag("-q,--quiet", a.quiet, "no statistics")->excludes(stats);
   return [arguments] { return run(*arguments); };

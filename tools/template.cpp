@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: MIT
-// infer template: conversations to the text that a model was trained on, by chat templates. No model is needed.
+// infer template: conversations to the text that a model was trained on, by chat templates: one from files for a model, or many
+// from requests, for which no model is needed.
 // Tested by tests/tools/infer_program_test.cpp.
 #include <algorithm>
+#include <cerrno>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
+#include "tools/arguments.h"
 #include "tools/commands.h"
 #include "tools/common.h"
 #include "tools/jsonl.h"
@@ -17,7 +23,10 @@ namespace tool {
 namespace {
 
 constexpr const char* kFooter =
-    R"(Requests are read from stdin, one a line:
+    R"(The messages are a JSON list, as in [{"role": "user", "content": "Hello"}]. The prompt is printed as it is, without a
+newline at its end.
+
+With --jsonl no model is needed. Requests are read from stdin, one a line:
   {"template": "...", "messages": [...], "tools": [...], "add_generation_prompt": true, "bos_token": "...",
    "eos_token": "...", "now": "2025-03-09T14:05:07", "extra": {further variables}}
 where only template and messages are needed. Each is answered on a line of its own: {"text": "..."}, with "segments":
@@ -73,13 +82,89 @@ Json answer(const Json& request, const std::string& line) {
   return rendered;
 }
 
+struct Arguments {
+  bool jsonl = false;
+  ModelArguments model;
+  TemplateArguments chat_template;
+  std::string messages;
+  bool no_generation_prompt = false;
+  bool tokens = false;
+  bool check = false;
+  bool source = false;
+};
+
+/// Of the failures of the library, true for none.
+template <class T>
+bool succeeded(const libinfer::Expected<T>& result) {
+  if (!result) fail(result.error());
+  return static_cast<bool>(result);
+}
+
+/// The messages and what goes with them, or nothing, and the failure has been reported.
+std::optional<libinfer::Messages> read_messages(const Arguments& arguments) {
+  const auto text = read_file(arguments.messages);
+  if (!text) return fail_errno(arguments.messages, errno), std::nullopt;
+  auto messages = libinfer::Messages::create();
+  if (!succeeded(messages) || !arguments.chat_template.apply(*messages)) return std::nullopt;
+  if (!succeeded(messages->add_json(*text))) return std::nullopt;
+  return *std::move(messages);
+}
+
+std::string id_line(const std::vector<std::int32_t>& ids) { return fmt::format("{}\n", fmt::join(ids, " ")); }
+
+int render(const Arguments& arguments) {
+  const auto opened = open_vocabulary(arguments.model);
+  if (!opened) return kFailure;
+  const auto chat_template = arguments.chat_template.open(opened->model);
+  if (!chat_template) return kFailure;
+  if (arguments.source || arguments.check) {
+    const auto text = arguments.source ? chat_template->source() : chat_template->check();
+    if (!succeeded(text)) return kFailure;
+    if (!write_all(stdout, *text)) return stdout_failed();
+    return arguments.check && !text->empty() ? kFailure : kSuccess;
+  }
+  const auto messages = read_messages(arguments);
+  if (!messages) return kFailure;
+  const auto prompt = chat_template->render(*messages, &opened->model,
+                                            arguments.no_generation_prompt ? 0 : INFER_RENDER_GENERATION_PROMPT);
+  if (!succeeded(prompt)) return kFailure;
+  std::string out;
+  if (arguments.tokens) {
+    const auto tokens = prompt->tokens();
+    if (!succeeded(tokens)) return kFailure;
+    out = id_line(*tokens);
+  } else {
+    const auto text = prompt->text();
+    if (!succeeded(text)) return kFailure;
+    out = *text;
+  }
+  return write_all(stdout, out) ? kSuccess : stdout_failed();
+}
+
+int run(const Arguments& arguments) {
+  if (arguments.jsonl) return answer_lines(answer);
+  if (arguments.messages.empty() && !arguments.check && !arguments.source) {
+    return usage("--messages FILE is needed, or --jsonl, --check, --source");
+  }
+  return render(arguments);
+}
+
 }  // namespace
 
 Action setup_template(CLI::App& app) {
   app.footer(kFooter);
-  auto jsonl = std::make_shared<bool>(false);
-  app.add_flag("--jsonl", *jsonl, "answer requests, see below")->required();
-  return [jsonl] { return answer_lines(answer); };
+  auto arguments = std::make_shared<Arguments>();
+  auto& a = *arguments;
+  a.model.add_to(app);
+  a.chat_template.add_to(app);
+  auto* messages = app.add_option("--messages", a.messages, "the conversation, a JSON list; - is stdin")->type_name("FILE");
+  app.add_flag("--no-generation-prompt", a.no_generation_prompt, "end after the last message, not where the answer begins");
+  app.add_flag("--tokens", a.tokens, "print the token ids instead of the text")->needs(messages);
+  app.add_flag("--source", a.source, "print the template itself")->excludes(messages);
+  app.add_flag("--check", a.check, "list what the template uses and is not supported; status 1 if there is anything")
+      ->excludes(messages);
+  app.add_flag("--jsonl", a.jsonl, "answer requests, see below")->excludes(messages);
+  return [arguments] { return run(*arguments); };
 }
 
 }  // namespace tool

@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: MIT
-// ChatTemplate: a conversation to the text that a model was trained on, by the template of its file. A thin front of the
-// interpreter in tokenizers/chat, with JSON in and text out. docs/chat_templates.md has the language and the limits.
-// Tested by tests/capi/template_test.cpp.
+// ChatTemplate: a conversation to the text and the tokens that a model was trained on, by the template of its file or by one of
+// ours. A thin front of the interpreter in tokenizers/chat. docs/chat_templates.md has the language and the limits.
+// Tested by tests/runtime/chat_template_test.cpp and tests/capi/template_test.cpp.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "libinfer/messages.h"
 #include "libinfer/status.h"
+#include "libinfer/tokenizer.h"
 
 namespace infer {
+
+class Model;
 
 /// A piece of a prompt: what the template says is trusted, what comes from messages is not.
 struct PromptSegment {
@@ -22,7 +27,19 @@ struct PromptSegment {
 
 struct ChatPrompt {
   std::string text;                      ///< all segments, one after the other
-  std::vector<PromptSegment> segments;
+  std::vector<PromptSegment> segments;   ///< neighbours differ in trust
+
+  /// Control tokens are recognised in trusted segments only. BOS stands at the beginning exactly once, whether the template
+  /// writes it, or the vocabulary adds it, or both. Errors: those of Tokenizer::encode.
+  Result<std::vector<Token>> tokens(const Tokenizer& tokenizer) const;
+  /// The tokens of what follows the first `begin` bytes, to be put after tokens that stand for these. `after_mark`: the last of
+  /// those is a control token.
+  Result<std::vector<Token>> tokens_from(std::size_t begin, bool after_mark, const Tokenizer& tokenizer) const;
+};
+
+struct RenderOptions {
+  std::optional<bool> add_generation_prompt{};  ///< absent: as the messages say, or not
+  const Tokenizer* tokenizer = nullptr;         ///< for bos_token and eos_token, unless the messages say them
 };
 
 /// Immutable; any number of threads may render with it.
@@ -31,17 +48,29 @@ class ChatTemplate {
   /// Code::chat_template or Code::template_limit, with line and column in the message and the byte in offset().
   static Result<ChatTemplate> compile(std::string_view text);
 
-  /// The request is a JSON object: "messages", "tools", "documents", "add_generation_prompt", "bos_token", "eos_token",
-  /// "now" ("2025-03-09T14:05:07", for strftime_now), and "extra", an object of further variables. Other keys are left
-  /// alone. Code::argument, utf8 or limit for what is wrong with it.
-  Result<ChatPrompt> render(std::string_view request) const;
+  /// Ours: "chatml", "llama3" ... Errors: notfound, which lists the names.
+  static Result<ChatTemplate> builtin(std::string_view name);
+  static std::vector<std::string_view> builtin_names();
+
+  /// The template of a model's file; `name` is empty for the default one, else of tokenizer.chat_template.NAME. A file without a
+  /// template gets the built-in one whose turn marks its vocabulary has, and origin() tells so. Errors: notfound (none of this
+  /// name; none at all, and no marks of ours), template_limit, those of compile.
+  static Result<ChatTemplate> of(const Model& model, std::string_view name = {});
+
+  /// Errors: chat_template, template_limit.
+  Result<ChatPrompt> render(const Messages& messages, const RenderOptions& options = {}) const;
 
   /// A line for each construct that rendering would fail at, with its place.
   std::vector<std::string> unsupported() const;
 
+  const std::string& source() const noexcept;
+  /// Where it comes from, as a sentence.
+  const std::string& origin() const noexcept;
+
  private:
   struct Impl;
   explicit ChatTemplate(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
+  static Result<ChatTemplate> compile(std::string text, std::string origin);
   std::shared_ptr<const Impl> impl_;
 };
 

@@ -71,15 +71,20 @@ class Generation {
   Result<const GenerationEvent*> next();
 
   const GenerationStats& stats() const noexcept { return stats_; }
+  /// All tokens that were reported, the end-of-generation token too.
+  std::span<const Token> tokens() const noexcept { return tokens_; }
+  /// The texts of all events that there can still be for these tokens, put together.
+  std::string text() const;
   std::uint64_t seed() const noexcept { return chain_.seed(); }
   std::int64_t position() const noexcept { return session_.length(seq_); }
 
  private:
-  Generation(Session& session, SequenceId seq, const Tokenizer& tokenizer, SamplerChain chain,
+  Generation(Session& session, SequenceId seq, const Tokenizer& tokenizer, std::span<const Token> prompt, SamplerChain chain,
              const GenerationOptions& options, const CancelFlag* cancel);
   Status feed(std::span<const Token> tokens);
   Status choose();
   void emit_token();
+  bool push_text(Token token, TextStream& stream, bool& strip_space, std::string& out) const;
   void end(FinishReason reason);
 
   Session& session_;
@@ -93,7 +98,9 @@ class Generation {
   std::size_t n_fed_ = 0;             ///< of the prompt
   bool chosen_ready_ = false;         ///< chosen_ was not reported yet
   SampleResult chosen_;               ///< the last token; fed by the call after the one that reports it
-  bool strip_space_ = false;          ///< the text begins here: its first piece loses one leading space
+  const bool begins_text_;            ///< the first piece of the text loses one leading space
+  bool strip_space_;                  ///< it has not come yet
+  std::vector<Token> tokens_;         ///< reported; has room for all
   FinishReason pending_ = FinishReason::none;
   std::vector<SampleResult> top_;
   GenerationEvent event_;

@@ -65,6 +65,9 @@ class KvCache {
   void roll_back(SequenceId seq) noexcept;
   /// Forgets everything.
   void clear(SequenceId seq) noexcept;
+  /// Forgets all positions from `length` on. False, and nothing is forgotten, when a window of the last one that stays reaches
+  /// further back than what is still held.
+  bool cut(SequenceId seq, std::int64_t length) noexcept;
 
   /// Fills in where position `pos` of one head is stored: keys, values, slot and dimensions of KvStoreArgs.
   void describe(SequenceId seq, std::int64_t layer, std::int64_t head, std::int64_t pos, KvStoreArgs& args) const noexcept;

@@ -110,6 +110,15 @@ inline constexpr std::size_t kMaxTokenBytes = 65536;
 
 enum class TokenType : std::uint8_t { normal = 1, unknown = 2, control = 3, user_defined = 4, unused = 5, byte = 6 };
 
+/// A chat template of the file, as it is there.
+struct ChatTemplateText {
+  std::string name;            ///< empty for the default one
+  std::string text;            ///< empty where it was too long to be kept
+  std::uint64_t bytes = 0;     ///< of the text in the file
+
+  bool operator==(const ChatTemplateText&) const = default;
+};
+
 /// What the file says about its vocabulary. Judged by the tokenizer that is built from it (tokenizers/).
 struct TokenizerSpec {
   std::string model;                      ///< tokenizer.ggml.model: llama, gpt2, bert, t5; empty when absent
@@ -120,7 +129,7 @@ struct TokenizerSpec {
   StringList merges;
   std::optional<std::int64_t> bos, eos, unk, sep, pad, cls, mask, eot, eom;   ///< token ids, unchecked
   std::optional<bool> add_bos, add_eos, add_space_prefix, remove_extra_whitespaces;
-  std::optional<std::string> chat_template;
+  std::vector<ChatTemplateText> chat_templates;
 
   bool operator==(const TokenizerSpec&) const = default;
 };

@@ -62,12 +62,19 @@ class Session {
   Result<SequenceId> open();
   Status close(SequenceId seq);
   Status clear(SequenceId seq);
+  /// Forgets all but the first `length` tokens. Errors: sequence, range, unsupported (a sliding window has passed what would be
+  /// seen from there: clear() and feed again), forked.
+  Status truncate(SequenceId seq, std::int64_t length);
   Status check(SequenceId seq) const;                        ///< Code::sequence when it is not open; forked
   /// Code::forked in a child of the process that made the session: its threads are not there, and what they were about to
   /// write is not either. All that changes a session says so; it can still be asked, and destroyed.
   Status check_process() const;
   std::int64_t length(SequenceId seq) const noexcept { return kv_.length(seq); }
   std::int64_t room(SequenceId seq) const noexcept { return kv_.context() - kv_.length(seq); }
+  /// What an open sequence holds; borrowed until the next call that changes it.
+  std::span<const Token> tokens(SequenceId seq) const noexcept {
+    return tokens_of(seq).first(static_cast<std::size_t>(length(seq)));
+  }
 
   /// Appends tokens in batches of n_batch. All or nothing: on failure (cancelled included) the sequence is as before.
   /// Errors: sequence, token, context_full (needed and available), range (more logits than n_logits), tensor (wanted logits
@@ -89,6 +96,10 @@ class Session {
   static Result<std::unique_ptr<Session>> configured(std::shared_ptr<const Model> model, const SessionOptions& options);
   void lay_out(Workspace& workspace) noexcept;
   Status check_tokens(std::span<const Token> tokens) const;
+  std::span<Token> tokens_of(SequenceId seq) const noexcept {
+    const auto context = static_cast<std::size_t>(kv_.context());
+    return tokens_.subspan(static_cast<std::size_t>(seq) * context, context);
+  }
   bool forward(std::size_t n_rows, const CancelFlag* cancel) noexcept;
 
   std::shared_ptr<const Model> model_;
@@ -102,6 +113,7 @@ class Session {
   KvCache kv_;
   Activations act_;
   std::span<StepRow> rows_;              ///< (n_batch)
+  std::span<Token> tokens_;              ///< (n_seq, n_ctx), as long as the sequences are
   std::int64_t n_logits_held_ = 0;
   std::shared_ptr<ImportanceMatrix> importance_;
 };

@@ -3,8 +3,10 @@
 // tokenizers/tokenizers.cpp, one file each.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,9 +21,17 @@ namespace infer {
 using Token = std::int32_t;
 inline constexpr Token kNoToken = -1;
 
+/// A stretch of a text, in bytes.
+struct TextSpan {
+  std::size_t begin = 0, end = 0;
+};
+
 struct EncodeOptions {
   bool add_special = true;     ///< add BOS and EOS where the vocabulary says so
   bool parse_special = false;  ///< recognise the texts of control tokens; off, so that user text never becomes one
+  /// Where parse_special holds, ascending and apart: a control token must lie in one of them as a whole. Absent: everywhere.
+  std::optional<std::span<const TextSpan>> special_in{};
+  bool continues = false;      ///< the text goes on where another ended, so that no space is put in front of it
 };
 
 struct DecodeOptions {

@@ -18,18 +18,28 @@ double now() noexcept {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+bool shows_nothing(const Tokenizer& tokenizer, std::span<const Token> tokens) {
+  return std::all_of(tokens.begin(), tokens.end(),
+                     [&](Token t) { return t >= tokenizer.size() || tokenizer.piece(t, false).empty(); });
+}
+
 }  // namespace
 
-Generation::Generation(Session& session, SequenceId seq, const Tokenizer& tokenizer, SamplerChain chain,
-                       const GenerationOptions& options, const CancelFlag* cancel)
+Generation::Generation(Session& session, SequenceId seq, const Tokenizer& tokenizer, std::span<const Token> prompt,
+                       SamplerChain chain, const GenerationOptions& options, const CancelFlag* cancel)
     : session_(session),
       seq_(seq),
       tokenizer_(tokenizer),
       chain_(std::move(chain)),
       text_(options.stop, session.model().longest_piece()),
       options_(options),
-      cancel_(cancel) {
+      cancel_(cancel),
+      prompt_(prompt.begin(), prompt.end()),
+      begins_text_(session.length(seq) == 0 && tokenizer.strips_leading_space() && shows_nothing(tokenizer, prompt)),
+      strip_space_(begins_text_) {
   event_.text.reserve(text_.most_out());
+  const std::int64_t room = session.room(seq) - static_cast<std::int64_t>(prompt.size()) + 1;   // the last token needs no position
+  tokens_.reserve(static_cast<std::size_t>(options.max_tokens > 0 ? std::min(room, options.max_tokens) : room));
 }
 
 Result<std::unique_ptr<Generation>> Generation::start(Session& session, SequenceId seq, std::span<const Token> prompt,
@@ -63,17 +73,13 @@ Result<std::unique_ptr<Generation>> Generation::start(Session& session, Sequence
   // Rows of the embedding beyond the vocabulary are padding: they have no text and are never chosen.
   const std::int32_t n_vocab = static_cast<std::int32_t>(std::min<std::int64_t>(session.model().n_vocab(), tokenizer->size()));
   INFER_ASSIGN(SamplerChain chain, SamplerChain::create(options.sampler, session.model().library().samplers.all(), n_vocab));
-  std::unique_ptr<Generation> g(new Generation(session, seq, *tokenizer, std::move(chain), options, cancel));
-  g->prompt_.assign(prompt.begin(), prompt.end());
+  std::unique_ptr<Generation> g(new Generation(session, seq, *tokenizer, prompt, std::move(chain), options, cancel));
   g->top_.resize(static_cast<std::size_t>(std::min<std::int64_t>(options.logprobs, n_vocab)));
   g->stats_.prompt_tokens = n;
   g->charge_ = session.model().account()->count(
-      MemoryClass::other, sizeof(Generation) + g->chain_.memory() + prompt.size_bytes() + 3 * g->text_.most_out());
-  if (session.length(seq) == 0 && tokenizer->strips_leading_space()) {
-    g->strip_space_ = std::all_of(prompt.begin(), prompt.end(), [&](Token t) {
-      return t >= tokenizer->size() || tokenizer->piece(t, false).empty();
-    });
-  }
+      MemoryClass::other, sizeof(Generation) + g->chain_.memory() + prompt.size_bytes() + g->tokens_.capacity() * sizeof(Token) + 3 * g->text_.most_out());
+  // Penalties see all of the sequence, so that it does not matter what of a prompt was fed before.
+  for (Token t : session.tokens(seq)) g->chain_.accept(t);
   for (Token t : prompt) g->chain_.accept(t);
   return g;
 }
@@ -155,22 +161,40 @@ void Generation::emit_token() {
   chosen_ready_ = false;
   event_.kind = GenerationEvent::Kind::token;
   event_.token = chosen_.token;
+  tokens_.push_back(chosen_.token);
   event_.logprob = chosen_.logprob;
   event_.top = top_;
   if (tokenizer_.ends_generation(chosen_.token) && !options_.ignore_eog) {
     pending_ = FinishReason::eog;
     return;
   }
-  std::string_view piece = tokenizer_.piece(chosen_.token, false);
-  if (strip_space_ && !piece.empty()) {
-    strip_space_ = false;
-    if (piece.front() == ' ') piece.remove_prefix(1);
-  }
-  if (text_.push(piece, event_.text)) {
+  if (push_text(chosen_.token, text_, strip_space_, event_.text)) {
     pending_ = FinishReason::stop;
   } else if (options_.max_tokens > 0 && stats_.generated_tokens >= options_.max_tokens) {
     pending_ = FinishReason::length;
   }
+}
+
+/// True when a stop string was completed.
+bool Generation::push_text(Token token, TextStream& stream, bool& strip_space, std::string& out) const {
+  std::string_view piece = tokenizer_.piece(token, false);
+  if (strip_space && !piece.empty()) {
+    strip_space = false;
+    if (piece.front() == ' ') piece.remove_prefix(1);
+  }
+  return stream.push(piece, out);
+}
+
+std::string Generation::text() const {
+  std::string all;
+  TextStream stream(options_.stop);
+  bool strip_space = begins_text_;
+  for (const Token token : tokens_) {
+    if (tokenizer_.ends_generation(token) && !options_.ignore_eog) break;
+    if (push_text(token, stream, strip_space, all)) break;
+  }
+  stream.flush(all);
+  return all;
 }
 
 void Generation::end(FinishReason reason) {

@@ -134,6 +134,17 @@ void KvCache::clear(SequenceId seq) noexcept {
   truncate(seq, 0);
 }
 
+bool KvCache::cut(SequenceId seq, std::int64_t length) noexcept {
+  for (const Pool& pool : pools_) {
+    if (pool.window == 0 || pool.n_layers == 0 || length == 0) continue;
+    // The next position sees `length` and what is before it within the window.
+    if (first_page(pool.window, length) < pool.lowest[at(seq)]) return false;
+  }
+  truncate(seq, length);
+  sequences_[at(seq)].committed = length;
+  return true;
+}
+
 /// Those pages from first to before end that are held.
 void KvCache::give_back(Pool& pool, SequenceId seq, std::int64_t first, std::int64_t end) noexcept {
   for (std::int64_t i = end - 1; i >= first; --i) {

@@ -266,7 +266,8 @@ MemoryUse Model::held() const {
   MemoryUse use;
   use[MemoryClass::vocab] = t.tokens.memory() + t.merges.memory() + t.scores.capacity() * sizeof(float) +
                             t.types.capacity() * sizeof(std::int32_t) + heap_of(t.model) + heap_of(t.pre) +
-                            heap_of(t.chat_template.value_or(std::string())) + (tokenizer_ ? tokenizer_->memory() : 0);
+                            t.chat_templates.capacity() * sizeof(ChatTemplateText) + (tokenizer_ ? tokenizer_->memory() : 0);
+  for (const ChatTemplateText& text : t.chat_templates) use[MemoryClass::vocab] += heap_of(text.name) + heap_of(text.text);
   std::uint64_t other = sizeof(Model) + descriptor_.tensors.capacity() * sizeof(TensorMeta) +
                         descriptor_.metadata.capacity() * sizeof(MetaEntry) +
                         (decoder_ ? held_by(*decoder_) : 0);

@@ -124,6 +124,7 @@ void Session::lay_out(Workspace& workspace) noexcept {
                         c.local, *kv_kind_);
   act_ = layout_activations(workspace, c, {.batch = options_.n_batch, .n_logits = options_.n_logits});
   rows_ = workspace.take<StepRow>(MemoryClass::scratch, static_cast<std::uint64_t>(options_.n_batch));
+  tokens_ = workspace.take<Token>(MemoryClass::kv, static_cast<std::uint64_t>(options_.n_seq) * static_cast<std::uint64_t>(options_.n_ctx));
 }
 
 Status Session::check_process() const {
@@ -168,6 +169,17 @@ Status Session::check_tokens(std::span<const Token> tokens) const {
   return {};
 }
 
+Status Session::truncate(SequenceId seq, std::int64_t length) {
+  INFER_TRY(check(seq));
+  INFER_TRY(check_range("length", length, 0, this->length(seq)));
+  if (kv_.cut(seq, length)) return {};
+  return Status::error(Code::unsupported,
+                       fmt::format("sequence {} cannot go back from {} to {} tokens: the model's sliding window has passed what "
+                                   "it would see there; clear the sequence and feed it again",
+                                   seq, this->length(seq), length))
+      .about("length");
+}
+
 Status Session::feed(SequenceId seq, std::span<const Token> tokens, WantLogits want, const CancelFlag* cancel) {
   INFER_TRY(check(seq));
   if (tokens.empty()) return Status::error(Code::argument, "no tokens to feed");
@@ -202,6 +214,7 @@ Status Session::feed(SequenceId seq, std::span<const Token> tokens, WantLogits w
                                             .seq = seq,
                                             .position = before + done + i,
                                             .logits_row = !wanted ? -1 : want == WantLogits::all ? done + i : 0};
+      tokens_of(seq)[static_cast<std::size_t>(before + done + i)] = tokens[static_cast<std::size_t>(done + i)];
     }
     cancelled = !forward(static_cast<std::size_t>(batch), cancel);
     if (cancelled) break;
@@ -261,6 +274,7 @@ Status Session::step(std::span<const SequenceId> seqs, std::span<const Token> to
                        .seq = seqs[appended],
                        .position = length(seqs[appended]) - 1,
                        .logits_row = static_cast<std::int64_t>(appended)};
+    tokens_of(seqs[appended])[static_cast<std::size_t>(rows_[appended].position)] = tokens[appended];
     ++appended;
   }
   const bool fits = appended == seqs.size();

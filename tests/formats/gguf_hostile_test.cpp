@@ -364,7 +364,12 @@ std::vector<Case> value_cases() {
       {"87_add_bos_a_number", with("tokenizer.ggml.add_bos_token", std::uint32_t{1}), Code::metadata,
        "expected bool, found u32"},
       {"89_chat_template_too_long", changed([](GgufWriter& w) { w.set("tokenizer.chat_template", std::string((1 << 20) + 1, 'x')); }), Code::ok,
-       "the chat template is ignored: 1048577 bytes exceed the limit of 1048576"},
+       "key 'tokenizer.chat_template' is ignored: 1048577 bytes exceed the limit of 1048576 for all chat templates together"},
+      {"93_names_without_templates", changed([](GgufWriter& w) {
+         w.set("tokenizer.chat_templates", std::vector<std::string>{"tool_use", "default"}).set("tokenizer.chat_template.rag", "x");
+       }), Code::ok, "key 'tokenizer.chat_templates' names 'tool_use', but there is no usable key 'tokenizer.chat_template.tool_use'"},
+      {"93_names_a_number", with("tokenizer.chat_templates", std::uint32_t{1}), Code::ok,
+       "key 'tokenizer.chat_templates': expected array of string of at most 64, found u32 of 1"},
       {"133_adapter", with("general.type", "adapter"), Code::format, "this is a LoRA adapter, not a model"},
       {"135_importance_matrix", with("general.type", "imatrix"), Code::format,
        "this is an importance matrix, not a model"},

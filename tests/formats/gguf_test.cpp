@@ -363,6 +363,7 @@ TEST(GgufDescriptor, FillsTheTokenizersOtherFacts) {
   w.set("tokenizer.ggml.eom_token_id", std::uint32_t{9}).set("tokenizer.ggml.add_bos_token", true);
   w.set("tokenizer.ggml.add_eos_token", false).set("tokenizer.ggml.add_space_prefix", false);
   w.set("tokenizer.ggml.remove_extra_whitespaces", true).set("tokenizer.chat_template", "{{ x }}");
+  w.set("tokenizer.chat_template.tool_use", "{{ y }}").set("tokenizer.chat_templates", std::vector<std::string>{"tool_use"});
 
   const TokenizerSpec spec = read(w).tokenizer;
 
@@ -370,7 +371,7 @@ TEST(GgufDescriptor, FillsTheTokenizersOtherFacts) {
   EXPECT_EQ(std::tie(spec.cls, spec.mask, spec.eot, spec.eom), std::tuple(6, 7, 8, 9));
   EXPECT_EQ(std::tie(spec.add_bos, spec.add_eos, spec.add_space_prefix, spec.remove_extra_whitespaces),
             std::tuple(true, false, false, true));
-  EXPECT_EQ(spec.chat_template, "{{ x }}");
+  EXPECT_EQ(spec.chat_templates, (std::vector<ChatTemplateText>{{"", "{{ x }}", 7}, {"tool_use", "{{ y }}", 7}}));
 }
 
 // ---- tensors

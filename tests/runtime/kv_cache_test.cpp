@@ -210,6 +210,27 @@ TEST(KvCache, GoesBackPastAWindowThatWasFed) {
   }
 }
 
+TEST(KvCache, CutsWhereTheWindowIsStillHeld) {
+  Fixture f(kWindowed, kLocal);
+  const SequenceId a = f.cache.open().value();
+  for (const std::int64_t held : {std::int64_t{5}, std::int64_t{64}, std::int64_t{130}, std::int64_t{700}}) {
+    for (std::int64_t cut = held; cut >= 0; cut = cut == 0 ? -1 : cut - std::min<std::int64_t>(cut, 7)) {
+      f.cache.clear(a);
+      while (f.cache.length(a) < held) append(f, a, std::min<std::int64_t>(50, held - f.cache.length(a)));
+      f.cache.commit(a);
+      const auto first_page = [](std::int64_t n) { return std::max<std::int64_t>(0, n - kWindowed.window + 1) / kKvPageTokens; };
+      const bool done = f.cache.cut(a, cut);
+      EXPECT_EQ(done, cut == 0 || first_page(cut) == first_page(held)) << cut << " of " << held;
+      ASSERT_EQ(f.cache.length(a), done ? cut : held);
+      expect_seen(f, a, f.cache.length(a));
+      append(f, a, 3);
+      f.cache.roll_back(a);
+      ASSERT_EQ(f.cache.length(a), done ? cut : held);
+      expect_seen(f, a, f.cache.length(a));
+    }
+  }
+}
+
 TEST(KvCache, HasRoomForAFullStepOfAllSequencesAndAFeed) {
   KvShape shape = kWindowed;
   shape.n_sequences = 5;

@@ -196,6 +196,32 @@ TEST(Session, OptionsOutsideTheirLimitsNameKeyValueAndLimit) {
   }
 }
 
+TEST(Session, KnowsItsTokensAndGoesBackToAnyOfThem) {
+  const auto model = bundled_model();
+  ASSERT_NE(model, nullptr);
+  const std::vector<Token> tokens = tokens_of(*model, kText);
+  const auto s = session_of(model, {.n_seq = 2, .n_logits = 128});
+  const SequenceId other = s->open().value();
+  const std::vector<std::vector<float>> reference = all_logits(*s, other, tokens, tokens.size());
+  ASSERT_TRUE(s->feed(0, tokens, WantLogits::none, nullptr).ok());
+  for (const std::size_t length : {tokens.size(), tokens.size() - 1, std::size_t{40}, std::size_t{31}, std::size_t{1}, std::size_t{0}}) {
+    ASSERT_TRUE(s->truncate(0, static_cast<std::int64_t>(length)).ok());
+    EXPECT_TRUE(std::equal(s->tokens(0).begin(), s->tokens(0).end(), tokens.begin(),
+                           tokens.begin() + static_cast<std::ptrdiff_t>(length)));
+    if (length == tokens.size()) continue;
+    EXPECT_EQ(all_logits(*s, 0, std::span(tokens).subspan(length), 50).back(), reference.back());
+    EXPECT_TRUE(std::equal(s->tokens(0).begin(), s->tokens(0).end(), tokens.begin(), tokens.end()));
+  }
+  const SequenceId seqs[] = {0, other};
+  const Token pair[] = {tokens[1], tokens[2]};
+  ASSERT_TRUE(s->step(seqs, pair, nullptr).ok());
+  EXPECT_EQ(s->tokens(0).back(), tokens[1]);
+  EXPECT_EQ(s->tokens(other).back(), tokens[2]);
+  EXPECT_EQ(s->truncate(0, -1).code(), Code::range);
+  EXPECT_EQ(s->truncate(0, s->length(0) + 1).code(), Code::range);
+  EXPECT_EQ(s->truncate(7, 0).code(), Code::sequence);
+}
+
 TEST(Session, APlanBeyondAllMemoryIsAnError) {
   const auto s = Session::create(bundled_model(), {.n_ctx = kMaxContext, .n_seq = kMaxSequences});
   ASSERT_FALSE(s.ok());
@@ -205,11 +231,11 @@ TEST(Session, APlanBeyondAllMemoryIsAnError) {
 TEST(Session, ReportsItsMemoryByClass) {
   const auto model = bundled_model();
   const auto s = session_of(model, {.n_ctx = 64, .n_seq = 2});
-  // 4 layers, keys and values, 2 KV heads of 64 halves, 64 positions (two pages), 2 sequences; and four lists: pages,
-  // free ones, places of layers, sequences.
+  // 4 layers, keys and values, 2 KV heads of 64 halves, 64 positions (two pages), 2 sequences; and five lists: pages,
+  // free ones, places of layers, sequences, and the tokens, which fill 64 positions of 2 sequences.
   const std::uint64_t pages = 4 * 2 * 2 * 64 * 2 * 64 * 2;
   EXPECT_GE(s->memory()[MemoryClass::kv], pages);
-  EXPECT_LE(s->memory()[MemoryClass::kv], pages + 4 * Workspace::kAlignment);
+  EXPECT_LE(s->memory()[MemoryClass::kv], pages + 4 * Workspace::kAlignment + 64 * 2 * sizeof(Token));
   EXPECT_GT(s->memory()[MemoryClass::scratch], 0u);
   EXPECT_EQ(s->memory()[MemoryClass::weights], 0u);
 }

@@ -100,6 +100,20 @@ TEST(Bpe, TakesControlTextAsTextByDefault) {
   EXPECT_EQ(decode(*t, plain), "a<|end|>");
 }
 
+TEST(Bpe, TakesControlTextWhereItIsTrusted) {
+  TokenizerSpec spec = abc_spec();
+  add_token(spec, "<|end|>", TokenType::control);
+  add_token(spec, "  ", TokenType::user_defined);
+  const auto t = make(spec);
+  const std::vector<TextSpan> spans = {{0, 1}, {10, 17}};
+  const EncodeOptions options{.add_special = false, .parse_special = true, .special_in = spans};
+
+  const Tokens tokens = encode(*t, "a<|end|>  <|end|>", options);
+  EXPECT_EQ(tokens.back(), kFirstMerge + 4);
+  EXPECT_EQ(tokens[tokens.size() - 2], kFirstMerge + 5) << "user-defined texts are found everywhere";
+  EXPECT_EQ(std::count(tokens.begin(), tokens.end(), kFirstMerge + 4), 1);
+}
+
 TEST(Bpe, TakesUserDefinedTextsAlways) {
   TokenizerSpec spec = abc_spec();
   add_token(spec, "  ", TokenType::user_defined);
@@ -130,6 +144,7 @@ TEST(Bpe, PutsASpaceInFrontWhereToldTo) {
   EXPECT_EQ(encode(*t, "a"), (Tokens{kFirstMerge + 3}));
   EXPECT_EQ(encode(*t, " a"), (Tokens{kFirstMerge + 3}));
   EXPECT_EQ(decode(*t, encode(*t, "a a")), "a a");
+  EXPECT_EQ(encode(*t, "a", {.add_special = false, .continues = true}), (Tokens{'a'}));
 }
 
 TEST(Bpe, ShowsPiecesAsBytes) {

@@ -130,6 +130,27 @@ TEST(Spm, TakesControlTextAsTextByDefault) {
   EXPECT_EQ(decode(*t, plain), "a</s>");
 }
 
+TEST(Spm, TakesControlTextWhereItIsTrusted) {
+  const TokenizerSpec spec = abc_spec();
+  const auto t = make(spec);
+  const std::vector<TextSpan> spans = {{5, 9}};
+  const EncodeOptions options{.add_special = false, .parse_special = true, .special_in = spans};
+
+  const Tokens tokens = encode(*t, "a</s></s>", options);
+  EXPECT_EQ(tokens.back(), 2);
+  EXPECT_EQ(std::count(tokens.begin(), tokens.end(), 2), 1);
+  EXPECT_EQ(decode(*t, tokens), "a</s>");
+}
+
+TEST(Spm, PutsNoSpaceInFrontOfWhatContinues) {
+  TokenizerSpec spec = abc_spec();
+  spec.add_space_prefix.reset();
+  const EncodeOptions options{.add_special = false, .parse_special = true, .continues = true};
+
+  EXPECT_EQ(encode(*make(spec), "a a", options), (Tokens{kFirstPiece + 1, kFirstPiece + 7}));
+  EXPECT_EQ(encode(*make(spec), "a</s>a", options), (Tokens{kFirstPiece + 1, 2, kFirstPiece + 7})) << "but after a mark";
+}
+
 TEST(Spm, NeverReadsTheTextOfAByteTokenAsAByte) {
   TokenizerSpec spec = llama_spec();
   add_pieces(spec, {"<", "0", "x", "A", ">", "<0", "<0x", "<0x0", "<0x0A"});

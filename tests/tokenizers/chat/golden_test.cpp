@@ -7,11 +7,13 @@
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "tests/tokenizers/chat/rendering.h"
+#include "tokenizers/chat/builtin.h"
 
 namespace infer::chat {
 namespace {
@@ -69,6 +71,49 @@ TEST(ChatGolden, RendersWhatTransformersRenders) {
     }
   }
   EXPECT_GT(n_cases, 4000U);
+}
+
+/// A built-in template, and the golden file of a template that prints the same.
+struct Twin {
+  std::string_view builtin;
+  const char* golden;
+};
+
+TEST(ChatGolden, BuiltInTemplatesPrintWhatTheModelsOwnDo) {
+  const std::string directory = golden_directory();
+  if (!std::filesystem::is_directory(directory + "golden")) GTEST_SKIP() << "no golden/text/chat in INFER_SHARED";
+  constexpr Twin kTwins[] = {{"llama2", "llama-2"},
+                             {"llama3", "llama-3-instruct"},
+                             {"mistral-v1", "mistral-common-v1-spm"},
+                             {"mistral-v3", "mistral-common-v3-spm"},
+                             {"mistral-v3-tekken", "mistral-common-v3"},
+                             {"mistral-v7", "mistral-common-v7-spm"},
+                             {"mistral-v7-tekken", "mistral-common-v7"},
+                             {"chatml", "chatml-openhermes"},
+                             {"phi3", "phi-3.5-mini"},
+                             {"phi4", "phi-4"},
+                             {"gemma", "gemma-3"},
+                             {"zephyr", "zephyr"},
+                             {"vicuna", "vicuna"}};
+  // Without the others, in which templates differ by what they refuse.
+  const std::vector<std::string> kCases = {"user+gen", "system_user+gen", "multi_turn+gen", "multi_turn_no_system+gen", "unicode+gen",
+                                           "special_text+gen", "html_quotes+gen", "long+gen"};
+  for (const BuiltinTemplate& known : builtin_templates()) {
+    const auto twin = std::find_if(std::begin(kTwins), std::end(kTwins), [&](const Twin& t) { return t.builtin == known.name; });
+    ASSERT_NE(twin, std::end(kTwins)) << known.name;
+    const Result<Value> golden = parse_json(read_file(directory + "golden/" + twin->golden + ".json"), twin->golden);
+    ASSERT_TRUE(golden.ok()) << golden.status().message();
+    const Template compiled = Template::compile(known.text()).value();
+    std::size_t n_cases = 0;
+    for (const Value& c : golden.value().dict().find("cases")->list().items) {
+      const std::string& name = c.dict().find("case")->bytes();
+      if (std::find(kCases.begin(), kCases.end(), name) == kCases.end() || c.dict().find("expected") == nullptr) continue;
+      const Result<Text> rendered = compiled.render(inputs_of(golden.value().dict(), c.dict()));
+      EXPECT_EQ(testing::shown(rendered), c.dict().find("expected")->bytes()) << known.name << ", " << name;
+      ++n_cases;
+    }
+    EXPECT_GE(n_cases, 7U) << known.name;
+  }
 }
 
 }  // namespace
