@@ -105,7 +105,7 @@ TEST_F(ChatProgram, RendersMessagesForAModel) {
   EXPECT_EQ(render({"--template", "chatml", "--no-generation-prompt"}).out, "<|im_start|>user\nHello<|im_end|>\n");
   EXPECT_EQ(render({"--template", "@" + own, "--tools", tools, "--set", "x=[1]"}).out, "<s>add[1]:Hello4");
   const Outcome tokens = render({"--template", "vicuna", "--tokens"});
-  EXPECT_EQ(tokens.out, run_infer({"tokenize", "-m", model_, "--parse-special", "-p", "USER: Hello\nASSISTANT:"}).out);
+  EXPECT_EQ(tokens.out, run_infer({"tokenize", "-m", model_, "--parse-special", "USER: Hello\nASSISTANT:"}).out);
   EXPECT_EQ(render({"--template", "chatml", "--tools", tools}).status, 1);
   EXPECT_EQ(render({"--template", "@" + messages + ".no"}).status, 1);
   EXPECT_EQ(render({"--template", "chatml", "--set", "x"}).status, 1);
