@@ -86,6 +86,7 @@ class LineReader {
 
 struct Totals {
   std::int64_t answers = 0, fed = 0, reused = 0, generated = 0, position = 0;
+  std::int64_t last_fed = 0, last_reused = 0;
   double prompt_seconds = 0, decode_seconds = 0;
 };
 
@@ -160,9 +161,11 @@ bool Conversation::answer() {
   std::int32_t reason = INFER_FINISH_NONE;
   bool written = true;
   for (const libinfer::Event& event : *stream) {
+    std::string_view shown = event.text();
+    if (text.empty() && shown.starts_with(' ')) shown.remove_prefix(1);   // between the mark of the assistant and the answer
     text += event.text();
     if (event.kind() == INFER_EVENT_END) reason = event.finish_reason();
-    if (!event.text().empty()) written = written && write_all(stdout, event.text());
+    if (!shown.empty()) written = write_all(stdout, shown);
     if (!written) break;
   }
   if (!written || !write_all(stdout, "\n")) return stdout_failed(), false;
@@ -175,8 +178,10 @@ bool Conversation::answer() {
   const auto integer = [&](const char* key) { return stream->get_i64(key).value_or(0); };
   const auto number = [&](const char* key) { return stream->get_f64(key).value_or(0); };
   ++totals_.answers;
-  totals_.fed += integer("prompt_tokens");
-  totals_.reused += integer("reused_tokens");
+  totals_.last_fed = integer("prompt_tokens");
+  totals_.last_reused = integer("reused_tokens");
+  totals_.fed += totals_.last_fed;
+  totals_.reused += totals_.last_reused;
   totals_.generated += integer("generated_tokens");
   totals_.position = integer("position");
   totals_.prompt_seconds += number("prompt_seconds");
@@ -190,10 +195,10 @@ std::string text_of(const Totals& t, std::int64_t n_ctx) {
   };
   return fmt::format(
       "answers  {}\n"
-      "prompts  {} tokens fed{}, {} kept from before\n"
+      "prompts  {} tokens fed{}, {} kept from before; of the last {} and {}\n"
       "decode   {} tokens{}\n"
       "context  {} of {} tokens\n",
-      t.answers, t.fed, rate(t.fed, t.prompt_seconds), t.reused, t.generated,
+      t.answers, t.fed, rate(t.fed, t.prompt_seconds), t.reused, t.last_fed, t.last_reused, t.generated,
       rate(t.generated - t.answers, t.decode_seconds), t.position, n_ctx);
 }
 
@@ -296,7 +301,7 @@ int run(const Arguments& arguments) {
   Conversation conversation(*chat, *options, n_ctx, is_talk);
   if (arguments.system) conversation.set_system(*arguments.system);
   if (is_talk && !arguments.quiet) {
-    fmt::print(stderr, "{}, {} tokens of context, {}\n/help tells the commands; Ctrl-C stops an answer, Ctrl-D ends.\n\n",
+    fmt::print(stderr, "{}, {} tokens of context\ntemplate: {}\n/help tells the commands; Ctrl-C stops an answer, Ctrl-D ends.\n\n",
                printable(opened->path), n_ctx, printable(chat_template->origin().value_or("")));
   }
   const int status = talk(conversation, is_talk);

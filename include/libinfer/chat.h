@@ -38,17 +38,15 @@ class Chat {
   Status finish(const Generation& answer);
 
   /// Of the last prompt: tokens in all, and how many of them the sequence held already.
-  std::int64_t prompt_tokens() const noexcept { return prompt_tokens_; }
+  std::int64_t prompt_tokens() const noexcept { return static_cast<std::int64_t>(asked_tokens_); }
   std::int64_t reused_tokens() const noexcept { return reused_tokens_; }
 
  private:
   Chat(Session& session, SequenceId seq, const Tokenizer& tokenizer, ChatTemplate chat_template)
       : session_(session), seq_(seq), tokenizer_(tokenizer), template_(std::move(chat_template)) {}
   Result<std::vector<Token>> tokens_of(const ChatPrompt& prompt) const;
-  Result<std::vector<Token>> continued(const ChatPrompt& prompt, std::size_t n_bytes, std::size_t n_tokens) const;
   Result<std::size_t> keep(std::span<const Token> prompt);
-  std::string_view said_without_end() const;
-  bool shows_what_was_said() const;
+  bool shows(std::string_view answer) const;
 
   Session& session_;
   SequenceId seq_;
@@ -57,7 +55,9 @@ class Chat {
   Messages messages_;
   std::string said_;                 ///< the last prompt and what was answered to it, control tokens as their text
   std::vector<Token> said_tokens_;   ///< the same
-  std::int64_t prompt_tokens_ = 0, reused_tokens_ = 0;
+  std::size_t asked_bytes_ = 0;      ///< of said_, the prompt
+  std::size_t asked_tokens_ = 0;
+  std::int64_t reused_tokens_ = 0;
 };
 
 }  // namespace infer

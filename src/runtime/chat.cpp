@@ -2,12 +2,12 @@
 // How a conversation goes on in a sequence that holds its beginning. Tested by tests/runtime/chat_test.cpp.
 //
 // An answer was chosen token by token, and its text need not give the same tokens when it is cut up anew. So the tokens of what
-// was said are kept, and where the new prompt's text begins with that text only the rest of it is tokenised. Templates that show
-// earlier answers otherwise (trimmed, without their reasoning) are tokenised as a whole. Either way the sequence keeps the longest
-// prefix that it has in common with the new prompt.
+// was said are kept, and as far as the new prompt's text agrees with theirs only the rest of it is tokenised. The sequence keeps the
+// longest prefix that it has in common with the new prompt.
 #include "libinfer/chat.h"
 
 #include <algorithm>
+#include <string_view>
 #include <utility>
 
 namespace infer {
@@ -18,27 +18,25 @@ Result<std::unique_ptr<Chat>> Chat::create(Session& session, SequenceId seq, Cha
   return std::unique_ptr<Chat>(new Chat(session, seq, *tokenizer, std::move(chat_template)));
 }
 
-/// The first tokens of what was said, which stand for the first bytes of the prompt, and the tokens of the rest.
-Result<std::vector<Token>> Chat::continued(const ChatPrompt& prompt, std::size_t n_bytes, std::size_t n_tokens) const {
+/// Of what was said all tokens whose text the prompt begins with, and those of its rest. When that is not even the prompt of before
+/// and a token of its answer, all is tokenised anew.
+Result<std::vector<Token>> Chat::tokens_of(const ChatPrompt& prompt) const {
+  const auto differ = std::mismatch(said_.begin(), said_.end(), prompt.text.begin(), prompt.text.end());
+  const auto n_common = static_cast<std::size_t>(differ.first - said_.begin());
+  std::size_t n_bytes = asked_bytes_, n_tokens = asked_tokens_;
+  while (n_bytes <= n_common && n_tokens < said_tokens_.size()) {
+    const std::size_t size = tokenizer_.piece(said_tokens_[n_tokens], true).size();
+    if (n_bytes + size > n_common) break;
+    n_bytes += size;
+    ++n_tokens;
+  }
+  if (n_tokens == asked_tokens_) return prompt.tokens(tokenizer_);
+
   const bool after_mark = tokenizer_.type(said_tokens_[n_tokens - 1]) == TokenType::control;
   INFER_ASSIGN(const std::vector<Token> rest, prompt.tokens_from(n_bytes, after_mark, tokenizer_));
   std::vector<Token> all(said_tokens_.begin(), said_tokens_.begin() + static_cast<std::ptrdiff_t>(n_tokens));
   all.insert(all.end(), rest.begin(), rest.end());
   return all;
-}
-
-/// What was said but for the token that ended it, which a template may write otherwise.
-std::string_view Chat::said_without_end() const {
-  const bool has_end = !said_tokens_.empty() && tokenizer_.ends_generation(said_tokens_.back());
-  return std::string_view(said_).substr(0, said_.size() - (has_end ? tokenizer_.piece(said_tokens_.back(), true).size() : 0));
-}
-
-Result<std::vector<Token>> Chat::tokens_of(const ChatPrompt& prompt) const {
-  const std::size_t n = said_tokens_.size();
-  if (n > 1 && prompt.text.starts_with(said_)) return continued(prompt, said_.size(), n);
-  const std::string_view said = said_without_end();
-  if (n > 1 && said.size() < said_.size() && prompt.text.starts_with(said)) return continued(prompt, said.size(), n - 1);
-  return prompt.tokens(tokenizer_);
 }
 
 /// Cuts the sequence down to what the prompt begins with, less than all of it: the last token's logits are needed. How much stays.
@@ -62,7 +60,8 @@ Result<std::unique_ptr<Generation>> Chat::answer(const GenerationOptions& option
   INFER_ASSIGN(const std::size_t kept, keep(tokens));
   INFER_ASSIGN(std::unique_ptr<Generation> generation,
                Generation::start(session_, seq_, std::span<const Token>(tokens).subspan(kept), options, cancel));
-  prompt_tokens_ = static_cast<std::int64_t>(tokens.size());
+  asked_tokens_ = tokens.size();
+  asked_bytes_ = prompt.text.size();
   reused_tokens_ = static_cast<std::int64_t>(kept);
   said_ = std::move(prompt.text);
   said_tokens_ = std::move(tokens);
@@ -78,19 +77,21 @@ Status Chat::finish(const Generation& answer) {
     said_ += tokenizer_.piece(token, true);
     said_tokens_.push_back(token);
   }
-  if (!text.starts_with(' ') || shows_what_was_said()) return {};
+  if (!text.starts_with(' ') || shows(text)) return {};
   const std::size_t n = messages_.size() - 1;
   messages_.truncate(n);
   INFER_TRY(messages_.add("assistant", std::string_view(text).substr(1)));
-  if (shows_what_was_said()) return {};
+  if (shows(text)) return {};
   messages_.truncate(n);
   return messages_.add("assistant", text);
 }
 
-/// Whether the template renders the messages as they were said.
-bool Chat::shows_what_was_said() const {
+/// Whether the template renders the messages as the prompt of before, and after it the answer.
+bool Chat::shows(std::string_view answer) const {
   const Result<ChatPrompt> prompt = template_.render(messages_, {.add_generation_prompt = false, .tokenizer = &tokenizer_});
-  return prompt.ok() && prompt.value().text.starts_with(said_without_end());
+  if (!prompt.ok()) return false;
+  const std::string_view text = prompt.value().text, asked = std::string_view(said_).substr(0, asked_bytes_);
+  return text.starts_with(asked) && text.substr(asked.size()).starts_with(answer);
 }
 
 }  // namespace infer

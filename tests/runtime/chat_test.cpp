@@ -95,6 +95,23 @@ TEST(Chat, LeavesASpaceToTheTemplateThatWritesIt) {
   EXPECT_EQ(chat->reused_tokens(), held);
 }
 
+TEST(Chat, KeepsAnAnswerUpToItsStopString) {
+  const auto model = testing::bundled_model();
+  ASSERT_NE(model, nullptr);
+  const auto session = session_of(model);
+  const auto chat = chat_of(*session, kPlain);
+  GenerationOptions options = sampled(100);
+  options.stop = {"e"};
+  ASSERT_TRUE(chat->messages().add("user", "Who is Pierre?").ok());
+  const Said said = pull(*chat, options);
+  ASSERT_EQ(said.finish, FinishReason::stop);
+  const std::int64_t asked = chat->prompt_tokens(), held = session->length(0);
+  ASSERT_GT(held, asked + 1);
+  ASSERT_TRUE(chat->messages().add("user", "And then?").ok());
+  pull(*chat, sampled(9));
+  EXPECT_EQ(chat->reused_tokens(), held - 1) << "all but the token that completed the stop string";
+}
+
 TEST(Chat, AnswersAsIfThePromptWereFedAtOnce) {
   const auto model = testing::bundled_model();
   ASSERT_NE(model, nullptr);
