@@ -93,6 +93,37 @@ TEST_F(OutOfMemory, InAGenerationIsAnErrorAndTheSessionGoesOn) {
   infer_session_release(session);
 }
 
+TEST_F(OutOfMemory, InAConversationIsAnError) {
+  infer_session* session = nullptr;
+  infer_options* options = nullptr;
+  ASSERT_EQ(infer_session_create(model_, nullptr, &session, nullptr), INFER_OK);
+  ASSERT_EQ(infer_options_create(INFER_OPTIONS_GENERATE, &options, nullptr), INFER_OK);
+  ASSERT_EQ(infer_options_parse(options, "max_tokens=2\ntemperature=0", INFER_STR_NUL, nullptr), INFER_OK);
+  sweep(
+      [&](infer_error** e) {
+        infer_template* chat_template = nullptr;
+        infer_chat* chat = nullptr;
+        infer_messages* messages = nullptr;
+        infer_stream* stream = nullptr;
+        infer_status status = infer_template_builtin("zephyr", &chat_template, e);
+        if (status == INFER_OK) status = infer_chat_create(session, 0, chat_template, &chat, e);
+        if (status == INFER_OK) status = infer_chat_messages(chat, &messages, e);
+        if (status == INFER_OK) status = infer_messages_add(messages, "user", "Hello", INFER_STR_NUL, e);
+        if (status == INFER_OK) status = infer_chat_answer(chat, options, nullptr, &stream, e);
+        const infer_event* event = nullptr;
+        while (status == INFER_OK && (status = infer_stream_next(stream, &event, e)) == INFER_OK) {
+        }
+        if (status == INFER_DONE) status = infer_messages_count(messages) == 2 ? INFER_OK : INFER_E_INTERNAL;
+        infer_stream_release(stream);
+        infer_chat_release(chat);
+        infer_template_release(chat_template);
+        return status;
+      },
+      [] {});
+  infer_options_release(options);
+  infer_session_release(session);
+}
+
 TEST_F(OutOfMemory, InAQuantisationIsAnErrorAndLeavesNoFile) {
   const std::vector<std::byte> bytes = testing::make_tiny_model({.n_layers = 1, .n_vocab = 64});
   const testing::TemporaryDirectory directory;
