@@ -195,6 +195,7 @@ struct infer_decoder : infer::capi::Handle {
   infer_decoder() : Handle(kKind) {}
   infer::capi::Ref<infer_model> model;
   const infer::Tokenizer* tokenizer = nullptr;
+  bool shows_special = false;
   infer::Utf8Stream utf8;
   std::string text;
   std::atomic<bool> busy{false};

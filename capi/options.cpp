@@ -53,6 +53,7 @@ constexpr OptionSpec kGenerate[] = {
     {"max_tokens", i64, 0, kMaxInt, "0", "tokens to generate at most; 0: until the context is full"},
     {"stop", str_list, 0, 0, "", "a string that ends the text; may be given several times"},
     {"ignore_eog", boolean, 0, 1, "false", "go on after an end-of-generation token"},
+    {"show_special", boolean, 0, 1, "false", "control tokens show as their text instead of as nothing"},
     {"parse_special", boolean, 0, 1, "false", "texts of control tokens in the prompt become those tokens"},
     {"logprobs", i64, 0, kMaxLogprobs, "0", "report this many likeliest tokens with each token"},
 };
@@ -315,6 +316,7 @@ Result<GenerationOptions> to_generation_options(const OptionValues* values) {
   copy(values, "max_tokens", o.max_tokens);
   copy(values, "stop", o.stop);
   copy(values, "ignore_eog", o.ignore_eog);
+  copy(values, "show_special", o.show_special);
   copy(values, "logprobs", o.logprobs);
   return o;
 }

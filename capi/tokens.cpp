@@ -117,11 +117,13 @@ infer_status infer_token_is_end(const infer_model* model, int32_t token, int32_t
   });
 }
 
-infer_status infer_decoder_create(const infer_model* model, infer_decoder** out, infer_error** err) {
+infer_status infer_decoder_create(const infer_model* model, int32_t flags, infer_decoder** out, infer_error** err) {
   return guard(err, [&]() -> Status {
     INFER_TRY(clear_out(out, "out"));
     INFER_ASSIGN(const Tokenizer* const tokenizer, tokenizer_of(model));
+    INFER_TRY(check_flags(flags, INFER_DETOKENIZE_RENDER_SPECIAL));
     auto decoder = std::make_unique<infer_decoder>();
+    decoder->shows_special = (flags & INFER_DETOKENIZE_RENDER_SPECIAL) != 0;
     decoder->model = Ref<infer_model>(const_cast<infer_model*>(model));   // counts a reference, changes nothing else
     decoder->tokenizer = tokenizer;
     decoder->text.reserve(infer::Utf8Stream::most_out(model->model->longest_piece()));   // pushes allocate nothing
@@ -138,7 +140,7 @@ infer_status infer_decoder_push(infer_decoder* decoder, int32_t token, const cha
     INFER_ENTER(decoder, "decoder");
     INFER_TRY(check_token(*decoder->tokenizer, token));
     decoder->text.clear();
-    decoder->utf8.push(decoder->tokenizer->piece(token, false), decoder->text);
+    decoder->utf8.push(decoder->tokenizer->piece(token, decoder->shows_special), decoder->text);
     return give(*decoder, text, length);
   });
 }

@@ -405,8 +405,8 @@ INFER_API infer_status infer_token_type(const infer_model *model, int32_t token,
 /* 1 when the token ends a generation. */
 INFER_API infer_status infer_token_is_end(const infer_model *model, int32_t token, int32_t *is_end, infer_error **err);
 
-/* Tokens to text one by one: whole UTF-8 characters only. Text is borrowed until the next call; class W. */
-INFER_API infer_status infer_decoder_create(const infer_model *model, infer_decoder **out, infer_error **err);  /* T */
+/* Tokens to text one by one: whole UTF-8 characters only. flags: RENDER_SPECIAL. Text is borrowed until the next call; class W. */
+INFER_API infer_status infer_decoder_create(const infer_model *model, int32_t flags, infer_decoder **out, infer_error **err); /* T */
 INFER_API void infer_decoder_release(infer_decoder *decoder);                                                   /* T */
 INFER_API infer_status infer_decoder_push(infer_decoder *decoder, int32_t token, const char **text, size_t *length,
                                           infer_error **err);

@@ -528,9 +528,10 @@ class Model : public detail::Shared<infer_model, infer_model_retain, infer_model
 class Decoder : public detail::Owned<infer_decoder, infer_decoder_release> {
  public:
   using Owned::Owned;
-  static Expected<Decoder> create(const Model& model) {
+  /// flags: INFER_DETOKENIZE_RENDER_SPECIAL.
+  static Expected<Decoder> create(const Model& model, std::int32_t flags = 0) {
     return detail::make<Decoder, infer_decoder>(
-        [&](auto out, auto err) { return infer_decoder_create(model.get(), out, err); });
+        [&](auto out, auto err) { return infer_decoder_create(model.get(), flags, out, err); });
   }
   Expected<std::string> push(std::int32_t token) {
     return detail::borrow([&](auto... out) { return infer_decoder_push(get(), token, out...); });

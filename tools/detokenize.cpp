@@ -50,8 +50,8 @@ std::vector<std::int32_t> ids_field(const Json& request) {
   return ids;
 }
 
-Json deltas(const libinfer::Model& model, const std::vector<std::int32_t>& ids) {
-  auto decoder = libinfer::Decoder::create(model);
+Json deltas(const libinfer::Model& model, const std::vector<std::int32_t>& ids, std::int32_t shown) {
+  auto decoder = libinfer::Decoder::create(model, shown);
   if (!decoder) throw RequestError(decoder.error().message());
   Json texts = Json::array();
   for (const auto id : ids) {
@@ -67,7 +67,7 @@ Json deltas(const libinfer::Model& model, const std::vector<std::int32_t>& ids) 
 Json answer(const libinfer::Model& model, const Json& request) {
   const auto ids = ids_field(request);
   const std::int32_t shown = bool_field(request, "unparse_special") ? INFER_DETOKENIZE_RENDER_SPECIAL : 0;
-  if (bool_field(request, "stream")) return deltas(model, ids);
+  if (bool_field(request, "stream")) return deltas(model, ids, shown);
   if (bool_field(request, "piece")) {
     std::string all;
     for (const auto id : ids) {

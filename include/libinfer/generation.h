@@ -23,6 +23,7 @@ struct GenerationOptions {
   std::int64_t max_tokens = 0;        ///< 0: until the end of the context
   std::vector<std::string> stop{};    ///< stop strings; none is empty
   bool ignore_eog = false;            ///< go on after an end-of-generation token
+  bool show_special = false;          ///< control tokens show as their text instead of as nothing; one that ends the generation does not
   std::int64_t logprobs = 0;          ///< likeliest tokens reported with each token
 };
 

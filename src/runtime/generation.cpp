@@ -177,7 +177,7 @@ void Generation::emit_token() {
 
 /// True when a stop string was completed.
 bool Generation::push_text(Token token, TextStream& stream, bool& strip_space, std::string& out) const {
-  std::string_view piece = tokenizer_.piece(token, false);
+  std::string_view piece = tokenizer_.piece(token, options_.show_special);
   if (strip_space && !piece.empty()) {
     strip_space = false;
     if (piece.front() == ' ') piece.remove_prefix(1);

@@ -450,7 +450,7 @@ static void tokens(infer_model *model) {
   CHECK(infer_tokenize(model, text, INFER_STR_NUL, 0, ids, 64, &n, NULL) == INFER_OK && n > 4);
   CHECK(infer_tokenize(model, text, INFER_STR_NUL, 0, NULL, 0, &need, NULL) == INFER_E_BUFFER && need == n);
   CHECK(infer_detokenize(model, ids, n, 0, back, sizeof back, &need, NULL) == INFER_OK && strcmp(back, text) == 0);
-  CHECK(infer_decoder_create(model, &decoder, NULL) == INFER_OK);
+  CHECK(infer_decoder_create(model, 0, &decoder, NULL) == INFER_OK);
   for (size_t i = 0; i < n; ++i) {
     CHECK(infer_decoder_push(decoder, ids[i], &piece, &length, NULL) == INFER_OK && strlen(piece) == length);
     strcat(streamed, piece);
@@ -458,6 +458,10 @@ static void tokens(infer_model *model) {
   CHECK(infer_decoder_flush(decoder, &piece, &length, NULL) == INFER_OK && length == 0);
   CHECK(strcmp(streamed + 1, text) == 0); /* the space prefix is kept in a stream */
   infer_decoder_release(decoder);
+  CHECK(infer_decoder_create(model, INFER_DETOKENIZE_RENDER_SPECIAL, &decoder, NULL) == INFER_OK);
+  CHECK(infer_decoder_push(decoder, 2, &piece, &length, NULL) == INFER_OK && strcmp(piece, "</s>") == 0);
+  infer_decoder_release(decoder);
+  EXPECT_ERROR(infer_decoder_create(model, 64, &decoder, &err), INFER_E_ARGUMENT, "flags");
   CHECK(infer_token_special(model, "eos", &token, NULL) == INFER_OK && token == 2);
   EXPECT_ERROR(infer_token_special(model, "eot", &token, &err), INFER_E_NOTFOUND, "no eot");
   EXPECT_ERROR(infer_token_special(model, "king", &token, &err), INFER_E_ARGUMENT, "known: bos");

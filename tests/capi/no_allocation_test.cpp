@@ -49,7 +49,7 @@ TEST_F(NoAllocation, InAHundredStepsOfTheTokenTier) {
   infer_sampler* sampler = nullptr;
   infer_decoder* decoder = nullptr;
   ASSERT_EQ(infer_sampler_create(model_, o, &sampler, nullptr), INFER_OK);
-  ASSERT_EQ(infer_decoder_create(model_, &decoder, nullptr), INFER_OK);
+  ASSERT_EQ(infer_decoder_create(model_, 0, &decoder, nullptr), INFER_OK);
   std::int32_t second = 0;
   ASSERT_EQ(infer_seq_open(session_, &second, nullptr), INFER_OK);
   std::int32_t token = 1;
@@ -98,7 +98,7 @@ TEST_F(NoAllocation, WhileAnImportanceMatrixIsFilled) {
 TEST_F(NoAllocation, InTheDecoderWhateverTheTokens) {
   infer_decoder* decoder = nullptr;
   std::int64_t n_vocab = 0;
-  ASSERT_EQ(infer_decoder_create(model_, &decoder, nullptr), INFER_OK);
+  ASSERT_EQ(infer_decoder_create(model_, 0, &decoder, nullptr), INFER_OK);
   ASSERT_EQ(infer_model_get_i64(model_, "n_vocab", &n_vocab, nullptr), INFER_OK);
   const char* text = nullptr;
   std::size_t length = 0;

@@ -37,7 +37,8 @@ TEST(Options, DefaultsOfTheTableAreThoseOfTheStructs) {
   EXPECT_EQ(std::tie(p.order, p.temperature, p.top_k, p.top_p, p.min_p, p.repetition_penalty, p.presence_penalty),
             std::tie(q.order, q.temperature, q.top_k, q.top_p, q.min_p, q.repetition_penalty, q.presence_penalty));
   EXPECT_EQ(std::tie(p.frequency_penalty, p.penalty_window, p.seed), std::tie(q.frequency_penalty, q.penalty_window, q.seed));
-  EXPECT_EQ(std::tie(c.max_tokens, c.stop, c.ignore_eog, c.logprobs), std::tie(d.max_tokens, d.stop, d.ignore_eog, d.logprobs));
+  EXPECT_EQ(std::tie(c.max_tokens, c.stop, c.ignore_eog, c.show_special, c.logprobs),
+            std::tie(d.max_tokens, d.stop, d.ignore_eog, d.show_special, d.logprobs));
 }
 
 TEST(Options, EverySetValueReachesItsStruct) {

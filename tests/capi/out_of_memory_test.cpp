@@ -181,7 +181,7 @@ class Journey {
         [&] { return infer_model_load(env_, source_, options_[0], nullptr, nullptr, nullptr, &model_, err); },
         [&] { return infer_session_create(model_, options_[1], &session_, err); },
         [&] { return infer_sampler_create(model_, options_[2], &sampler_, err); },
-        [&] { return infer_decoder_create(model_, &decoder_, err); },
+        [&] { return infer_decoder_create(model_, 0, &decoder_, err); },
         [&] { return step(err); },
         [&] { return step(err); },
         [&] { return step(err); },

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/testing/bundled.h"
+#include "tests/testing/logits.h"
 
 namespace infer {
 namespace {
@@ -55,6 +56,25 @@ TEST(Generation, GivesAsManyTokensAsAskedFor) {
   EXPECT_EQ(run.tokens.size(), 12u);
   EXPECT_EQ(run.finish, FinishReason::length);
   EXPECT_FALSE(run.text.empty());
+}
+
+TEST(Generation, ShowsControlTokensOnRequest) {
+  const testing::Loaded loaded(testing::make_tiny_model({}));   // 3 of its 320 tokens are control tokens or unknown
+  ASSERT_NE(loaded.model, nullptr) << loaded.status.message();
+  GenerationOptions options{.sampler = {.temperature = 100.0F}, .max_tokens = 200, .ignore_eog = true};
+  bool seen = false;
+  for (std::uint64_t seed = 0; !seen && seed < 50; ++seed) {
+    options.sampler.seed = seed;
+    options.show_special = false;
+    const auto hidden = generate(*std::move(Session::create(loaded.model, {})).value(), 0, "a", options);
+    options.show_special = true;
+    const auto shown = generate(*std::move(Session::create(loaded.model, {})).value(), 0, "a", options);
+    ASSERT_EQ(hidden.tokens, shown.tokens);
+    EXPECT_EQ(hidden.text.find("<s>"), std::string::npos);
+    seen = std::find(shown.tokens.begin(), shown.tokens.end(), 1) != shown.tokens.end();
+    EXPECT_EQ(shown.text.find("<s>") != std::string::npos, seen);
+  }
+  EXPECT_TRUE(seen);
 }
 
 TEST(Generation, TextIsTheTextOfItsTokens) {
