@@ -15,6 +15,7 @@ TextMatcher::TextMatcher(std::vector<Entry> entries) {
   for (const Entry& entry : entries) {
     texts_.push_back(entry.text);
     tokens_.push_back(entry.token);
+    longest_ = std::max(longest_, entry.text.size());
     ++first_[static_cast<unsigned char>(entry.text[0]) + std::size_t{1}];
   }
   for (std::size_t b = 1; b < first_.size(); ++b) first_[b] += first_[b - 1];
@@ -58,6 +59,13 @@ TextMatcher::Match TextMatcher::find(std::string_view text, std::size_t begin) c
     if (const Match match = match_at(text, i); match.found()) return match;
   }
   return {};
+}
+
+bool TextMatcher::touches(std::string_view text, std::size_t begin, std::size_t end) const noexcept {
+  for (std::size_t i = begin - std::min(begin, longest_); i < end; ++i) {
+    if (const Match match = match_at(text, i); match.found() && i + match.size > begin) return true;
+  }
+  return false;
 }
 
 std::uint64_t TextMatcher::memory() const noexcept {

@@ -38,6 +38,10 @@ class TextMatcher {
   /// The leftmost match from `begin` on, and there the longest.
   Match find(std::string_view text, std::size_t begin) const noexcept;
 
+  /// Whether an entry that stands somewhere in the text takes in a byte of [begin, end).
+  bool touches(std::string_view text, std::size_t begin, std::size_t end) const noexcept;
+
+  std::size_t longest() const noexcept { return longest_; }
   bool empty() const noexcept { return tokens_.empty(); }
   std::uint64_t memory() const noexcept;
 
@@ -45,6 +49,7 @@ class TextMatcher {
   StringList texts_;                        // sorted by bytes
   std::vector<Token> tokens_;               // of each text
   std::array<std::uint32_t, 257> first_{};  // texts that begin with byte b: first_[b] up to first_[b + 1]
+  std::size_t longest_ = 0;
 };
 
 }  // namespace infer

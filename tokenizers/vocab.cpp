@@ -217,12 +217,6 @@ std::uint64_t Vocab::memory() const noexcept {
   return sizeof(*this) + texts_.memory() + turn_ends_.capacity() * sizeof(Token);
 }
 
-Status VocabTokenizer::check_text(std::string_view text) {
-  constexpr std::int32_t kMost = std::numeric_limits<std::int32_t>::max();
-  if (text.size() <= static_cast<std::size_t>(kMost)) return {};
-  return Status::error(Code::limit, fmt::format("text: {} bytes exceed {}", text.size(), kMost));
-}
-
 std::string_view VocabTokenizer::piece(Token token, bool unparse_special) const noexcept {
   if (!unparse_special && vocab_.is_hidden(token)) return {};
   return pieces_[static_cast<std::size_t>(token)];

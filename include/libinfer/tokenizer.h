@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "libinfer/executor.h"
 #include "libinfer/hooks.h"
 #include "libinfer/model_descriptor.h"
 #include "libinfer/status.h"
@@ -19,9 +20,13 @@ namespace infer {
 using Token = std::int32_t;
 inline constexpr Token kNoToken = -1;
 
+/// None but the first two changes a token.
 struct EncodeOptions {
   bool add_special = true;     ///< add BOS and EOS where the vocabulary says so
   bool parse_special = false;  ///< recognise the texts of control tokens; off, so that user text never becomes one
+  std::int32_t n_threads = 0;  ///< 0: one, but above a mebibyte of text as many as a session would take
+  Executor executor{};         ///< instead of threads that live as long as the call
+  std::size_t part_bytes = std::size_t{1} << 16;  ///< a thread's portion, about; smaller ones are for tests
 };
 
 struct DecodeOptions {
@@ -50,7 +55,7 @@ class Tokenizer {
 
   /// Bytes that are not UTF-8 are encoded as they are (byte tokens). Appends nothing on failure.
   /// Errors: limit (text longer than 2^31 - 1 bytes); utf8 (a character that the vocabulary has no piece, bytes or
-  /// unknown token for).
+  /// unknown token for); range (n_threads). Where the system gives no threads the caller does it all.
   virtual Result<std::vector<Token>> encode(std::string_view text, const EncodeOptions& options) const = 0;
 
   /// The token's own bytes; control and unknown tokens, and marks of fill-in-the-middle, are empty unless
