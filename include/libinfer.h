@@ -373,7 +373,8 @@ INFER_API infer_status infer_quantize(infer_env *env, const infer_source *source
 
 enum {
   INFER_TOKENIZE_ADD_SPECIAL = 1,    /* BOS and EOS where the vocabulary says so */
-  INFER_TOKENIZE_PARSE_SPECIAL = 2   /* texts of control tokens become them; never for text of users */
+  INFER_TOKENIZE_PARSE_SPECIAL = 2,  /* texts of control tokens become them; never for text of users */
+  INFER_TOKENIZE_ONE_THREAD = 4      /* even above a mebibyte of text, where it would be threads_default; same tokens */
 };
 enum {
   INFER_DETOKENIZE_REMOVE_SPECIAL = 1,   /* drop the leading BOS and trailing EOS that ADD_SPECIAL adds */

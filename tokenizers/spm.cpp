@@ -154,6 +154,12 @@ class WordCache {
   };
   static constexpr std::size_t kMaxBytes = sizeof(Key);
 
+  /// Makes room for the words of a text of that many bytes: short texts are not worth 192 KiB.
+  void reserve(std::size_t n_bytes) {
+    const std::size_t n_entries = std::min<std::size_t>(std::bit_ceil(n_bytes / 16 + 1), 4096);
+    if (n_entries > entries_.size()) entries_.assign(n_entries, Entry{});
+  }
+
   /// The entry that this word has or would have. It must not be longer than kMaxBytes.
   Entry& at(const Key& key) noexcept {
     std::uint64_t hash = (key[0] ^ key[1] * 0x9e3779b97f4a7c15U ^ key[2] * 0xc2b2ae3d27d4eb4fU) * 0x9e3779b97f4a7c15U;
@@ -161,7 +167,7 @@ class WordCache {
   }
 
  private:
-  std::vector<Entry> entries_ = std::vector<Entry>(4096);  // 192 KiB
+  std::vector<Entry> entries_;  // a power of two
 };
 
 class Encoder final : public TextEncoder {
@@ -219,6 +225,7 @@ Status Encoder::encode(std::string_view text, bool continued, std::vector<Token>
     return Status::error(Code::limit, fmt::format("text: {} bytes after escaping exceed 2147483647", text_.size()));
   }
   after_unknown_ = false;
+  cache_.reserve(text.size());
 
   const std::string_view all = text_;
   std::size_t word = 0;  // where the word at hand begins
