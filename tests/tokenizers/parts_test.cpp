@@ -36,7 +36,7 @@ void expect_same_in_parts(const Tokenizer& tokenizer, unsigned seed, int n_texts
     const std::string text = texts.mixed(texts.below(400));
     const bool parse = i % 2 == 0;
     const Tokens whole = testing::encode(tokenizer, text, parts_of(kWhole, parse));
-    for (const std::size_t n_bytes : {1, 7, 50}) {
+    for (const std::size_t n_bytes : {1U, 7U, 50U}) {
       ASSERT_EQ(testing::encode(tokenizer, text, parts_of(n_bytes, parse)), whole) << "parts of " << n_bytes << ": " << text;
     }
     if (i % 20 == 0) {
