@@ -30,8 +30,11 @@ Result<std::vector<infer::Token>> encode(const infer_session* session, std::int3
                                          const infer_options* options) {
   INFER_TRY(session->session->check(seq));
   INFER_ASSIGN(const infer::Tokenizer* const tokenizer, session->session->model().tokenizer());
+  const bool one_thread = session->session->options().n_threads == 1;
   return tokenizer->encode(text, {.add_special = session->session->length(seq) == 0,
-                                  .parse_special = wants_parse_special(options == nullptr ? nullptr : &options->values)});
+                                  .parse_special = wants_parse_special(options == nullptr ? nullptr : &options->values),
+                                  .n_threads = one_thread ? 1 : 0,
+                                  .executor = session->model->env->executor});
 }
 
 Status start_text(infer_session* session, std::int32_t seq, std::string_view text, const infer_options* options,

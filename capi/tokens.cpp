@@ -42,10 +42,12 @@ infer_status infer_tokenize(const infer_model* model, const char* text, size_t l
     if (tokens == nullptr && capacity > 0) return null_argument("tokens");
     INFER_ASSIGN(const Tokenizer* const tokenizer, tokenizer_of(model));
     INFER_ASSIGN(const std::string_view input, text_argument(text, length, "text"));
-    INFER_TRY(check_flags(flags, INFER_TOKENIZE_ADD_SPECIAL | INFER_TOKENIZE_PARSE_SPECIAL));
+    INFER_TRY(check_flags(flags, INFER_TOKENIZE_ADD_SPECIAL | INFER_TOKENIZE_PARSE_SPECIAL | INFER_TOKENIZE_ONE_THREAD));
     INFER_ASSIGN(const std::vector<infer::Token> ids,
                  tokenizer->encode(input, {.add_special = (flags & INFER_TOKENIZE_ADD_SPECIAL) != 0,
-                                           .parse_special = (flags & INFER_TOKENIZE_PARSE_SPECIAL) != 0}));
+                                           .parse_special = (flags & INFER_TOKENIZE_PARSE_SPECIAL) != 0,
+                                           .n_threads = (flags & INFER_TOKENIZE_ONE_THREAD) != 0 ? 1 : 0,
+                                           .executor = model->env->executor}));
     return copy_tokens(ids, tokens, capacity, need);
   });
 }

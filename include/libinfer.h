@@ -197,8 +197,8 @@ INFER_API infer_status infer_env_set_log(infer_env *env, int32_t level, infer_lo
 
 /* The host's threads in the place of the library's. The function calls task(arg, i) once for each i below n_tasks, on any
  * threads, one after another or at once, and returns when all have returned. It is called from within the W calls of
- * sessions and from loads (which pack weights), for several of them at once if they are used at once, and must not call into
- * its session nor throw: hold no lock around a load that the function needs. */
+ * sessions, from loads (which pack weights) and from infer_tokenize of more than a mebibyte, for several of them at once if
+ * they are used at once, and must not call into its session nor throw: hold no lock around a load that the function needs. */
 typedef void (*infer_task_fn)(void *arg, size_t i);
 typedef void (*infer_parallel_for_fn)(void *user, size_t n_tasks, infer_task_fn task, void *arg);
 
@@ -375,7 +375,8 @@ INFER_API infer_status infer_quantize(infer_env *env, const infer_source *source
 
 enum {
   INFER_TOKENIZE_ADD_SPECIAL = 1,    /* BOS and EOS where the vocabulary says so */
-  INFER_TOKENIZE_PARSE_SPECIAL = 2   /* texts of control tokens become them; never for text of users */
+  INFER_TOKENIZE_PARSE_SPECIAL = 2,  /* texts of control tokens become them; never for text of users */
+  INFER_TOKENIZE_ONE_THREAD = 4      /* even above a mebibyte of text, where it would be threads_default; same tokens */
 };
 enum {
   INFER_DETOKENIZE_REMOVE_SPECIAL = 1,   /* drop the leading BOS and trailing EOS that ADD_SPECIAL adds */

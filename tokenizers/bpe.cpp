@@ -66,10 +66,15 @@ class BpeTokenizer final : public VocabTokenizer {
   /// Takes in the texts of all tokens; encode() needs it. Errors: vocab, cancelled.
   Status index(const CancelFlag* cancel, std::vector<std::string>& warnings);
 
-  Result<std::vector<Token>> encode(std::string_view text, const EncodeOptions& options) const override;
   std::uint64_t memory() const noexcept override {
     return VocabTokenizer::memory() + merges_.memory() + words_.memory() + special_.memory() + user_defined_.memory();
   }
+
+ protected:
+  const TextMatcher& marks(bool parse_special) const noexcept override { return parse_special ? special_ : user_defined_; }
+  const TextMatcher& user_marks() const noexcept override { return user_defined_; }
+  std::unique_ptr<TextEncoder> make_encoder() const override;
+  bool may_cut(std::string_view text, std::size_t at) const override { return infer::may_cut(rule_, text, at); }
 
  private:
   friend class Encoder;
@@ -88,30 +93,26 @@ class BpeTokenizer final : public VocabTokenizer {
   TextMatcher user_defined_;  // the latter alone
 };
 
-/// One call of encode(): the working memory, and the tokens so far.
-class Encoder {
+class Encoder final : public TextEncoder {
  public:
   explicit Encoder(const BpeTokenizer& tokenizer) : t_(tokenizer), joiner_(tokenizer.merges_) {}
 
-  /// Text without marks, or between two of them. `begins`: nothing goes before it.
-  Status encode(std::string_view text, bool begins);
+  Status encode(std::string_view text, bool continued, std::vector<Token>& out) override;
   /// What the merges make of a word.
-  void encode_word(std::string_view word);
-  void append(Token token) { tokens_.push_back(token); }
-  std::vector<Token>& tokens() noexcept { return tokens_; }
+  void encode_word(std::string_view word, std::vector<Token>& out);
 
  private:
   void add_bytes(std::string_view bytes);
 
   const BpeTokenizer& t_;
   Joiner joiner_;
-  std::vector<Token> tokens_;
   std::vector<std::uint32_t> ends_;  // of words
   std::string prefixed_, normal_;
 };
 
-Status Encoder::encode(std::string_view text, bool begins) {
-  if (begins && t_.space_prefix_ && !text.empty() && text[0] != ' ') text = prefixed_.assign(" ").append(text);
+Status Encoder::encode(std::string_view text, bool continued, std::vector<Token>& out) {
+  const bool wants_space = t_.space_prefix_ && !continued;
+  if (wants_space && !text.empty() && text[0] != ' ') text = prefixed_.assign(" ").append(text);
   if (t_.rule_.nfc) text = unicode::to_nfc(text, normal_);
   if (text.size() > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max())) {
     return Status::error(Code::limit, fmt::format("text: {} bytes in normal form exceed 2147483647", text.size()));
@@ -122,16 +123,16 @@ Status Encoder::encode(std::string_view text, bool begins) {
     const std::string_view word = text.substr(begin, end - begin);
     const Token token = word.size() <= t_.longest_word_ ? t_.words_.find(word, t_.pieces()) : kNoToken;
     if (token != kNoToken) {
-      append(token);
+      out.push_back(token);
     } else {
-      encode_word(word);
+      encode_word(word, out);
     }
     begin = end;
   }
   return {};
 }
 
-void Encoder::encode_word(std::string_view word) {
+void Encoder::encode_word(std::string_view word, std::vector<Token>& out) {
   for (const char c : word) {
     const auto byte = static_cast<unsigned char>(c);
     if (t_.bytes_[byte] != kNoToken) {
@@ -142,7 +143,7 @@ void Encoder::encode_word(std::string_view word) {
       add_bytes(kReplacementCharacter);
     }
   }
-  joiner_.join(tokens_);
+  joiner_.join(out);
 }
 
 void Encoder::add_bytes(std::string_view bytes) {
@@ -185,14 +186,15 @@ Status BpeTokenizer::index(const CancelFlag* cancel, std::vector<std::string>& w
 Status BpeTokenizer::index_words(const CancelFlag* cancel) {
   words_ = TextMap(static_cast<std::size_t>(size()));
   Encoder encoder(*this);
+  std::vector<Token> tokens;
   for (Token token = 0; token < size(); ++token) {
     if (is_cancelled(cancel)) return cancelled();
     const std::string_view word = pieces()[static_cast<std::size_t>(token)];
     if (type(token) != TokenType::normal || word.empty()) continue;
     if (!rule_.whole_words) {
-      encoder.tokens().clear();
-      encoder.encode_word(word);
-      if (encoder.tokens().size() != 1 || encoder.tokens()[0] != token) continue;
+      tokens.clear();
+      encoder.encode_word(word, tokens);
+      if (tokens.size() != 1 || tokens[0] != token) continue;
     }
     if (words_.add(token, pieces()) == kNoToken) {
       return Status::error(Code::vocab,
@@ -205,11 +207,7 @@ Status BpeTokenizer::index_words(const CancelFlag* cancel) {
   return {};
 }
 
-Result<std::vector<Token>> BpeTokenizer::encode(std::string_view text, const EncodeOptions& options) const {
-  Encoder encoder(*this);
-  INFER_TRY(encode_between(special_, &user_defined_, text, options, encoder));
-  return std::move(encoder.tokens());
-}
+std::unique_ptr<TextEncoder> BpeTokenizer::make_encoder() const { return std::make_unique<Encoder>(*this); }
 
 Result<StringList> make_pieces(const Vocab& vocab, const CancelFlag* cancel) {
   StringList pieces;

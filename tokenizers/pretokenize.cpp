@@ -385,7 +385,7 @@ constexpr Pretokenizer kPretokenizers[] = {
     {.name = "llama4", .steps = kGpt4oSteps},
 
     {.name = "falcon", .steps = kFalconSteps},
-    {.name = "deepseek-llm", .steps = kDeepseekLlmSteps},
+    {.name = "deepseek-llm", .steps = kDeepseekLlmSteps, .joins_caseless = true},
     {.name = "deepseek-coder", .steps = kDeepseekCoderSteps},
     {.name = "deepseek-v3", .steps = kDeepseek3Steps},
     {.name = "bloom", .steps = kBloomSteps},
@@ -425,6 +425,24 @@ void split(const Pretokenizer& rule, std::string_view text, std::vector<std::uin
       begin = end;
     }
   }
+}
+
+// Why this holds for all rules. One step cuts at the place: the run of letters that the letter is in ends there, by itself
+// or as a contraction; where a rule does not cut after caseless letters (joins_caseless) it isolates line ends and the
+// Chinese marks. Before that step no match reaches across the place, because none has a letter and then one of these
+// characters. And no side looks at the other: only white space looks ahead, as far as its run, which a letter ends; only
+// `digits` looks back, at numbers. Nor does normal form C: none of these characters composes with one before it.
+bool may_cut(const Pretokenizer& rule, std::string_view text, std::size_t at) noexcept {
+  const std::string_view rest = text.substr(at);
+  const bool space = text[at] == ' ';
+  if (!space && text[at] != '\n' && !rest.starts_with("\u3002") && !rest.starts_with("\uff0c")) return false;
+  for (std::size_t size = 1; size <= std::min<std::size_t>(at, 4); ++size) {
+    const std::string_view character = text.substr(at - size, size);
+    const Utf8Step step = utf8_step(character);
+    if (step.state != Utf8State::valid || step.size != size) continue;
+    return (char_at(character, 0).set & kLetter) != 0 && (size == 1 || !space || !rule.joins_caseless);
+  }
+  return false;
 }
 
 }  // namespace infer

@@ -21,6 +21,7 @@ struct Pretokenizer {
   bool nfc = false;                  ///< the text is brought to normal form C first
   bool whole_words = false;          ///< a piece that is a token is not built by merges ("ignore_merges")
   bool add_bos = false;              ///< where the file does not say
+  bool joins_caseless = false;       ///< words of letters without case stay together with the spaces between them
 };
 
 /// The rule of that name, or null.
@@ -31,5 +32,9 @@ std::string pretokenizer_names();
 /// Cuts the text, which has at most 2^32 - 1 bytes: `ends` receives where each piece ends. Bytes that are not UTF-8 are
 /// cut as U+FFFD would be.
 void split(const Pretokenizer& rule, std::string_view text, std::vector<std::uint32_t>& ends);
+
+/// Whether both sides of a place inside the text are cut as the whole text is, with a cut at the place itself. That is
+/// known of a letter before a space, a line end or a full stop or comma of Chinese; of other places it says no.
+bool may_cut(const Pretokenizer& rule, std::string_view text, std::size_t at) noexcept;
 
 }  // namespace infer

@@ -4,9 +4,10 @@
 // score is joined, the leftmost first, until none is left. Entry point: spm_tokenizer. Tested by
 // tests/tokenizers/spm_test.cpp and golden_test.cpp.
 //
-// Two things beside the paper make it quick. Joining never crosses a place where no piece has these two characters side
-// by side, so the text is cut there first and every part, mostly a word, is encoded with a heap that stays in the
-// cache. And a pair is looked up once, when its members become neighbours.
+// Three things beside the paper make it quick. Joining never crosses a place where no piece has these two characters side
+// by side, so the text is cut there first into words, as we call them here. What became of the last few thousand different
+// short words is remembered. And a pair is looked up once, when its members become neighbours; of few symbols the best pair
+// is searched one by one, of many it comes from a heap.
 //
 // User-defined tokens are recognised always. As SentencePiece has it they are pieces that nothing is joined to, and the
 // space prefix stands before one that begins a text. With parse_special they are marks like control tokens: the text is
@@ -15,30 +16,34 @@
 // Text that is not UTF-8 is cut by the high bits of first bytes alone and ends up as byte tokens, as in other
 // implementations: a space within the length that a broken character announces becomes the bytes of U+2581.
 #include <algorithm>
-#include <bit>
+#include <cstring>
 #include <limits>
+#include <memory>
 #include <optional>
 
 #include <fmt/format.h>
 
 #include "src/base/utf8.h"
+#include "tokenizers/spm_words.h"
 #include "tokenizers/text_matcher.h"
 #include "tokenizers/tokenizers.h"
+#include "tokenizers/unicode.h"
 #include "tokenizers/vocab.h"
 
 namespace infer {
 namespace {
 
 constexpr std::string_view kEscapedSpace = "\xe2\x96\x81";  // U+2581
+constexpr std::size_t kFew = 32;  // symbols, from where on the heap is quicker
 
 void append_escaped(std::string_view text, std::string& out) {
   out.reserve(out.size() + text.size() + text.size() / 2);
-  for (const char c : text) {
-    if (c == ' ') {
-      out += kEscapedSpace;
-    } else {
-      out += c;
-    }
+  for (std::size_t begin = 0;; ++begin) {
+    const std::size_t end = std::min(text.find(' ', begin), text.size());
+    out.append(text, begin, end - begin);
+    if (end == text.size()) return;
+    out += kEscapedSpace;
+    begin = end;
   }
 }
 
@@ -63,57 +68,21 @@ std::string unescape_spaces(std::string_view text) {
 
 Status cancelled() { return Status::error(Code::cancelled, "tokenizer.ggml.tokens: loading was cancelled"); }
 
-/// The character a text begins with, as long as its first byte says, but not longer than the text.
-std::string_view first_character(std::string_view text) noexcept { return text.substr(0, utf8_length(text[0])); }
-
-/// Which characters stand side by side inside some piece. A false "yes" (the set is a hash without chains) costs time,
-/// never a wrong token.
-class Neighbours {
- public:
-  explicit Neighbours(std::size_t n_pieces) : words_(std::bit_ceil(n_pieces / 8 + 1), 0) {}
-
-  void add(std::string_view piece) {
-    std::string_view previous = first_character(piece);
-    for (std::size_t i = previous.size(); i < piece.size();) {
-      const std::string_view next = first_character(piece.substr(i));
-      const std::uint64_t bit = place(previous, next);
-      words_[bit >> 6] |= std::uint64_t{1} << (bit & 63);
-      previous = next;
-      i += next.size();
-    }
-  }
-
-  bool contains(std::string_view a, std::string_view b) const noexcept {
-    const std::uint64_t bit = place(a, b);
-    return (words_[bit >> 6] >> (bit & 63) & 1) != 0;
-  }
-
-  std::uint64_t memory() const noexcept { return words_.capacity() * sizeof(std::uint64_t); }
-
- private:
-  static std::uint64_t number(std::string_view character) noexcept {
-    std::uint64_t n = 0;
-    for (const char c : character) n = n << 8 | static_cast<unsigned char>(c);
-    return n;
-  }
-  std::uint64_t place(std::string_view a, std::string_view b) const noexcept {
-    const std::uint64_t hash = (number(a) << 32 | number(b)) * 0x9e3779b97f4a7c15U;
-    return (hash >> 32) & (words_.size() * 64 - 1);
-  }
-
-  std::vector<std::uint64_t> words_;  // a power of two of them, at least 8 bits for each piece
-};
-
 class SpmTokenizer final : public VocabTokenizer {
  public:
   SpmTokenizer(Vocab vocab, StringList pieces, bool space_prefix);
   /// Takes in the texts of all tokens; encode() needs it. Errors: cancelled.
   Status index(const CancelFlag* cancel);
 
-  Result<std::vector<Token>> encode(std::string_view text, const EncodeOptions& options) const override;
   std::uint64_t memory() const noexcept override {
     return VocabTokenizer::memory() + special_.memory() + user_marks_.memory() + user_defined_.memory() + neighbours_.memory();
   }
+
+ protected:
+  const TextMatcher& marks(bool parse_special) const noexcept override { return parse_special ? special_ : no_marks_; }
+  const TextMatcher& user_marks() const noexcept override { return user_marks_; }
+  std::unique_ptr<TextEncoder> make_encoder() const override;
+  bool may_cut(std::string_view text, std::size_t at) const override;
 
  private:
   friend class Encoder;
@@ -126,21 +95,21 @@ class SpmTokenizer final : public VocabTokenizer {
   }
 
   TextMatcher special_;       // in the text as it comes, only with parse_special
-  TextMatcher user_marks_;    // those of them that are user-defined
+  TextMatcher no_marks_;      // else
+  TextMatcher user_marks_;    // the user-defined ones of the former
   TextMatcher user_defined_;  // in escaped text between those, always
   Neighbours neighbours_;
   bool space_prefix_;
+  bool has_all_bytes_ = true;  // so that nothing becomes the unknown token
 };
 
-/// One call of encode(): the working memory, and the tokens so far.
-class Encoder {
+/// Working memory: of one part after the other.
+class Encoder final : public TextEncoder {
  public:
   explicit Encoder(const SpmTokenizer& tokenizer) : t_(tokenizer) {}
 
-  /// Text without marks, or between two of them: it gets a space prefix of its own, if it `begins`.
-  Status encode(std::string_view text, bool begins);
-  void append(Token token) { tokens_.push_back(token); }
-  std::vector<Token> take() && { return std::move(tokens_); }
+  /// Text without marks, or between two of them, gets a space prefix of its own.
+  Status encode(std::string_view text, bool continued, std::vector<Token>& out) override;
 
  private:
   // A run of characters in text_. Joining two lengthens the left one and empties the right one.
@@ -164,46 +133,90 @@ class Encoder {
   std::string_view text_of(std::uint32_t begin, std::uint32_t size) const noexcept {
     return std::string_view(text_).substr(begin, size);
   }
+  Status encode_word(std::size_t begin, std::size_t end, std::vector<Token>& out);
+  Status join_word(std::size_t begin, std::size_t end, std::vector<Token>& out);
   void add_symbol(std::size_t begin, std::size_t size);
   std::optional<Pair> pair_at(std::int32_t left) const noexcept;
-  void join_all();
-  Status emit_symbols();
-  Status emit_without_piece(std::string_view characters);
+  void join_few();
+  void join_many();
+  void join(const Pair& pair);
+  Status emit_symbols(std::vector<Token>& out);
+  Status emit_without_piece(std::string_view characters, std::vector<Token>& out);
 
   const SpmTokenizer& t_;
-  std::vector<Token> tokens_;
   std::string text_;             // escaped
-  std::vector<Symbol> symbols_;  // of the part at hand
-  std::vector<Pair> pairs_;      // a heap
+  std::vector<Symbol> symbols_;  // of the word at hand
+  std::vector<Pair> pairs_;      // a heap, or in any order
+  WordCache cache_;
   bool after_unknown_ = false;   // whether the last token is UNK, for characters that nothing stands for
 };
 
-Status Encoder::encode(std::string_view text, bool begins) {
+Status Encoder::encode(std::string_view text, bool continued, std::vector<Token>& out) {
   text_.clear();
-  if (begins && t_.space_prefix_ && !text.empty()) text_ = kEscapedSpace;
+  if (t_.space_prefix_ && !continued && !text.empty()) text_ = kEscapedSpace;
   append_escaped(text, text_);
   if (text_.size() > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max())) {
     return Status::error(Code::limit, fmt::format("text: {} bytes after escaping exceed 2147483647", text_.size()));
   }
   after_unknown_ = false;
+  cache_.reserve(text.size());
 
   const std::string_view all = text_;
+  std::size_t word = 0;  // where the word at hand begins
   std::string_view previous;
   for (std::size_t i = 0; i < all.size();) {
     if (const TextMatcher::Match match = t_.user_defined_.match_at(all, i); match.found()) {
-      INFER_TRY(emit_symbols());
-      append(match.token);
+      INFER_TRY(encode_word(word, i, out));
+      out.push_back(match.token);
       after_unknown_ = false;
       i += match.size;
+      word = i;
       continue;
     }
     const std::string_view character = first_character(all.substr(i));
-    if (!symbols_.empty() && !t_.neighbours_.contains(previous, character)) INFER_TRY(emit_symbols());
-    add_symbol(i, character.size());
+    if (word < i && !t_.neighbours_.contains(previous, character)) {
+      INFER_TRY(encode_word(word, i, out));
+      word = i;
+    }
     previous = character;
     i += character.size();
   }
-  return emit_symbols();
+  return encode_word(word, all.size(), out);
+}
+
+Status Encoder::encode_word(std::size_t begin, std::size_t end, std::vector<Token>& out) {
+  if (begin == end) return {};
+  const std::size_t n_bytes = end - begin;
+  if (n_bytes > WordCache::kMaxBytes || !t_.has_all_bytes_) return join_word(begin, end, out);
+  WordCache::Key key{};
+  std::memcpy(key.data(), text_.data() + begin, n_bytes);
+  WordCache::Entry& entry = cache_.at(key);
+  if (entry.n_bytes == n_bytes && entry.key == key) {
+    out.insert(out.end(), entry.tokens.begin(), entry.tokens.begin() + entry.n_tokens);
+    return {};
+  }
+  const std::size_t n_before = out.size();
+  INFER_TRY(join_word(begin, end, out));
+  const std::size_t n_tokens = out.size() - n_before;
+  if (n_tokens <= entry.tokens.size()) {
+    entry = {key, static_cast<std::uint16_t>(n_bytes), static_cast<std::uint16_t>(n_tokens), {}};
+    std::copy(out.end() - static_cast<std::ptrdiff_t>(n_tokens), out.end(), entry.tokens.begin());
+  }
+  return {};
+}
+
+Status Encoder::join_word(std::size_t begin, std::size_t end, std::vector<Token>& out) {
+  symbols_.clear();
+  const std::string_view word = std::string_view(text_).substr(0, end);
+  for (std::size_t i = begin; i < end; i += first_character(word.substr(i)).size()) {
+    add_symbol(i, first_character(word.substr(i)).size());
+  }
+  if (symbols_.size() > kFew) {
+    join_many();
+  } else if (symbols_.size() > 1) {
+    join_few();
+  }
+  return emit_symbols(out);
 }
 
 void Encoder::add_symbol(std::size_t begin, std::size_t size) {
@@ -221,7 +234,37 @@ std::optional<Encoder::Pair> Encoder::pair_at(std::int32_t left) const noexcept 
   return Pair{t_.score(token), left, size, token};
 }
 
-void Encoder::join_all() {
+void Encoder::join(const Pair& pair) {
+  Symbol& left = symbols_[static_cast<std::size_t>(pair.left)];
+  Symbol& right = symbols_[static_cast<std::size_t>(left.next)];
+  left.size = pair.size;
+  left.token = pair.token;
+  left.next = right.next;
+  right.size = 0;
+  if (left.next >= 0) symbols_[static_cast<std::size_t>(left.next)].previous = pair.left;
+}
+
+// pairs_ has at most one pair for each left symbol.
+void Encoder::join_few() {
+  pairs_.clear();
+  const auto look_up = [this](std::int32_t left) {
+    if (const std::optional<Pair> pair = pair_at(left)) pairs_.push_back(*pair);
+  };
+  const auto n = static_cast<std::int32_t>(symbols_.size());
+  for (std::int32_t i = 0; i < n; ++i) look_up(i);
+  while (!pairs_.empty()) {
+    const Pair best = *std::max_element(pairs_.begin(), pairs_.end());
+    const Symbol& left = symbols_[static_cast<std::size_t>(best.left)];
+    const std::int32_t previous = left.previous;
+    const std::int32_t right = left.next;
+    join(best);
+    std::erase_if(pairs_, [&](const Pair& p) { return p.left == best.left || p.left == previous || p.left == right; });
+    if (previous >= 0) look_up(previous);
+    look_up(best.left);
+  }
+}
+
+void Encoder::join_many() {
   pairs_.clear();
   for (std::size_t i = 0; i < symbols_.size(); ++i) {
     if (const std::optional<Pair> pair = pair_at(static_cast<std::int32_t>(i))) pairs_.push_back(*pair);
@@ -238,43 +281,36 @@ void Encoder::join_all() {
     const Pair best = pairs_.back();
     pairs_.pop_back();
 
-    Symbol& left = symbols_[static_cast<std::size_t>(best.left)];
+    const Symbol& left = symbols_[static_cast<std::size_t>(best.left)];
     if (left.size == 0 || left.next < 0) continue;
-    Symbol& right = symbols_[static_cast<std::size_t>(left.next)];
-    if (left.size + right.size != best.size) continue;
+    if (left.size + symbols_[static_cast<std::size_t>(left.next)].size != best.size) continue;
 
-    left.size = best.size;
-    left.token = best.token;
-    left.next = right.next;
-    right.size = 0;
-    if (left.next >= 0) symbols_[static_cast<std::size_t>(left.next)].previous = best.left;
+    join(best);
     if (left.previous >= 0) push(left.previous);
     push(best.left);
   }
 }
 
-Status Encoder::emit_symbols() {
-  if (symbols_.size() > 1) join_all();
+Status Encoder::emit_symbols(std::vector<Token>& out) {
   for (const Symbol& symbol : symbols_) {
     if (symbol.size == 0) continue;
     const std::string_view characters = text_of(symbol.begin, symbol.size);
     const Token token = symbol.token != kNoToken ? symbol.token : t_.find_piece(characters);
     if (token == kNoToken) {
-      INFER_TRY(emit_without_piece(characters));
+      INFER_TRY(emit_without_piece(characters, out));
     } else {
-      append(token);
+      out.push_back(token);
       after_unknown_ = false;
     }
   }
-  symbols_.clear();
   return {};
 }
 
 // Bytes where the vocabulary has tokens for all of them; else UNK, once for a run of such characters.
-Status Encoder::emit_without_piece(std::string_view characters) {
+Status Encoder::emit_without_piece(std::string_view characters, std::vector<Token>& out) {
   const auto byte_token = [this](char c) { return t_.vocab().byte_token(static_cast<unsigned char>(c)); };
   if (std::all_of(characters.begin(), characters.end(), [&](char c) { return byte_token(c) != kNoToken; })) {
-    for (const char c : characters) append(byte_token(c));
+    for (const char c : characters) out.push_back(byte_token(c));
     after_unknown_ = false;
     return {};
   }
@@ -284,7 +320,7 @@ Status Encoder::emit_without_piece(std::string_view characters) {
                                                  "token",
                                                  static_cast<unsigned char>(characters[0])));
   }
-  if (!after_unknown_) append(unknown);
+  if (!after_unknown_) out.push_back(unknown);
   after_unknown_ = true;
   return {};
 }
@@ -292,7 +328,9 @@ Status Encoder::emit_without_piece(std::string_view characters) {
 SpmTokenizer::SpmTokenizer(Vocab vocab, StringList pieces, bool space_prefix)
     : VocabTokenizer(std::move(vocab), std::move(pieces), space_prefix),
       neighbours_(static_cast<std::size_t>(size())),
-      space_prefix_(space_prefix) {}
+      space_prefix_(space_prefix) {
+  for (int byte = 0; byte < 256; ++byte) has_all_bytes_ &= this->vocab().byte_token(static_cast<unsigned char>(byte)) != kNoToken;
+}
 
 Status SpmTokenizer::index(const CancelFlag* cancel) {
   std::vector<TextMatcher::Entry> special_texts;
@@ -327,10 +365,39 @@ Status SpmTokenizer::index(const CancelFlag* cancel) {
   return {};
 }
 
-Result<std::vector<Token>> SpmTokenizer::encode(std::string_view text, const EncodeOptions& options) const {
-  Encoder encoder(*this);
-  INFER_TRY(encode_between(special_, options.parse_special ? &user_marks_ : nullptr, text, options, encoder));
-  return std::move(encoder).take();
+std::unique_ptr<TextEncoder> SpmTokenizer::make_encoder() const { return std::make_unique<Encoder>(*this); }
+
+/// The well-formed character that ends at `at`, where cutting by first bytes finds it, too: no byte before it announces a
+/// character that reaches into it. Empty: there is none.
+std::string_view character_before(std::string_view text, std::size_t at) noexcept {
+  for (std::size_t size = 1; size <= std::min<std::size_t>(at, 4); ++size) {
+    const std::size_t begin = at - size;
+    const std::string_view character = text.substr(begin, size);
+    const Utf8Step step = utf8_step(character);
+    if (step.state != Utf8State::valid || step.size != size) continue;
+    for (std::size_t back = 1; back <= std::min<std::size_t>(begin, 3); ++back) {
+      if (utf8_length(text[begin - back]) > back) return {};
+    }
+    return character;
+  }
+  return {};
+}
+
+// Between two characters that no piece has side by side, the left one no space: those may belong to a mark. It must not
+// become the unknown token, of which a run gives one. And no user-defined text may be there.
+bool SpmTokenizer::may_cut(std::string_view text, std::size_t at) const {
+  const std::string_view rest = text.substr(at);
+  if (const Utf8Step step = utf8_step(rest); step.state != Utf8State::valid) return false;
+  const std::string_view right = rest[0] == ' ' ? kEscapedSpace : first_character(rest);
+  const std::string_view left = character_before(text, at);
+  if (left.empty() || unicode::char_at(left, 0).set == unicode::kSpace || left == kEscapedSpace) return false;
+  if (neighbours_.contains(left, right) || (!has_all_bytes_ && find_piece(left) == kNoToken)) return false;
+  if (user_defined_.empty()) return true;
+  const std::size_t reach = user_defined_.longest() + left.size();
+  std::string nearby = escape_spaces(text.substr(at - std::min(at, reach), std::min(at, reach)));
+  const std::size_t place = nearby.size();
+  append_escaped(rest.substr(0, reach), nearby);
+  return !user_defined_.touches(nearby, place - left.size(), std::min(place + right.size(), nearby.size()));
 }
 
 // A token's own bytes: the byte of a byte token, the text with its spaces of all others. Texts of control and unknown

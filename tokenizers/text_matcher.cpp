@@ -15,6 +15,7 @@ TextMatcher::TextMatcher(std::vector<Entry> entries) {
   for (const Entry& entry : entries) {
     texts_.push_back(entry.text);
     tokens_.push_back(entry.token);
+    longest_ = std::max(longest_, entry.text.size());
     ++first_[static_cast<unsigned char>(entry.text[0]) + std::size_t{1}];
   }
   for (std::size_t b = 1; b < first_.size(); ++b) first_[b] += first_[b - 1];
@@ -60,18 +61,25 @@ TextMatcher::Match TextMatcher::find(std::string_view text, std::size_t begin) c
   return {};
 }
 
-TextMatcher::Match TextMatcher::find_within(std::span<const TextSpan> spans, const TextMatcher* elsewhere,
+TextMatcher::Match TextMatcher::find_within(std::span<const TextSpan> spans, const TextMatcher& elsewhere,
                                             std::string_view text, std::size_t begin) const noexcept {
-  std::size_t span = 0;
+  const auto ends_later = [](const TextSpan& span, std::size_t at) { return span.end <= at; };
+  auto span = std::lower_bound(spans.begin(), spans.end(), begin, ends_later);
   for (std::size_t i = begin; i < text.size(); ++i) {
-    while (span < spans.size() && spans[span].end <= i) ++span;
-    if (span < spans.size() && spans[span].begin <= i) {
-      if (const Match match = match_at(text.substr(0, spans[span].end), i); match.found()) return match;
+    while (span != spans.end() && span->end <= i) ++span;
+    if (span != spans.end() && span->begin <= i) {
+      if (const Match match = match_at(text.substr(0, span->end), i); match.found()) return match;
     }
-    if (elsewhere == nullptr) continue;
-    if (const Match match = elsewhere->match_at(text, i); match.found()) return match;
+    if (const Match match = elsewhere.match_at(text, i); match.found()) return match;
   }
   return {};
+}
+
+bool TextMatcher::touches(std::string_view text, std::size_t begin, std::size_t end) const noexcept {
+  for (std::size_t i = begin - std::min(begin, longest_); i < end; ++i) {
+    if (const Match match = match_at(text, i); match.found() && i + match.size > begin) return true;
+  }
+  return false;
 }
 
 std::uint64_t TextMatcher::memory() const noexcept {

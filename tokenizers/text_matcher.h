@@ -39,11 +39,15 @@ class TextMatcher {
   /// The leftmost match from `begin` on, and there the longest.
   Match find(std::string_view text, std::size_t begin) const noexcept;
 
-  /// The same, of this set within the spans and of `elsewhere` (null: nothing) at all other places. A text of this set must
-  /// lie in a span as a whole, whatever follows it. The spans are ascending and apart.
-  Match find_within(std::span<const TextSpan> spans, const TextMatcher* elsewhere, std::string_view text,
+  /// The same, of this set within the spans and of `elsewhere` at all other places. A text of this set must lie in a span as a
+  /// whole, whatever follows it. The spans are ascending and apart.
+  Match find_within(std::span<const TextSpan> spans, const TextMatcher& elsewhere, std::string_view text,
                     std::size_t begin) const noexcept;
 
+  /// Whether an entry that stands somewhere in the text takes in a byte of [begin, end).
+  bool touches(std::string_view text, std::size_t begin, std::size_t end) const noexcept;
+
+  std::size_t longest() const noexcept { return longest_; }
   bool empty() const noexcept { return tokens_.empty(); }
   std::uint64_t memory() const noexcept;
 
@@ -51,6 +55,7 @@ class TextMatcher {
   StringList texts_;                        // sorted by bytes
   std::vector<Token> tokens_;               // of each text
   std::array<std::uint32_t, 257> first_{};  // texts that begin with byte b: first_[b] up to first_[b + 1]
+  std::size_t longest_ = 0;
 };
 
 }  // namespace infer

@@ -217,19 +217,6 @@ std::uint64_t Vocab::memory() const noexcept {
   return sizeof(*this) + texts_.memory() + turn_ends_.capacity() * sizeof(Token);
 }
 
-Status VocabTokenizer::check_text(std::string_view text) {
-  constexpr std::int32_t kMost = std::numeric_limits<std::int32_t>::max();
-  if (text.size() <= static_cast<std::size_t>(kMost)) return {};
-  return Status::error(Code::limit, fmt::format("text: {} bytes exceed {}", text.size(), kMost));
-}
-
-TextMatcher::Match VocabTokenizer::find_mark(const TextMatcher& special, const TextMatcher* always, std::string_view text,
-                                             std::size_t begin, const EncodeOptions& options) noexcept {
-  if (options.parse_special && options.special_in) return special.find_within(*options.special_in, always, text, begin);
-  if (options.parse_special) return special.find(text, begin);
-  return always != nullptr ? always->find(text, begin) : TextMatcher::Match();
-}
-
 std::string_view VocabTokenizer::piece(Token token, bool unparse_special) const noexcept {
   if (!unparse_special && vocab_.is_hidden(token)) return {};
   return pieces_[static_cast<std::size_t>(token)];

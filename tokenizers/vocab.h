@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Vocab: a validated TokenizerSpec with a reverse map from text to token; the entry point is Vocab::build().
-// VocabTokenizer: what all kinds of tokenizer share, which is everything but encode(). Tested by
-// tests/tokenizers/vocab_test.cpp.
+// VocabTokenizer: what all kinds of tokenizer share, which is everything but the way from text without marks to tokens.
+// Tested by tests/tokenizers/vocab_test.cpp.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,6 +16,7 @@
 
 #include "libinfer/model_descriptor.h"
 #include "libinfer/status.h"
+#include "libinfer/thread_pool.h"
 #include "libinfer/tokenizer.h"
 #include "tokenizers/text_map.h"
 #include "tokenizers/text_matcher.h"
@@ -92,7 +94,16 @@ class Vocab {
   Token first_repeated_ = kNoToken;
 };
 
-/// The tokenizer of a vocabulary; a kind derives from it and adds encode().
+/// Turns text into tokens: the working memory of one thread.
+class TextEncoder {
+ public:
+  virtual ~TextEncoder() = default;
+  /// Appends the tokens of a text without marks. `continued`: it was cut off from the text before, at a place that
+  /// may_cut() allows, so that no space is put in front of it.
+  virtual Status encode(std::string_view text, bool continued, std::vector<Token>& out) = 0;
+};
+
+/// The tokenizer of a vocabulary; a kind derives from it and adds an encoder.
 class VocabTokenizer : public Tokenizer {
  public:
   /// `pieces`: the bytes each token stands for, one entry per token.
@@ -106,6 +117,7 @@ class VocabTokenizer : public Tokenizer {
   float score(Token token) const noexcept final { return vocab_.score(token); }
   bool ends_generation(Token token) const noexcept final { return vocab_.ends_generation(token); }
   std::string_view piece(Token token, bool unparse_special) const noexcept final;
+  Result<std::vector<Token>> encode(std::string_view text, const EncodeOptions& options) const final;  // encode.cpp
   Result<std::string> decode(std::span<const Token> tokens, const DecodeOptions& options) const final;
   bool strips_leading_space() const noexcept final { return strips_leading_space_; }
   std::uint64_t memory() const noexcept override { return vocab_.memory() + pieces_.memory(); }
@@ -113,36 +125,25 @@ class VocabTokenizer : public Tokenizer {
  protected:
   const Vocab& vocab() const noexcept { return vocab_; }
 
-  /// The frame of encode(): BOS, the text between marks and their tokens, EOS. Marks are those of `special` with parse_special
-  /// and those of `always` (null: none). `encoder` has encode(text, begins), which answers a Status (`begins`: no text goes
-  /// before it but that of a mark), and append(token). Errors: limit, those of the encoder.
-  template <class Encoder>
-  Status encode_between(const TextMatcher& special, const TextMatcher* always, std::string_view text,
-                        const EncodeOptions& options, Encoder& encoder) const {
-    INFER_TRY(check_text(text));
-    const SpecialTokens& s = this->special();
-    if (options.add_special && s.add_bos && s.bos != kNoToken) encoder.append(s.bos);
-    std::size_t begin = 0;
-    bool begins = !options.continues;
-    while (true) {
-      const TextMatcher::Match match = find_mark(special, always, text, begin, options);
-      if (!match.found()) break;
-      INFER_TRY(encoder.encode(text.substr(begin, match.begin - begin), begins));
-      encoder.append(match.token);
-      begin = match.begin + match.size;
-      begins = true;
-    }
-    INFER_TRY(encoder.encode(text.substr(begin), begins));
-    if (options.add_special && s.add_eos && s.eos != kNoToken) encoder.append(s.eos);
-    return {};
-  }
-  static TextMatcher::Match find_mark(const TextMatcher& special, const TextMatcher* always, std::string_view text,
-                                      std::size_t begin, const EncodeOptions& options) noexcept;
-  /// Code::limit where it is longer than places in it can be counted.
-  static Status check_text(std::string_view text);
+  /// The marks that a text is cut at before anything else is done to it.
+  virtual const TextMatcher& marks(bool parse_special) const noexcept = 0;
+  /// Those of marks(true) that are recognised where a text is not trusted, too: the user-defined ones.
+  virtual const TextMatcher& user_marks() const noexcept = 0;
+  virtual std::unique_ptr<TextEncoder> make_encoder() const = 0;
+  /// Whether the text may be cut at this place, inside it, without any change to its tokens. No mark is there.
+  virtual bool may_cut(std::string_view text, std::size_t at) const = 0;
+
   const StringList& pieces() const noexcept { return pieces_; }
 
  private:
+  std::vector<std::size_t> cut(std::string_view text, const EncodeOptions& options) const;
+  bool is_mark(Token token) const noexcept;
+  TextMatcher::Match find_mark(std::string_view text, std::size_t begin, const EncodeOptions& options) const noexcept;
+  Status encode_part(std::string_view text, std::size_t begin, const EncodeOptions& options, TextEncoder& encoder,
+                     std::vector<Token>& out) const;
+  Status encode_at_once(std::string_view text, std::span<const std::size_t> ends, const EncodeOptions& options,
+                        ThreadPool& pool, std::vector<Token>& out) const;
+
   Vocab vocab_;
   StringList pieces_;
   bool strips_leading_space_;

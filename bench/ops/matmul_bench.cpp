@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "bench/bench.h"
 #include "ops/ops.h"
 #include "ops/quant/quants.h"
 #include "tests/testing/kernel_tester.h"
@@ -50,7 +51,9 @@ void matmul(benchmark::State& state, const KernelTable& table, const QuantFormat
 
 }  // namespace
 
-int main(int argc, char** argv) {
+namespace infer::bench {
+
+void register_matmul() {
   constexpr std::int64_t n = 2048;
   for (const KernelTable* table : builtin_kernels()) {
     if (!table->runs_here()) continue;
@@ -61,8 +64,6 @@ int main(int argc, char** argv) {
       }
     }
   }
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
 }
+
+}  // namespace infer::bench

@@ -11,8 +11,8 @@ struct Executor {
   int n_threads = 1;   ///< tasks that a session gives out at once when it is not told another number
 
   /// Calls task(arg, i) once for each i in [0, n_tasks), on any threads, one after another or at once, and returns when all
-  /// have returned. Must not throw. Called from the thread that is inside the session or the load, never by two threads for
-  /// one of them, but for several at once. A task never waits for another one.
+  /// have returned. Must not throw. Called from the thread that is inside the session, the load or the encoding of a text,
+  /// never by two threads for one of them, but for several at once. A task never waits for another one.
   void (*parallel_for)(void* user, std::size_t n_tasks, void (*task)(void* arg, std::size_t i), void* arg) = nullptr;
   void* user = nullptr;
 

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "libinfer/executor.h"
 #include "libinfer/hooks.h"
 #include "libinfer/model_descriptor.h"
 #include "libinfer/status.h"
@@ -26,12 +27,16 @@ struct TextSpan {
   std::size_t begin = 0, end = 0;
 };
 
+/// The last three change no token.
 struct EncodeOptions {
   bool add_special = true;     ///< add BOS and EOS where the vocabulary says so
   bool parse_special = false;  ///< recognise the texts of control tokens; off, so that user text never becomes one
   /// Where parse_special holds, ascending and apart: a control token must lie in one of them as a whole. Absent: everywhere.
   std::optional<std::span<const TextSpan>> special_in{};
-  bool continues = false;      ///< the text goes on where another ended, so that no space is put in front of it
+  Token previous = kNoToken;   ///< the text goes on behind this token; kNoToken: it begins here
+  std::int32_t n_threads = 0;  ///< 0: one, but above a mebibyte of text as many as a session would take
+  Executor executor{};         ///< instead of threads that live as long as the call
+  std::size_t part_bytes = std::size_t{1} << 16;  ///< a thread's portion, about; smaller ones are for tests
 };
 
 struct DecodeOptions {
@@ -60,7 +65,7 @@ class Tokenizer {
 
   /// Bytes that are not UTF-8 are encoded as they are (byte tokens). Appends nothing on failure.
   /// Errors: limit (text longer than 2^31 - 1 bytes); utf8 (a character that the vocabulary has no piece, bytes or
-  /// unknown token for).
+  /// unknown token for); range (n_threads). Where the system gives no threads the caller does it all.
   virtual Result<std::vector<Token>> encode(std::string_view text, const EncodeOptions& options) const = 0;
 
   /// The token's own bytes; control and unknown tokens, and marks of fill-in-the-middle, are empty unless

@@ -32,8 +32,7 @@ Result<std::vector<Token>> Chat::tokens_of(const ChatPrompt& prompt) const {
   }
   if (n_tokens == asked_tokens_) return prompt.tokens(tokenizer_);
 
-  const bool after_mark = tokenizer_.type(said_tokens_[n_tokens - 1]) == TokenType::control;
-  INFER_ASSIGN(const std::vector<Token> rest, prompt.tokens_from(n_bytes, after_mark, tokenizer_));
+  INFER_ASSIGN(const std::vector<Token> rest, prompt.tokens_from(n_bytes, said_tokens_[n_tokens - 1], tokenizer_));
   std::vector<Token> all(said_tokens_.begin(), said_tokens_.begin() + static_cast<std::ptrdiff_t>(n_tokens));
   all.insert(all.end(), rest.begin(), rest.end());
   return all;

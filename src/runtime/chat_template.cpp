@@ -74,14 +74,14 @@ struct ChatTemplate::Impl {
   std::string origin;
 };
 
-Result<std::vector<Token>> ChatPrompt::tokens_from(std::size_t begin, bool after_mark, const Tokenizer& tokenizer) const {
+Result<std::vector<Token>> ChatPrompt::tokens_from(std::size_t begin, Token previous, const Tokenizer& tokenizer) const {
   const std::vector<TextSpan> spans = trusted_spans(*this, begin);
   return tokenizer.encode(std::string_view(text).substr(begin),
-                          {.add_special = false, .parse_special = true, .special_in = spans, .continues = !after_mark});
+                          {.add_special = false, .parse_special = true, .special_in = spans, .previous = previous});
 }
 
 Result<std::vector<Token>> ChatPrompt::tokens(const Tokenizer& tokenizer) const {
-  INFER_ASSIGN(std::vector<Token> tokens, tokens_from(0, true, tokenizer));
+  INFER_ASSIGN(std::vector<Token> tokens, tokens_from(0, kNoToken, tokenizer));
   const SpecialTokens& special = tokenizer.special();
   if (special.bos == kNoToken) return tokens;
   const auto first_other = std::find_if(tokens.begin(), tokens.end(), [&](Token t) { return t != special.bos; });

@@ -114,6 +114,29 @@ static void run_tasks(void *user, size_t n_tasks, infer_task_fn task, void *arg)
   }
 }
 
+/* Above a mebibyte the executor of the first model tokenises, unless one thread is asked for; the tokens are the same. */
+static void long_text(const infer_model *with_executor, const infer_model *alone) {
+  enum { kBytes = 1100000 };
+  char *const text = malloc(kBytes);
+  int32_t *const tokens = malloc(kBytes * sizeof(int32_t)), *const expected = malloc(kBytes * sizeof(int32_t));
+  size_t n = 0, n_expected = 0;
+  int before;
+  for (size_t i = 0; i < kBytes; ++i) text[i] = i % 7 == 0 ? ' ' : (char)('a' + i % 23);
+  CHECK(infer_tokenize(alone, text, kBytes, INFER_TOKENIZE_ONE_THREAD, expected, kBytes, &n_expected, NULL) == INFER_OK);
+  before = tasks_run;
+  CHECK(infer_tokenize(with_executor, text, kBytes, 0, tokens, kBytes, &n, NULL) == INFER_OK);
+  CHECK(tasks_run == before + 3);
+  CHECK(n == n_expected && memcmp(tokens, expected, n * sizeof(int32_t)) == 0);
+  CHECK(infer_tokenize(with_executor, text, kBytes, INFER_TOKENIZE_ONE_THREAD, tokens, kBytes, &n, NULL) == INFER_OK);
+  CHECK(tasks_run == before + 3);
+  CHECK(infer_tokenize(alone, text, kBytes, 0, tokens, kBytes, &n, NULL) == INFER_OK);
+  CHECK(n == n_expected && memcmp(tokens, expected, n * sizeof(int32_t)) == 0);
+  EXPECT_ERROR(infer_tokenize(alone, text, 1, 8, tokens, 1, &n, &err), INFER_E_ARGUMENT, "flags = 8 has bits");
+  free(text);
+  free(tokens);
+  free(expected);
+}
+
 static void executor(const char *path) {
   struct log ended = {0, 0}, replaced = {0, 0};
   infer_env *env = NULL;
@@ -145,6 +168,7 @@ static void executor(const char *path) {
   }
   CHECK(tasks_run > 0);
   CHECK(memcmp(logits[0], logits[1], n_vocab * sizeof(float)) == 0);
+  long_text(model, alone);
   infer_env_release(env);
   infer_source_release(source);
   infer_model_release(model);

@@ -144,7 +144,7 @@ TEST(Bpe, PutsASpaceInFrontWhereToldTo) {
   EXPECT_EQ(encode(*t, "a"), (Tokens{kFirstMerge + 3}));
   EXPECT_EQ(encode(*t, " a"), (Tokens{kFirstMerge + 3}));
   EXPECT_EQ(decode(*t, encode(*t, "a a")), "a a");
-  EXPECT_EQ(encode(*t, "a", {.add_special = false, .continues = true}), (Tokens{'a'}));
+  EXPECT_EQ(encode(*t, "a", {.add_special = false, .previous = 'a'}), (Tokens{'a'}));
 }
 
 TEST(Bpe, ShowsPiecesAsBytes) {

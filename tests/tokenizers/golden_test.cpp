@@ -16,32 +16,24 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "formats/formats.h"
 #include "libinfer/text_stream.h"
-#include "tokenizers/tokenizers.h"
+#include "tests/tokenizers/golden.h"
 
 namespace infer {
 namespace {
 
 using nlohmann::json;
-using Tokens = std::vector<Token>;
+using testing::golden_directory;
+using testing::load_golden;
+using testing::Loaded;
+using testing::read_file;
+using testing::Tokens;
 
 // Those of the kinds that exist. phi-3 strips white space after its special tokens, which its file does not say.
 constexpr const char* kVocabularies[] = {
     "llama-spm", "mistral-v1", "mistral-v2", "mistral-v3", "mistral-v7",   "baichuan",      "synth-spm-noprefix",
     "llama-bpe", "qwen2",      "gpt-2",      "phi-2",      "falcon",       "mpt",           "starcoder",
     "refact",    "deepseek-llm", "deepseek-coder"};
-
-std::string golden_directory() {
-  const char* shared = std::getenv("INFER_SHARED");
-  return shared == nullptr || *shared == '\0' ? std::string() : std::string(shared) + "/golden/text";
-}
-
-std::string read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  EXPECT_TRUE(file.good()) << path;
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
 
 void for_each_line(const std::string& path, const std::function<void(const json&)>& act) {
   std::ifstream file(path);
@@ -131,38 +123,12 @@ TEST(Sha256, MatchesTheStandardsExample) {
   EXPECT_EQ(sha256("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
-struct Loaded {
-  std::unique_ptr<TokenizerSpec> spec;  // outlives the tokenizer
-  std::unique_ptr<Tokenizer> tokenizer;
-};
-
-// Read through the format parsers as the library does.
-Loaded load(const std::string& name) {
-  Loaded loaded{.spec = std::make_unique<TokenizerSpec>(), .tokenizer = nullptr};
-  const std::string file = read_file(golden_directory() + "/vocab/ggml-vocab-" + name + ".gguf");
-  const std::array<Bytes, 1> files = {std::as_bytes(std::span(file))};
-  for (const FormatParser* format : builtin_formats()) {
-    if (!format->sniff(files[0])) continue;
-    Result<ModelDescriptor> descriptor = format->parse(files, nullptr);
-    EXPECT_TRUE(descriptor.ok()) << descriptor.status().message();
-    *loaded.spec = std::move(descriptor).value().tokenizer;
-  }
-  std::vector<std::string> warnings;
-  for (const TokenizerKind* kind : builtin_tokenizers()) {
-    if (kind->name != loaded.spec->model) continue;
-    Result<std::unique_ptr<Tokenizer>> tokenizer = kind->make(*loaded.spec, nullptr, warnings);
-    EXPECT_TRUE(tokenizer.ok()) << tokenizer.status().message();
-    loaded.tokenizer = std::move(tokenizer).value();
-  }
-  return loaded;
-}
-
 // One vocabulary at a time.
 class Golden : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
     if (golden_directory().empty()) GTEST_SKIP() << "INFER_SHARED does not name the directory with golden/";
-    Loaded loaded = load(GetParam());
+    Loaded loaded = load_golden(GetParam());
     spec_ = std::move(loaded.spec);
     tokenizer_ = std::move(loaded.tokenizer);
     ASSERT_NE(tokenizer_, nullptr) << "no tokenizer for '" << spec_->model << "'";
@@ -228,7 +194,7 @@ TEST_P(Golden, EncodesInvalidUtf8AsItsBytes) {
 TEST(GoldenWholeWords, AreFoundWithoutMerges) {
   const std::string path = golden_directory() + "/tokenize/ignore-merges.jsonl";
   if (golden_directory().empty()) GTEST_SKIP() << "INFER_SHARED does not name the directory with golden/";
-  const auto [spec, tokenizer] = load("llama-bpe");
+  const auto [spec, tokenizer] = load_golden("llama-bpe");
   for_each_line(path, [&tokenizer = tokenizer](const json& c) {
     EXPECT_EQ(tokenizer->encode(from_hex(c["hex"]), {.add_special = false}).value(), c["ids"].get<Tokens>()) << c["text"];
   });
@@ -288,16 +254,10 @@ TEST_P(Golden, StreamsWholeCharacters) {
   });
 }
 
-std::string test_name(const ::testing::TestParamInfo<const char*>& info) {
-  std::string name = info.param;
-  std::replace(name.begin(), name.end(), '-', '_');
-  return name;
-}
-
-INSTANTIATE_TEST_SUITE_P(Vocabularies, Golden, ::testing::ValuesIn(kVocabularies), test_name);
+INSTANTIATE_TEST_SUITE_P(Vocabularies, Golden, ::testing::ValuesIn(kVocabularies), testing::vocabulary_name);
 INSTANTIATE_TEST_SUITE_P(Vocabularies, GoldenBook, ::testing::Values("llama-spm", "mistral-v3", "synth-spm-noprefix", "llama-bpe",
                                                                 "gpt-2", "qwen2", "starcoder", "deepseek-llm"),
-                         test_name);
+                         testing::vocabulary_name);
 
 }  // namespace
 }  // namespace infer

@@ -145,8 +145,10 @@ TEST(Spm, TakesControlTextWhereItIsTrusted) {
 TEST(Spm, PutsNoSpaceInFrontOfWhatContinues) {
   TokenizerSpec spec = abc_spec();
   spec.add_space_prefix.reset();
-  const EncodeOptions options{.add_special = false, .parse_special = true, .continues = true};
+  const EncodeOptions options{.add_special = false, .parse_special = true, .previous = kFirstPiece};
+  const EncodeOptions behind_mark{.add_special = false, .parse_special = true, .previous = 2};
 
+  EXPECT_EQ(encode(*make(spec), "a", behind_mark), (Tokens{kFirstPiece + 7}));
   EXPECT_EQ(encode(*make(spec), "a a", options), (Tokens{kFirstPiece + 1, kFirstPiece + 7}));
   EXPECT_EQ(encode(*make(spec), "a</s>a", options), (Tokens{kFirstPiece + 1, 2, kFirstPiece + 7})) << "but after a mark";
 }

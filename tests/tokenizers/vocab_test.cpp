@@ -237,22 +237,22 @@ TEST(TextMatcher, FindsTheLeftmostThenLongest) {
 
 TEST(TextMatcher, FindsWithinSpansWhatLiesInOneAsAWhole) {
   const TextMatcher special({{"<a>", 1}, {"<a>>", 2}, {"x", 3}});
-  const TextMatcher always({{"x", 3}, {"<a>>y", 4}});
-  const auto find = [&](std::vector<TextSpan> spans, std::string_view text, const TextMatcher* elsewhere, std::size_t begin = 0) {
+  const TextMatcher always({{"x", 3}, {"<a>>y", 4}}), none;
+  const auto find = [&](std::vector<TextSpan> spans, std::string_view text, const TextMatcher& elsewhere, std::size_t begin = 0) {
     const TextMatcher::Match match = special.find_within(spans, elsewhere, text, begin);
     return std::pair(match.token, match.found() ? match.begin : 0);
   };
-  EXPECT_EQ(find({{0, 8}}, "..<a>>..", nullptr), std::pair(2, std::size_t{2}));
-  EXPECT_EQ(find({{0, 5}}, "..<a>>..", nullptr), std::pair(1, std::size_t{2}));   // what follows the span does not matter
-  EXPECT_EQ(find({{0, 4}}, "..<a>>..", nullptr).first, kNoToken);
-  EXPECT_EQ(find({{3, 8}}, "..<a>>..", nullptr).first, kNoToken);
-  EXPECT_EQ(find({}, "..<a>>..", nullptr).first, kNoToken);
-  EXPECT_EQ(find({{0, 4}, {4, 5}}, "..<a>>..", nullptr).first, kNoToken);   // neighbours are not one span
-  EXPECT_EQ(find({{1, 2}, {5, 8}}, "<a>..<a>", nullptr), std::pair(1, std::size_t{5}));
-  EXPECT_EQ(find({{1, 2}, {5, 8}}, "<a>..<a>", nullptr, 6).first, kNoToken);
-  EXPECT_EQ(find({}, "<a>x", &always), std::pair(3, std::size_t{3}));
-  EXPECT_EQ(find({{0, 3}}, "<a>>y", &always), std::pair(1, std::size_t{0}));
-  EXPECT_EQ(find({{1, 3}}, "<a>>y", &always), std::pair(4, std::size_t{0}));
+  EXPECT_EQ(find({{0, 8}}, "..<a>>..", none), std::pair(2, std::size_t{2}));
+  EXPECT_EQ(find({{0, 5}}, "..<a>>..", none), std::pair(1, std::size_t{2}));   // what follows the span does not matter
+  EXPECT_EQ(find({{0, 4}}, "..<a>>..", none).first, kNoToken);
+  EXPECT_EQ(find({{3, 8}}, "..<a>>..", none).first, kNoToken);
+  EXPECT_EQ(find({}, "..<a>>..", none).first, kNoToken);
+  EXPECT_EQ(find({{0, 4}, {4, 5}}, "..<a>>..", none).first, kNoToken);   // neighbours are not one span
+  EXPECT_EQ(find({{1, 2}, {5, 8}}, "<a>..<a>", none), std::pair(1, std::size_t{5}));
+  EXPECT_EQ(find({{1, 2}, {5, 8}}, "<a>..<a>", none, 6).first, kNoToken);
+  EXPECT_EQ(find({}, "<a>x", always), std::pair(3, std::size_t{3}));
+  EXPECT_EQ(find({{0, 3}}, "<a>>y", always), std::pair(1, std::size_t{0}));
+  EXPECT_EQ(find({{1, 3}}, "<a>>y", always), std::pair(4, std::size_t{0}));
 }
 
 TEST(TextMatcher, TakesTheFirstOfEqualTextsAndNoEmptyOnes) {
