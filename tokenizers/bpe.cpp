@@ -10,6 +10,7 @@
 // longest of them first, before anything else is done to it. Bytes that are not UTF-8 are encoded as they are. What a
 // vocabulary has no bytes for is left out, as the original tokenizers do, but for bytes beyond ASCII, which mostly are
 // no text at all: they become U+FFFD.
+#include <algorithm>
 #include <array>
 #include <limits>
 
@@ -91,7 +92,7 @@ class BpeTokenizer final : public VocabTokenizer {
 /// One call of encode(): the working memory, and the tokens so far.
 class Encoder {
  public:
-  explicit Encoder(const BpeTokenizer& tokenizer) : t_(tokenizer), joiner_(tokenizer.merges_) {}
+  Encoder(const BpeTokenizer& tokenizer, SpanNotes& spans) : t_(tokenizer), spans_(spans), joiner_(tokenizer.merges_) {}
 
   /// Text without marks, or between two of them.
   Status encode(std::string_view text);
@@ -102,8 +103,11 @@ class Encoder {
 
  private:
   void add_bytes(std::string_view bytes);
+  void note_changes(std::size_t prefix_size, const std::vector<unicode::Change>& changes, std::size_t text_size);
+  void note_word(std::string_view word, std::size_t begin, std::size_t first_token);
 
   const BpeTokenizer& t_;
+  SpanNotes& spans_;
   Joiner joiner_;
   std::vector<Token> tokens_;
   std::vector<std::uint32_t> ends_;  // of words
@@ -111,8 +115,12 @@ class Encoder {
 };
 
 Status Encoder::encode(std::string_view text) {
-  if (t_.space_prefix_ && !text.empty() && text[0] != ' ') text = prefixed_.assign(" ").append(text);
-  if (t_.rule_.nfc) text = unicode::to_nfc(text, normal_);
+  const bool is_prefixed = t_.space_prefix_ && !text.empty() && text[0] != ' ';
+  if (is_prefixed) text = prefixed_.assign(" ").append(text);
+  std::vector<unicode::Change> changes;
+  const std::size_t size_before = text.size();
+  if (t_.rule_.nfc) text = unicode::to_nfc(text, normal_, spans_.wanted() ? &changes : nullptr);
+  if (spans_.wanted()) note_changes(is_prefixed ? 1 : 0, changes, size_before);
   if (text.size() > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max())) {
     return Status::error(Code::limit, fmt::format("text: {} bytes in normal form exceed 2147483647", text.size()));
   }
@@ -121,14 +129,45 @@ Status Encoder::encode(std::string_view text) {
   for (const std::uint32_t end : ends_) {
     const std::string_view word = text.substr(begin, end - begin);
     const Token token = word.size() <= t_.longest_word_ ? t_.words_.find(word, t_.pieces()) : kNoToken;
+    const std::size_t n_before = tokens_.size();
     if (token != kNoToken) {
       append(token);
     } else {
       encode_word(word);
     }
+    if (spans_.wanted()) note_word(word, begin, n_before);
     begin = end;
   }
   return {};
+}
+
+// The prefix is no part of the text, whatever became of it.
+void Encoder::note_changes(std::size_t prefix_size, const std::vector<unicode::Change>& changes, std::size_t text_size) {
+  std::size_t at = 0;
+  if (prefix_size > 0 && (changes.empty() || changes[0].begin > 0)) {
+    spans_.changed(0, prefix_size);
+    at = prefix_size;
+  }
+  for (const unicode::Change& c : changes) {
+    spans_.copied(c.begin - at);
+    spans_.changed(c.end - std::max(c.begin, prefix_size), c.n_normal);
+    at = c.end;
+  }
+  spans_.copied(text_size - at);
+}
+
+// Tokens lie side by side, except in a word with bytes that have no token: there each has the span of the word.
+void Encoder::note_word(std::string_view word, std::size_t begin, std::size_t first_token) {
+  const auto piece = [this](std::size_t i) { return t_.piece(tokens_[i], true); };
+  std::string_view rest = word;
+  for (std::size_t i = first_token; i < tokens_.size() && rest.starts_with(piece(i)); ++i) rest.remove_prefix(piece(i).size());
+  const bool side_by_side = rest.empty();
+  std::size_t at = begin;
+  for (std::size_t i = first_token; i < tokens_.size(); ++i) {
+    const std::size_t next = side_by_side ? at + piece(i).size() : begin + word.size();
+    spans_.add(at, next);
+    if (side_by_side) at = next;
+  }
 }
 
 void Encoder::encode_word(std::string_view word) {
@@ -184,7 +223,8 @@ Status BpeTokenizer::index(const CancelFlag* cancel, std::vector<std::string>& w
 
 Status BpeTokenizer::index_words(const CancelFlag* cancel) {
   words_ = TextMap(static_cast<std::size_t>(size()));
-  Encoder encoder(*this);
+  SpanNotes no_spans;
+  Encoder encoder(*this, no_spans);
   for (Token token = 0; token < size(); ++token) {
     if (is_cancelled(cancel)) return cancelled();
     const std::string_view word = pieces()[static_cast<std::size_t>(token)];
@@ -206,8 +246,9 @@ Status BpeTokenizer::index_words(const CancelFlag* cancel) {
 }
 
 Result<std::vector<Token>> BpeTokenizer::encode(std::string_view text, const EncodeOptions& options) const {
-  Encoder encoder(*this);
-  INFER_TRY(encode_between(options.parse_special ? &special_ : &user_defined_, text, options, encoder));
+  SpanNotes spans(options.spans);
+  Encoder encoder(*this, spans);
+  INFER_TRY(encode_between(options.parse_special ? &special_ : &user_defined_, text, options, encoder, spans));
   return std::move(encoder.tokens());
 }
 
@@ -237,8 +278,9 @@ Result<const Pretokenizer*> rule_of(const TokenizerSpec& spec, std::vector<std::
   }
   const Pretokenizer* rule = find_pretokenizer(spec.pre.empty() ? "default" : spec.pre);
   if (rule == nullptr) {
-    return Status::error(Code::pretokenizer, fmt::format("{} is '{}', which is unknown; known: {}", kKey,
-                                                         spec.pre.substr(0, 80), pretokenizer_names()))
+    return Status::error(Code::pretokenizer, fmt::format("{} is '{}', which is unknown; known: {}; the option "
+                                                         "'allow_default_pretokenizer' takes 'default' instead",
+                                                         kKey, spec.pre.substr(0, 80), pretokenizer_names()))
         .about(kKey);
   }
   return rule;

@@ -22,6 +22,7 @@
 #include <fmt/format.h>
 
 #include "src/base/utf8.h"
+#include "tokenizers/sentencepiece.h"
 #include "tokenizers/text_matcher.h"
 #include "tokenizers/tokenizers.h"
 #include "tokenizers/vocab.h"
@@ -29,37 +30,9 @@
 namespace infer {
 namespace {
 
-constexpr std::string_view kEscapedSpace = "\xe2\x96\x81";  // U+2581
-
-void append_escaped(std::string_view text, std::string& out) {
-  out.reserve(out.size() + text.size() + text.size() / 2);
-  for (const char c : text) {
-    if (c == ' ') {
-      out += kEscapedSpace;
-    } else {
-      out += c;
-    }
-  }
-}
-
-std::string escape_spaces(std::string_view text) {
-  std::string escaped;
-  append_escaped(text, escaped);
-  return escaped;
-}
-
-std::string unescape_spaces(std::string_view text) {
-  std::string plain;
-  while (!text.empty()) {
-    const std::size_t n = std::min(text.find(kEscapedSpace), text.size());
-    plain += text.substr(0, n);
-    text.remove_prefix(n);
-    if (text.empty()) break;
-    plain += ' ';
-    text.remove_prefix(kEscapedSpace.size());
-  }
-  return plain;
-}
+using sentencepiece::append_escaped;
+using sentencepiece::escape_spaces;
+using sentencepiece::kEscapedSpace;
 
 Status cancelled() { return Status::error(Code::cancelled, "tokenizer.ggml.tokens: loading was cancelled"); }
 
@@ -112,7 +85,7 @@ class SpmTokenizer final : public VocabTokenizer {
 
   Result<std::vector<Token>> encode(std::string_view text, const EncodeOptions& options) const override;
   std::uint64_t memory() const noexcept override {
-    return VocabTokenizer::memory() + special_.memory() + user_defined_.memory() + neighbours_.memory();
+    return VocabTokenizer::memory() + special_.memory() + always_.memory() + user_defined_.memory() + neighbours_.memory();
   }
 
  private:
@@ -126,6 +99,7 @@ class SpmTokenizer final : public VocabTokenizer {
   }
 
   TextMatcher special_;       // in the text as it comes, only with parse_special
+  TextMatcher always_;        // likewise, without it: user-defined ones that take the white space behind them along
   TextMatcher user_defined_;  // in escaped text between those, always
   Neighbours neighbours_;
   bool space_prefix_;
@@ -134,7 +108,7 @@ class SpmTokenizer final : public VocabTokenizer {
 /// One call of encode(): the working memory, and the tokens so far.
 class Encoder {
  public:
-  explicit Encoder(const SpmTokenizer& tokenizer) : t_(tokenizer) {}
+  Encoder(const SpmTokenizer& tokenizer, SpanNotes& spans) : t_(tokenizer), spans_(spans) {}
 
   /// Text without marks, or between two of them: it gets a space prefix of its own.
   Status encode(std::string_view text);
@@ -167,9 +141,9 @@ class Encoder {
   std::optional<Pair> pair_at(std::int32_t left) const noexcept;
   void join_all();
   Status emit_symbols();
-  Status emit_without_piece(std::string_view characters);
 
   const SpmTokenizer& t_;
+  SpanNotes& spans_;
   std::vector<Token> tokens_;
   std::string text_;             // escaped
   std::vector<Symbol> symbols_;  // of the part at hand
@@ -180,7 +154,15 @@ class Encoder {
 Status Encoder::encode(std::string_view text) {
   text_.clear();
   if (t_.space_prefix_ && !text.empty()) text_ = kEscapedSpace;
+  spans_.changed(0, text_.size());
   append_escaped(text, text_);
+  for (std::size_t i = 0; spans_.wanted() && i < text.size(); ++i) {
+    if (text[i] == ' ') {
+      spans_.changed(1, kEscapedSpace.size());
+    } else {
+      spans_.copied(1);
+    }
+  }
   if (text_.size() > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max())) {
     return Status::error(Code::limit, fmt::format("text: {} bytes after escaping exceed 2147483647", text_.size()));
   }
@@ -192,6 +174,7 @@ Status Encoder::encode(std::string_view text) {
     if (const TextMatcher::Match match = t_.user_defined_.match_at(all, i); match.found()) {
       INFER_TRY(emit_symbols());
       append(match.token);
+      spans_.add(i, i + match.size);
       after_unknown_ = false;
       i += match.size;
       continue;
@@ -259,32 +242,14 @@ Status Encoder::emit_symbols() {
     const std::string_view characters = text_of(symbol.begin, symbol.size);
     const Token token = symbol.token != kNoToken ? symbol.token : t_.find_piece(characters);
     if (token == kNoToken) {
-      INFER_TRY(emit_without_piece(characters));
+      INFER_TRY(sentencepiece::append_without_piece(t_.vocab(), characters, symbol.begin, tokens_, spans_, after_unknown_));
     } else {
       append(token);
+      spans_.add(symbol.begin, symbol.begin + symbol.size);
       after_unknown_ = false;
     }
   }
   symbols_.clear();
-  return {};
-}
-
-// Bytes where the vocabulary has tokens for all of them; else UNK, once for a run of such characters.
-Status Encoder::emit_without_piece(std::string_view characters) {
-  const auto byte_token = [this](char c) { return t_.vocab().byte_token(static_cast<unsigned char>(c)); };
-  if (std::all_of(characters.begin(), characters.end(), [&](char c) { return byte_token(c) != kNoToken; })) {
-    for (const char c : characters) append(byte_token(c));
-    after_unknown_ = false;
-    return {};
-  }
-  const Token unknown = t_.special().unk;
-  if (unknown == kNoToken) {
-    return Status::error(Code::utf8, fmt::format("text: the vocabulary has no token for byte 0x{:02x} and no unknown "
-                                                 "token",
-                                                 static_cast<unsigned char>(characters[0])));
-  }
-  if (!after_unknown_) append(unknown);
-  after_unknown_ = true;
   return {};
 }
 
@@ -294,70 +259,26 @@ SpmTokenizer::SpmTokenizer(Vocab vocab, StringList pieces, bool space_prefix)
       space_prefix_(space_prefix) {}
 
 Status SpmTokenizer::index(const CancelFlag* cancel) {
-  std::vector<TextMatcher::Entry> special_texts;
-  std::vector<TextMatcher::Entry> user_defined;
+  std::vector<TextMatcher::Entry> user_defined, always;
   for (Token token = 0; token < size(); ++token) {
     if (is_cancelled(cancel)) return cancelled();
-    switch (type(token)) {
-      case TokenType::user_defined:
-        // Files write their spaces either way.
-        special_texts.push_back({unescape_spaces(text(token)), token});
-        user_defined.push_back({escape_spaces(text(token)), token});
-        break;
-      case TokenType::control:
-        special_texts.push_back({std::string(text(token)), token});
-        break;
-      case TokenType::unknown:  // padding entries may have this type too; their texts are no marks
-        if (token == special().unk) special_texts.push_back({std::string(text(token)), token});
-        break;
-      case TokenType::normal:
-        if (!text(token).empty()) neighbours_.add(text(token));
-        break;
-      case TokenType::unused:
-      case TokenType::byte:
-        break;
+    if (type(token) == TokenType::user_defined) {
+      const bool is_mark = vocab().strips_space_behind(token);
+      (is_mark ? always : user_defined).push_back({is_mark ? std::string(text(token)) : escape_spaces(text(token)), token});
     }
+    if (type(token) == TokenType::normal && !text(token).empty()) neighbours_.add(text(token));
   }
-  special_ = TextMatcher(std::move(special_texts));
+  special_ = TextMatcher(sentencepiece::special_texts(vocab()));
+  always_ = TextMatcher(std::move(always));
   user_defined_ = TextMatcher(std::move(user_defined));
   return {};
 }
 
 Result<std::vector<Token>> SpmTokenizer::encode(std::string_view text, const EncodeOptions& options) const {
-  Encoder encoder(*this);
-  INFER_TRY(encode_between(options.parse_special ? &special_ : nullptr, text, options, encoder));
+  SpanNotes spans(options.spans);
+  Encoder encoder(*this, spans);
+  INFER_TRY(encode_between(options.parse_special ? &special_ : &always_, text, options, encoder, spans));
   return std::move(encoder).take();
-}
-
-// A token's own bytes: the byte of a byte token, the text with its spaces of all others. Texts of control and unknown
-// tokens are shown as they are.
-Result<StringList> make_pieces(const Vocab& vocab, const CancelFlag* cancel) {
-  StringList pieces;
-  for (Token token = 0; token < vocab.size(); ++token) {
-    if (is_cancelled(cancel)) return cancelled();
-    const TokenType type = vocab.type(token);
-    const int byte = vocab.byte_value(token);
-    if (byte >= 0) {
-      const char c = static_cast<char>(byte);
-      pieces.push_back(std::string_view(&c, 1));
-    } else if (type == TokenType::control || type == TokenType::unknown) {
-      pieces.push_back(vocab.text(token));
-    } else {
-      pieces.push_back(unescape_spaces(vocab.text(token)));
-    }
-  }
-  return pieces;
-}
-
-/// Text whose characters have neither a piece nor bytes cannot be encoded as it is.
-void judge_bytes(const Vocab& vocab, std::vector<std::string>& warnings) {
-  int n_missing = 0;
-  for (int byte = 0; byte < 256; ++byte) n_missing += vocab.byte_token(static_cast<unsigned char>(byte)) == kNoToken;
-  if (n_missing == 0) return;
-  warnings.push_back(fmt::format("tokenizer.ggml.tokens: {} of the 256 byte tokens <0x00> to <0xFF> are missing; characters "
-                                 "without a piece {}",
-                                 n_missing,
-                                 vocab.special().unk == kNoToken ? "cannot be encoded" : "become the unknown token"));
 }
 
 Result<std::unique_ptr<Tokenizer>> make_spm(const TokenizerSpec& spec, const CancelFlag* cancel,
@@ -369,8 +290,8 @@ Result<std::unique_ptr<Tokenizer>> make_spm(const TokenizerSpec& spec, const Can
         .about("tokenizer.ggml.scores");
   }
   vocab.judge(warnings);
-  judge_bytes(vocab, warnings);
-  INFER_ASSIGN(StringList pieces, make_pieces(vocab, cancel));
+  sentencepiece::judge_bytes(vocab, warnings);
+  INFER_ASSIGN(StringList pieces, sentencepiece::make_pieces(vocab, cancel));
   auto tokenizer = std::make_unique<SpmTokenizer>(std::move(vocab), std::move(pieces), spec.add_space_prefix.value_or(true));
   INFER_TRY(tokenizer->index(cancel));
   return std::unique_ptr<Tokenizer>(std::move(tokenizer));

@@ -16,6 +16,7 @@
 #include "libinfer/model_descriptor.h"
 #include "libinfer/status.h"
 #include "libinfer/tokenizer.h"
+#include "tokenizers/spans.h"
 #include "tokenizers/text_map.h"
 #include "tokenizers/text_matcher.h"
 
@@ -26,6 +27,9 @@ struct VocabDefaults {
   /// Taken when the key is absent and the token there is control (unk: unknown).
   Token bos = kNoToken, eos = kNoToken, unk = kNoToken;
   bool add_bos = false, add_eos = false;
+  /// Their usual texts, by which they are known in files without types.
+  std::string_view bos_text = "<s>", eos_text = "</s>", unk_text = "<unk>";
+  bool cls_and_sep = false;  ///< CLS and SEP are BOS and EOS where the file names none
 };
 
 /// Immutable. Texts, scores and types are those of the spec, which must outlive it; what it adds is 8 bytes for each of
@@ -70,6 +74,10 @@ class Vocab {
   /// EOS, EOT and EOM. Where the file names no EOT also the control tokens whose texts are known to end a turn
   /// (`<|eot_id|>`, `<|im_end|>`, `<end_of_turn>` and so on; the list is kTurnEnds in vocab.cpp).
   bool ends_generation(Token token) const noexcept;
+
+  /// Whether white space behind this mark is left out. The format has no key for it, so it is known of one family, by its
+  /// architecture: the texts of Phi 3, but for <unk>, <s> and <|endoftext|>.
+  bool strips_space_behind(Token mark) const noexcept;
 
   /// Bytes held beside the spec.
   std::uint64_t memory() const noexcept;
@@ -116,24 +124,33 @@ class VocabTokenizer : public Tokenizer {
   /// The frame of encode(): BOS, the text between marks (null: there are none) and their tokens, EOS. `encoder` has
   /// encode(text), which answers a Status, and append(token). Errors: limit, those of the encoder.
   template <class Encoder>
-  Status encode_between(const TextMatcher* marks, std::string_view text, const EncodeOptions& options, Encoder& encoder) const {
+  Status encode_between(const TextMatcher* marks, std::string_view text, const EncodeOptions& options, Encoder& encoder,
+                        SpanNotes& spans) const {
     INFER_TRY(check_text(text));
     const SpecialTokens& s = special();
-    if (options.add_special && s.add_bos && s.bos != kNoToken) encoder.append(s.bos);
+    const auto append = [&](Token token, std::size_t begin, std::size_t end) {
+      encoder.append(token);
+      spans.add_text(begin, end);
+    };
+    if (options.add_special && s.add_bos && s.bos != kNoToken) append(s.bos, 0, 0);
     std::size_t begin = 0;
     while (marks != nullptr) {
       const TextMatcher::Match match = marks->find(text, begin);
       if (!match.found()) break;
+      spans.begin_part(begin);
       INFER_TRY(encoder.encode(text.substr(begin, match.begin - begin)));
-      encoder.append(match.token);
       begin = match.begin + match.size;
+      append(match.token, match.begin, begin);
+      if (vocab_.strips_space_behind(match.token)) begin = behind_space(text, begin);
     }
+    spans.begin_part(begin);
     INFER_TRY(encoder.encode(text.substr(begin)));
-    if (options.add_special && s.add_eos && s.eos != kNoToken) encoder.append(s.eos);
+    if (options.add_special && s.add_eos && s.eos != kNoToken) append(s.eos, text.size(), text.size());
     return {};
   }
   /// Code::limit where it is longer than places in it can be counted.
   static Status check_text(std::string_view text);
+  static std::size_t behind_space(std::string_view text, std::size_t at) noexcept;
   const StringList& pieces() const noexcept { return pieces_; }
 
  private:

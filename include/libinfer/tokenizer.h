@@ -3,6 +3,7 @@
 // tokenizers/tokenizers.cpp, one file each.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -19,9 +20,19 @@ namespace infer {
 using Token = std::int32_t;
 inline constexpr Token kNoToken = -1;
 
+/// A stretch of a text, in bytes.
+struct TextSpan {
+  std::size_t begin = 0, end = 0;
+  bool operator==(const TextSpan&) const = default;
+};
+
 struct EncodeOptions {
   bool add_special = true;     ///< add BOS and EOS where the vocabulary says so
   bool parse_special = false;  ///< recognise the texts of control tokens; off, so that user text never becomes one
+  /// Receives for each token the bytes of the text that it stands for; null: not asked for. Spans are in the order of the
+  /// text. A byte belongs to one token, but where a normal form changed a stretch as a whole: every token with a part of
+  /// what it became has all of it. What was added (BOS, EOS, a space prefix) is empty; what was left out is in no span.
+  std::vector<TextSpan>* spans = nullptr;
 };
 
 struct DecodeOptions {
