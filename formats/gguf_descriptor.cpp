@@ -400,8 +400,8 @@ Result<ModelDescriptor> describe(const Directory& directory, const CancelFlag* c
   INFER_TRY(read_hyper(directory, std::move(prefix), model.hyper));
 
   GrowthBudget budget;
-  model.tokenizer.architecture = model.architecture;
   INFER_TRY(read_tokenizer(directory, budget, model.tokenizer, cancel));
+  if (!model.tokenizer.model.empty()) model.tokenizer.architecture = model.architecture;
   read_chat_template(directory, model.tokenizer, model.warnings);
   judge_idle_keys(directory, model.warnings);
 
