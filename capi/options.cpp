@@ -21,6 +21,7 @@ constexpr OptionSpec kModel[] = {
     {"use_mmap", boolean, 0, 1, "true", "map the file; false reads it into memory"},
     {"vocab_only", boolean, 0, 1, "false", "load what tokenising needs; weights are not made ready to run"},
     {"architecture", str, 0, 0, "", "run the file as this architecture instead of the one it names"},
+    {"allow_default_pretokenizer", boolean, 0, 1, "false", "split text by the rule 'default' where tokenizer.ggml.pre is unknown"},
 };
 
 constexpr OptionSpec kSession[] = {
@@ -275,6 +276,7 @@ Result<ModelOptions> to_model_options(const OptionValues* values) {
   copy(values, "use_mmap", o.use_mmap);
   copy(values, "vocab_only", o.vocab_only);
   copy(values, "architecture", o.architecture);
+  copy(values, "allow_default_pretokenizer", o.allow_default_pretokenizer);
   return o;
 }
 

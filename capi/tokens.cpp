@@ -31,24 +31,44 @@ Status give(infer_decoder& decoder, const char** text, std::size_t* length) {
   return {};
 }
 
+/// infer_tokenize; with `spans`, where the tokens stand, too.
+Status tokenize(const infer_model* model, const char* text, std::size_t length, std::int32_t flags, std::int32_t* tokens,
+                std::size_t capacity, std::size_t* need, std::vector<infer::TextSpan>* spans) {
+  INFER_TRY(clear_out(need, "need"));
+  if (tokens == nullptr && capacity > 0) return null_argument("tokens");
+  INFER_ASSIGN(const Tokenizer* const tokenizer, tokenizer_of(model));
+  INFER_ASSIGN(const std::string_view input, text_argument(text, length, "text"));
+  INFER_TRY(check_flags(flags, INFER_TOKENIZE_ADD_SPECIAL | INFER_TOKENIZE_PARSE_SPECIAL | INFER_TOKENIZE_ONE_THREAD));
+  INFER_ASSIGN(const std::vector<infer::Token> ids,
+               tokenizer->encode(input, {.add_special = (flags & INFER_TOKENIZE_ADD_SPECIAL) != 0,
+                                         .parse_special = (flags & INFER_TOKENIZE_PARSE_SPECIAL) != 0,
+                                         .n_threads = (flags & INFER_TOKENIZE_ONE_THREAD) != 0 ? 1 : 0,
+                                         .executor = model->env->executor,
+                                         .spans = spans}));
+  return copy_tokens(ids, tokens, capacity, need);
+}
+
 }  // namespace
 
 extern "C" {
 
 infer_status infer_tokenize(const infer_model* model, const char* text, size_t length, int32_t flags, int32_t* tokens,
                             size_t capacity, size_t* need, infer_error** err) {
+  return guard(err, [&] { return tokenize(model, text, length, flags, tokens, capacity, need, nullptr); });
+}
+
+infer_status infer_tokenize_spans(const infer_model* model, const char* text, size_t length, int32_t flags, int32_t* tokens,
+                                  size_t* begins, size_t* ends, size_t capacity, size_t* need, infer_error** err) {
   return guard(err, [&]() -> Status {
-    INFER_TRY(clear_out(need, "need"));
-    if (tokens == nullptr && capacity > 0) return null_argument("tokens");
-    INFER_ASSIGN(const Tokenizer* const tokenizer, tokenizer_of(model));
-    INFER_ASSIGN(const std::string_view input, text_argument(text, length, "text"));
-    INFER_TRY(check_flags(flags, INFER_TOKENIZE_ADD_SPECIAL | INFER_TOKENIZE_PARSE_SPECIAL | INFER_TOKENIZE_ONE_THREAD));
-    INFER_ASSIGN(const std::vector<infer::Token> ids,
-                 tokenizer->encode(input, {.add_special = (flags & INFER_TOKENIZE_ADD_SPECIAL) != 0,
-                                           .parse_special = (flags & INFER_TOKENIZE_PARSE_SPECIAL) != 0,
-                                           .n_threads = (flags & INFER_TOKENIZE_ONE_THREAD) != 0 ? 1 : 0,
-                                           .executor = model->env->executor}));
-    return copy_tokens(ids, tokens, capacity, need);
+    if (begins == nullptr && capacity > 0) return null_argument("begins");
+    if (ends == nullptr && capacity > 0) return null_argument("ends");
+    std::vector<infer::TextSpan> spans;
+    INFER_TRY(tokenize(model, text, length, flags, tokens, capacity, need, &spans));
+    for (std::size_t i = 0; i < spans.size(); ++i) {
+      begins[i] = spans[i].begin;
+      ends[i] = spans[i].end;
+    }
+    return {};
   });
 }
 

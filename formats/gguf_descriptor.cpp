@@ -20,6 +20,7 @@ constexpr std::size_t kMaxTextBytes = 65536;
 constexpr std::size_t kMaxTemplateBytes = std::size_t{1} << 20;   // of all chat templates together
 constexpr std::size_t kMaxTemplates = 64;
 constexpr std::string_view kTemplateKey = "tokenizer.chat_template";
+constexpr std::string_view kCharsmapKey = "tokenizer.ggml.precompiled_charsmap";
 constexpr std::size_t kMaxArchitectureBytes = 64;
 constexpr std::uint64_t kMaxTokens = std::numeric_limits<std::int32_t>::max();
 constexpr std::uint64_t kMaxPerLayerValues = 4096;
@@ -298,6 +299,15 @@ Result<std::vector<std::int32_t>> read_token_types(const Directory& directory, G
   return types;
 }
 
+Result<std::string> read_charsmap(const Directory& directory) {
+  const RawEntry* entry = directory.find(kCharsmapKey);
+  if (entry == nullptr) return std::string();
+  if (!entry->is_array_of(ValueType::u8) && !entry->is_array_of(ValueType::i8)) {
+    return key_error(Code::vocab, *entry, fmt::format("expected array of u8, found {}", type_text(*entry)));
+  }
+  return std::string(as_text(entry->payload));
+}
+
 /// "tool_use" of the key "tokenizer.chat_template.tool_use", nothing of the default one's key; no value for other keys.
 std::optional<std::string_view> template_name(std::string_view key) {
   if (!key.starts_with(kTemplateKey)) return std::nullopt;
@@ -381,12 +391,15 @@ Status read_tokenizer(const Directory& directory, GrowthBudget& budget, Tokenize
   flags.get("add_eos_token", spec.add_eos);
   flags.get("add_space_prefix", spec.add_space_prefix);
   flags.get("remove_extra_whitespaces", spec.remove_extra_whitespaces);
+  flags.get("normalizer.lowercase", spec.lowercase);
+  flags.get("normalizer.strip_accents", spec.strip_accents);
   INFER_TRY(std::move(flags).status());
 
   INFER_ASSIGN(spec.tokens, read_tokens(directory, cancel));
   INFER_ASSIGN(spec.scores, read_scores(directory, cancel));
   INFER_ASSIGN(spec.types, read_token_types(directory, budget, cancel));
   INFER_ASSIGN(spec.merges, vocabulary_strings(directory, "tokenizer.ggml.merges", cancel));
+  INFER_ASSIGN(spec.charsmap, read_charsmap(directory));
   return {};
 }
 
@@ -414,7 +427,7 @@ void judge_idle_keys(const Directory& directory, std::vector<std::string>& warni
 
 bool is_moved(std::string_view key) {
   return key == "tokenizer.ggml.tokens" || key == "tokenizer.ggml.scores" || key == "tokenizer.ggml.token_type" ||
-         key == "tokenizer.ggml.merges";
+         key == "tokenizer.ggml.merges" || key == kCharsmapKey;
 }
 
 }  // namespace
@@ -434,6 +447,7 @@ Result<ModelDescriptor> describe(const Directory& directory, const CancelFlag* c
 
   GrowthBudget budget;
   INFER_TRY(read_tokenizer(directory, budget, model.tokenizer, cancel));
+  if (!model.tokenizer.model.empty()) model.tokenizer.architecture = model.architecture;
   read_chat_templates(directory, model.tokenizer, model.warnings);
   judge_idle_keys(directory, model.warnings);
 

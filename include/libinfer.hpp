@@ -491,6 +491,26 @@ class Model : public detail::Shared<infer_model, infer_model_retain, infer_model
       return infer_tokenize(get(), text.data(), text.size(), flags, out...);
     });
   }
+  /// Tokens, and the bytes of the text from begins[i] up to ends[i] that token i stands for: see infer_tokenize_spans.
+  struct Spans {
+    std::vector<std::int32_t> tokens;
+    std::vector<std::size_t> begins, ends;
+  };
+  Expected<Spans> tokenize_spans(std::string_view text, std::int32_t flags) const {
+    Spans spans;
+    auto tokens = detail::fill<std::vector<std::int32_t>>(
+        text.size() / 2 + 16, [&](std::int32_t* to, std::size_t capacity, std::size_t* need, infer_error** err) {
+          spans.begins.resize(capacity);
+          spans.ends.resize(capacity);
+          return infer_tokenize_spans(get(), text.data(), text.size(), flags, to, spans.begins.data(), spans.ends.data(),
+                                      capacity, need, err);
+        });
+    if (!tokens) return tokens.error();
+    spans.tokens = *std::move(tokens);
+    spans.begins.resize(spans.tokens.size());
+    spans.ends.resize(spans.tokens.size());
+    return spans;
+  }
   /// flags: INFER_DETOKENIZE_*. Exact bytes, which need not be UTF-8.
   Expected<std::string> detokenize(Tokens tokens, std::int32_t flags = 0) const {
     return detail::fill<std::string>(8 * tokens.size() + 16, [&](auto... out) {

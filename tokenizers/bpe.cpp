@@ -10,8 +10,10 @@
 // longest of them first, before anything else is done to it. Bytes that are not UTF-8 are encoded as they are. What a
 // vocabulary has no bytes for is left out, as the original tokenizers do, but for bytes beyond ASCII, which mostly are
 // no text at all: they become U+FFFD.
+#include <algorithm>
 #include <array>
 #include <limits>
+#include <span>
 
 #include <fmt/format.h>
 
@@ -67,13 +69,12 @@ class BpeTokenizer final : public VocabTokenizer {
   Status index(const CancelFlag* cancel, std::vector<std::string>& warnings);
 
   std::uint64_t memory() const noexcept override {
-    return VocabTokenizer::memory() + merges_.memory() + words_.memory() + special_.memory() + user_defined_.memory();
+    return VocabTokenizer::memory() + merges_.memory() + words_.memory();
   }
 
  protected:
-  const TextMatcher& marks(bool parse_special) const noexcept override { return parse_special ? special_ : user_defined_; }
-  const TextMatcher& user_marks() const noexcept override { return user_defined_; }
-  std::unique_ptr<TextEncoder> make_encoder() const override;
+  const TextMatcher& usual_marks() const noexcept override { return user_defined_marks(); }
+  std::unique_ptr<TextEncoder> make_encoder(const EncodeOptions& options, SpanNotes& spans) const override;
   bool may_cut(std::string_view text, std::size_t at) const override { return infer::may_cut(rule_, text, at); }
 
  private:
@@ -89,13 +90,11 @@ class BpeTokenizer final : public VocabTokenizer {
       kNoToken;    // for bytes without a token; only one of type unknown, so that no text becomes a control token
   TextMap words_;  // the tokens that a word becomes as a whole, by their bytes
   std::size_t longest_word_ = 0;
-  TextMatcher special_;       // control and user-defined tokens
-  TextMatcher user_defined_;  // the latter alone
 };
 
 class Encoder final : public TextEncoder {
  public:
-  explicit Encoder(const BpeTokenizer& tokenizer) : t_(tokenizer), joiner_(tokenizer.merges_) {}
+  Encoder(const BpeTokenizer& tokenizer, SpanNotes& spans) : t_(tokenizer), spans_(spans), joiner_(tokenizer.merges_) {}
 
   Status encode(std::string_view text, bool continued, std::vector<Token>& out) override;
   /// What the merges make of a word.
@@ -103,17 +102,23 @@ class Encoder final : public TextEncoder {
 
  private:
   void add_bytes(std::string_view bytes);
+  void note_changes(std::size_t prefix_size, const std::vector<unicode::Change>& changes, std::size_t text_size);
+  void note_word(std::string_view word, std::size_t begin, std::span<const Token> tokens);
 
   const BpeTokenizer& t_;
+  SpanNotes& spans_;
   Joiner joiner_;
   std::vector<std::uint32_t> ends_;  // of words
   std::string prefixed_, normal_;
 };
 
 Status Encoder::encode(std::string_view text, bool continued, std::vector<Token>& out) {
-  const bool wants_space = t_.space_prefix_ && !continued;
-  if (wants_space && !text.empty() && text[0] != ' ') text = prefixed_.assign(" ").append(text);
-  if (t_.rule_.nfc) text = unicode::to_nfc(text, normal_);
+  const bool is_prefixed = t_.space_prefix_ && !continued && !text.empty() && text[0] != ' ';
+  if (is_prefixed) text = prefixed_.assign(" ").append(text);
+  std::vector<unicode::Change> changes;
+  const std::size_t size_before = text.size();
+  if (t_.rule_.nfc) text = unicode::to_nfc(text, normal_, spans_.wanted() ? &changes : nullptr);
+  if (spans_.wanted()) note_changes(is_prefixed ? 1 : 0, changes, size_before);
   if (text.size() > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max())) {
     return Status::error(Code::limit, fmt::format("text: {} bytes in normal form exceed 2147483647", text.size()));
   }
@@ -122,14 +127,48 @@ Status Encoder::encode(std::string_view text, bool continued, std::vector<Token>
   for (const std::uint32_t end : ends_) {
     const std::string_view word = text.substr(begin, end - begin);
     const Token token = word.size() <= t_.longest_word_ ? t_.words_.find(word, t_.pieces()) : kNoToken;
+    const std::size_t n_before = out.size();
     if (token != kNoToken) {
       out.push_back(token);
     } else {
       encode_word(word, out);
     }
+    if (spans_.wanted()) note_word(word, begin, std::span<const Token>(out).subspan(n_before));
     begin = end;
   }
   return {};
+}
+
+// The prefix is no part of the text, whatever became of it.
+void Encoder::note_changes(std::size_t prefix_size, const std::vector<unicode::Change>& changes, std::size_t text_size) {
+  std::size_t at = 0;
+  if (prefix_size > 0 && (changes.empty() || changes[0].begin > 0)) {
+    spans_.changed(0, prefix_size);
+    at = prefix_size;
+  }
+  for (const unicode::Change& c : changes) {
+    spans_.copied(c.begin - at);
+    spans_.changed(c.end - std::max(c.begin, prefix_size), c.n_normal);
+    at = c.end;
+  }
+  spans_.copied(text_size - at);
+}
+
+// Tokens lie side by side, except in a word with bytes that have no token: there each has the span of the word.
+void Encoder::note_word(std::string_view word, std::size_t begin, std::span<const Token> tokens) {
+  std::string_view rest = word;
+  for (const Token token : tokens) {
+    const std::string_view piece = t_.piece(token, true);
+    if (!rest.starts_with(piece)) break;
+    rest.remove_prefix(piece.size());
+  }
+  const bool side_by_side = rest.empty();
+  std::size_t at = begin;
+  for (const Token token : tokens) {
+    const std::size_t next = side_by_side ? at + t_.piece(token, true).size() : begin + word.size();
+    spans_.add(at, next);
+    if (side_by_side) at = next;
+  }
 }
 
 void Encoder::encode_word(std::string_view word, std::vector<Token>& out) {
@@ -167,25 +206,23 @@ Status BpeTokenizer::index(const CancelFlag* cancel, std::vector<std::string>& w
         "tokenizer.ggml.tokens: {} of the 256 bytes have no token; in a text they {}", n_missing,
         unknown_ != kNoToken ? "become the unknown token" : "are left out, or become U+FFFD if beyond ASCII"));
   }
-  std::vector<TextMatcher::Entry> special_texts;
-  std::vector<TextMatcher::Entry> user_defined;
+  std::vector<TextMatcher::Entry> marks;
   for (Token token = 0; token < size(); ++token) {
     if (is_cancelled(cancel)) return cancelled();
     const TokenType kind = type(token);
-    if (kind == TokenType::user_defined) user_defined.push_back({std::string(text(token)), token});
     // Padding entries may be of type unknown, too; their texts are no marks.
     if (kind == TokenType::user_defined || kind == TokenType::control || token == special().unk) {
-      special_texts.push_back({std::string(text(token)), token});
+      marks.push_back({std::string(text(token)), token});
     }
   }
-  special_ = TextMatcher(std::move(special_texts));
-  user_defined_ = TextMatcher(std::move(user_defined));
+  set_marks(std::move(marks));
   return index_words(cancel);
 }
 
 Status BpeTokenizer::index_words(const CancelFlag* cancel) {
   words_ = TextMap(static_cast<std::size_t>(size()));
-  Encoder encoder(*this);
+  SpanNotes no_spans;
+  Encoder encoder(*this, no_spans);
   std::vector<Token> tokens;
   for (Token token = 0; token < size(); ++token) {
     if (is_cancelled(cancel)) return cancelled();
@@ -207,7 +244,9 @@ Status BpeTokenizer::index_words(const CancelFlag* cancel) {
   return {};
 }
 
-std::unique_ptr<TextEncoder> BpeTokenizer::make_encoder() const { return std::make_unique<Encoder>(*this); }
+std::unique_ptr<TextEncoder> BpeTokenizer::make_encoder(const EncodeOptions&, SpanNotes& spans) const {
+  return std::make_unique<Encoder>(*this, spans);
+}
 
 Result<StringList> make_pieces(const Vocab& vocab, const CancelFlag* cancel) {
   StringList pieces;
@@ -235,8 +274,9 @@ Result<const Pretokenizer*> rule_of(const TokenizerSpec& spec, std::vector<std::
   }
   const Pretokenizer* rule = find_pretokenizer(spec.pre.empty() ? "default" : spec.pre);
   if (rule == nullptr) {
-    return Status::error(Code::pretokenizer, fmt::format("{} is '{}', which is unknown; known: {}", kKey,
-                                                         spec.pre.substr(0, 80), pretokenizer_names()))
+    return Status::error(Code::pretokenizer, fmt::format("{} is '{}', which is unknown; known: {}; the option "
+                                                         "'allow_default_pretokenizer' takes 'default' instead",
+                                                         kKey, spec.pre.substr(0, 80), pretokenizer_names()))
         .about(kKey);
   }
   return rule;

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "tokenizers/unicode.h"
 #include "tokenizers/vocab.h"
 
 namespace infer {
@@ -45,28 +46,36 @@ std::unique_ptr<ThreadPool> make_pool(std::size_t n_bytes, std::size_t n_parts, 
 
 Result<std::vector<Token>> VocabTokenizer::encode(std::string_view text, const EncodeOptions& options) const {
   INFER_TRY(check(text, options));
-  const std::vector<std::size_t> ends = cut(text, options);
+  // Spans are noted in the order of the text.
+  const std::vector<std::size_t> ends = options.spans == nullptr ? cut(text, options) : std::vector<std::size_t>{text.size()};
   const SpecialTokens& s = special();
+  SpanNotes spans(options.spans);
   std::vector<Token> tokens;
-  if (options.add_special && s.add_bos && s.bos != kNoToken) tokens.push_back(s.bos);
+  if (options.add_special && s.add_bos && s.bos != kNoToken) {
+    tokens.push_back(s.bos);
+    spans.add_text(0, 0);
+  }
   if (const std::unique_ptr<ThreadPool> pool = make_pool(text.size(), ends.size(), options)) {
     INFER_TRY(encode_at_once(text, ends, options, *pool, tokens));
   } else {
-    const std::unique_ptr<TextEncoder> encoder = make_encoder();
+    const std::unique_ptr<TextEncoder> encoder = make_encoder(options, spans);
     std::size_t begin = 0;
     for (const std::size_t end : ends) {
-      INFER_TRY(encode_part(text.substr(0, end), begin, options, *encoder, tokens));
+      INFER_TRY(encode_part(text.substr(0, end), begin, options, *encoder, spans, tokens));
       begin = end;
     }
   }
-  if (options.add_special && s.add_eos && s.eos != kNoToken) tokens.push_back(s.eos);
+  if (options.add_special && s.add_eos && s.eos != kNoToken) {
+    tokens.push_back(s.eos);
+    spans.add_text(text.size(), text.size());
+  }
   return tokens;
 }
 
 // Where the parts end. A mark that touched a cut could be found in one side and not in the whole, or the reverse. Few
 // places are tried, because a hostile vocabulary makes the search for marks slow.
 std::vector<std::size_t> VocabTokenizer::cut(std::string_view text, const EncodeOptions& options) const {
-  const TextMatcher& marks = this->marks(options.parse_special);
+  const TextMatcher& marks = options.parse_special ? marks_ : usual_marks();
   const std::size_t step = std::max<std::size_t>(options.part_bytes, 1);
   std::vector<std::size_t> ends;
   for (std::size_t at = step; at < text.size(); at += step) {
@@ -90,22 +99,37 @@ bool VocabTokenizer::is_mark(Token token) const noexcept {
   return type == TokenType::control || type == TokenType::user_defined || token == special().unk;
 }
 
+/// The place behind a mark that ends at `at`, and behind the white space that it takes along.
+std::size_t VocabTokenizer::behind(Token mark, std::string_view text, std::size_t at) const noexcept {
+  if (!vocab_.strips_space_behind(mark)) return at;
+  for (unicode::Char c; ((c = unicode::char_at(text, at)).set & unicode::kSpace) != 0;) at += c.size;
+  return at;
+}
+
 TextMatcher::Match VocabTokenizer::find_mark(std::string_view text, std::size_t begin, const EncodeOptions& options) const noexcept {
-  if (!options.parse_special || !options.special_in) return marks(options.parse_special).find(text, begin);
-  return marks(true).find_within(*options.special_in, user_marks(), text, begin);
+  if (!options.parse_special) return usual_marks().find(text, begin);
+  if (!options.special_in) return marks_.find(text, begin);
+  return marks_.find_within(*options.special_in, untrusted_marks_, text, begin);
 }
 
 /// The part from `begin` to the end of `text`.
 Status VocabTokenizer::encode_part(std::string_view text, std::size_t begin, const EncodeOptions& options, TextEncoder& encoder,
-                                   std::vector<Token>& out) const {
-  bool continued = begin > 0 || (vocab_.contains(options.previous) && !is_mark(options.previous));
+                                   SpanNotes& spans, std::vector<Token>& out) const {
+  bool continued = begin > 0;
+  if (begin == 0 && vocab_.contains(options.previous)) {
+    continued = !is_mark(options.previous);
+    if (!continued) begin = behind(options.previous, text, 0);
+  }
   for (;;) {
     const TextMatcher::Match match = find_mark(text, begin, options);
     const std::size_t end = match.found() ? match.begin : text.size();
+    spans.begin_part(begin);
     INFER_TRY(encoder.encode(text.substr(begin, end - begin), continued, out));
     if (!match.found()) return {};
     out.push_back(match.token);
     begin = match.begin + match.size;
+    spans.add_text(match.begin, begin);
+    begin = behind(match.token, text, begin);
     continued = false;
   }
 }
@@ -119,11 +143,12 @@ Status VocabTokenizer::encode_at_once(std::string_view text, std::span<const std
   };
   std::vector<Part> parts(ends.size());
   std::vector<std::unique_ptr<TextEncoder>> encoders;
-  for (int worker = 0; worker < pool.size(); ++worker) encoders.push_back(make_encoder());
+  SpanNotes none;
+  for (int worker = 0; worker < pool.size(); ++worker) encoders.push_back(make_encoder(options, none));
   const auto encode = [&](std::size_t i, std::size_t worker) {
     const std::size_t begin = i == 0 ? 0 : ends[i - 1];
     parts[i].tokens.clear();
-    parts[i].status = encode_part(text.substr(0, ends[i]), begin, options, *encoders[worker], parts[i].tokens);
+    parts[i].status = encode_part(text.substr(0, ends[i]), begin, options, *encoders[worker], none, parts[i].tokens);
     parts[i].done = true;
   };
   pool.parallel_for(static_cast<std::int64_t>(parts.size()), 1, [&](int worker, std::int64_t first, std::int64_t last) noexcept {
@@ -141,7 +166,7 @@ Status VocabTokenizer::encode_at_once(std::string_view text, std::span<const std
   out.reserve(n_tokens);
   for (std::size_t i = 0; i < parts.size(); ++i) {
     if (!parts[i].done) {   // the caller fails for want of memory as it would without threads, or is luckier
-      if (encoders[0] == nullptr) encoders[0] = make_encoder();
+      if (encoders[0] == nullptr) encoders[0] = make_encoder(options, none);
       encode(i, 0);
     }
     INFER_TRY(std::move(parts[i].status));

@@ -377,6 +377,7 @@ constexpr Pretokenizer kPretokenizers[] = {
     {.name = "deepseek-r1-qwen", .steps = kQwen2Steps, .nfc = true},
     {.name = "megrez", .steps = kQwen2Steps, .nfc = true},
     {.name = "stablelm2", .steps = kQwen2Steps},
+    {.name = "grok-2", .steps = kQwen2Steps},
     {.name = "bailingmoe", .steps = kQwen2Steps},
     {.name = "seed-coder", .steps = kSeedCoderSteps},
 

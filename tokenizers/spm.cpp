@@ -24,6 +24,7 @@
 #include <fmt/format.h>
 
 #include "src/base/utf8.h"
+#include "tokenizers/sentencepiece.h"
 #include "tokenizers/spm_words.h"
 #include "tokenizers/text_matcher.h"
 #include "tokenizers/tokenizers.h"
@@ -33,38 +34,11 @@
 namespace infer {
 namespace {
 
-constexpr std::string_view kEscapedSpace = "\xe2\x96\x81";  // U+2581
+using sentencepiece::append_escaped;
+using sentencepiece::escape_spaces;
+using sentencepiece::kEscapedSpace;
+
 constexpr std::size_t kFew = 32;  // symbols, from where on the heap is quicker
-
-void append_escaped(std::string_view text, std::string& out) {
-  out.reserve(out.size() + text.size() + text.size() / 2);
-  for (std::size_t begin = 0;; ++begin) {
-    const std::size_t end = std::min(text.find(' ', begin), text.size());
-    out.append(text, begin, end - begin);
-    if (end == text.size()) return;
-    out += kEscapedSpace;
-    begin = end;
-  }
-}
-
-std::string escape_spaces(std::string_view text) {
-  std::string escaped;
-  append_escaped(text, escaped);
-  return escaped;
-}
-
-std::string unescape_spaces(std::string_view text) {
-  std::string plain;
-  while (!text.empty()) {
-    const std::size_t n = std::min(text.find(kEscapedSpace), text.size());
-    plain += text.substr(0, n);
-    text.remove_prefix(n);
-    if (text.empty()) break;
-    plain += ' ';
-    text.remove_prefix(kEscapedSpace.size());
-  }
-  return plain;
-}
 
 Status cancelled() { return Status::error(Code::cancelled, "tokenizer.ggml.tokens: loading was cancelled"); }
 
@@ -75,13 +49,12 @@ class SpmTokenizer final : public VocabTokenizer {
   Status index(const CancelFlag* cancel);
 
   std::uint64_t memory() const noexcept override {
-    return VocabTokenizer::memory() + special_.memory() + user_marks_.memory() + user_defined_.memory() + neighbours_.memory();
+    return VocabTokenizer::memory() + stripping_.memory() + user_defined_.memory() + untrusted_.memory() + neighbours_.memory();
   }
 
  protected:
-  const TextMatcher& marks(bool parse_special) const noexcept override { return parse_special ? special_ : no_marks_; }
-  const TextMatcher& user_marks() const noexcept override { return user_marks_; }
-  std::unique_ptr<TextEncoder> make_encoder() const override;
+  const TextMatcher& usual_marks() const noexcept override { return stripping_; }
+  std::unique_ptr<TextEncoder> make_encoder(const EncodeOptions& options, SpanNotes& spans) const override;
   bool may_cut(std::string_view text, std::size_t at) const override;
 
  private:
@@ -94,10 +67,9 @@ class SpmTokenizer final : public VocabTokenizer {
     return token != kNoToken && vocab().type(token) == TokenType::normal ? token : kNoToken;
   }
 
-  TextMatcher special_;       // in the text as it comes, only with parse_special
-  TextMatcher no_marks_;      // else
-  TextMatcher user_marks_;    // the user-defined ones of the former
-  TextMatcher user_defined_;  // in escaped text between those, always
+  TextMatcher stripping_;     // user-defined texts that take the white space behind them along
+  TextMatcher user_defined_;  // the others, in escaped text between marks
+  TextMatcher untrusted_;     // of these the ones that do not look like control tokens
   Neighbours neighbours_;
   bool space_prefix_;
   bool has_all_bytes_ = true;  // so that nothing becomes the unknown token
@@ -106,7 +78,8 @@ class SpmTokenizer final : public VocabTokenizer {
 /// Working memory: of one part after the other.
 class Encoder final : public TextEncoder {
  public:
-  explicit Encoder(const SpmTokenizer& tokenizer) : t_(tokenizer) {}
+  Encoder(const SpmTokenizer& tokenizer, const TextMatcher& user_defined, SpanNotes& spans)
+      : t_(tokenizer), user_defined_(user_defined), spans_(spans) {}
 
   /// Text without marks, or between two of them, gets a space prefix of its own.
   Status encode(std::string_view text, bool continued, std::vector<Token>& out) override;
@@ -141,9 +114,10 @@ class Encoder final : public TextEncoder {
   void join_many();
   void join(const Pair& pair);
   Status emit_symbols(std::vector<Token>& out);
-  Status emit_without_piece(std::string_view characters, std::vector<Token>& out);
 
   const SpmTokenizer& t_;
+  const TextMatcher& user_defined_;
+  SpanNotes& spans_;
   std::string text_;             // escaped
   std::vector<Symbol> symbols_;  // of the word at hand
   std::vector<Pair> pairs_;      // a heap, or in any order
@@ -154,7 +128,15 @@ class Encoder final : public TextEncoder {
 Status Encoder::encode(std::string_view text, bool continued, std::vector<Token>& out) {
   text_.clear();
   if (t_.space_prefix_ && !continued && !text.empty()) text_ = kEscapedSpace;
+  spans_.changed(0, text_.size());
   append_escaped(text, text_);
+  for (std::size_t i = 0; spans_.wanted() && i < text.size(); ++i) {
+    if (text[i] == ' ') {
+      spans_.changed(1, kEscapedSpace.size());
+    } else {
+      spans_.copied(1);
+    }
+  }
   if (text_.size() > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max())) {
     return Status::error(Code::limit, fmt::format("text: {} bytes after escaping exceed 2147483647", text_.size()));
   }
@@ -165,9 +147,10 @@ Status Encoder::encode(std::string_view text, bool continued, std::vector<Token>
   std::size_t word = 0;  // where the word at hand begins
   std::string_view previous;
   for (std::size_t i = 0; i < all.size();) {
-    if (const TextMatcher::Match match = t_.user_defined_.match_at(all, i); match.found()) {
+    if (const TextMatcher::Match match = user_defined_.match_at(all, i); match.found()) {
       INFER_TRY(encode_word(word, i, out));
       out.push_back(match.token);
+      spans_.add(i, i + match.size);
       after_unknown_ = false;
       i += match.size;
       word = i;
@@ -187,7 +170,8 @@ Status Encoder::encode(std::string_view text, bool continued, std::vector<Token>
 Status Encoder::encode_word(std::size_t begin, std::size_t end, std::vector<Token>& out) {
   if (begin == end) return {};
   const std::size_t n_bytes = end - begin;
-  if (n_bytes > WordCache::kMaxBytes || !t_.has_all_bytes_) return join_word(begin, end, out);
+  const bool is_remembered = n_bytes <= WordCache::kMaxBytes && t_.has_all_bytes_ && !spans_.wanted();
+  if (!is_remembered) return join_word(begin, end, out);
   WordCache::Key key{};
   std::memcpy(key.data(), text_.data() + begin, n_bytes);
   WordCache::Entry& entry = cache_.at(key);
@@ -297,31 +281,13 @@ Status Encoder::emit_symbols(std::vector<Token>& out) {
     const std::string_view characters = text_of(symbol.begin, symbol.size);
     const Token token = symbol.token != kNoToken ? symbol.token : t_.find_piece(characters);
     if (token == kNoToken) {
-      INFER_TRY(emit_without_piece(characters, out));
+      INFER_TRY(sentencepiece::append_without_piece(t_.vocab(), characters, symbol.begin, out, spans_, after_unknown_));
     } else {
       out.push_back(token);
+      spans_.add(symbol.begin, symbol.begin + symbol.size);
       after_unknown_ = false;
     }
   }
-  return {};
-}
-
-// Bytes where the vocabulary has tokens for all of them; else UNK, once for a run of such characters.
-Status Encoder::emit_without_piece(std::string_view characters, std::vector<Token>& out) {
-  const auto byte_token = [this](char c) { return t_.vocab().byte_token(static_cast<unsigned char>(c)); };
-  if (std::all_of(characters.begin(), characters.end(), [&](char c) { return byte_token(c) != kNoToken; })) {
-    for (const char c : characters) out.push_back(byte_token(c));
-    after_unknown_ = false;
-    return {};
-  }
-  const Token unknown = t_.special().unk;
-  if (unknown == kNoToken) {
-    return Status::error(Code::utf8, fmt::format("text: the vocabulary has no token for byte 0x{:02x} and no unknown "
-                                                 "token",
-                                                 static_cast<unsigned char>(characters[0])));
-  }
-  if (!after_unknown_) out.push_back(unknown);
-  after_unknown_ = true;
   return {};
 }
 
@@ -333,39 +299,28 @@ SpmTokenizer::SpmTokenizer(Vocab vocab, StringList pieces, bool space_prefix)
 }
 
 Status SpmTokenizer::index(const CancelFlag* cancel) {
-  std::vector<TextMatcher::Entry> special_texts;
-  std::vector<TextMatcher::Entry> user_marks;
-  std::vector<TextMatcher::Entry> user_defined;
+  std::vector<TextMatcher::Entry> stripping, user_defined, untrusted;
   for (Token token = 0; token < size(); ++token) {
     if (is_cancelled(cancel)) return cancelled();
-    switch (type(token)) {
-      case TokenType::user_defined:
-        // Files write their spaces either way.
-        special_texts.push_back({unescape_spaces(text(token)), token});
-        user_marks.push_back(special_texts.back());
-        user_defined.push_back({escape_spaces(text(token)), token});
-        break;
-      case TokenType::control:
-        special_texts.push_back({std::string(text(token)), token});
-        break;
-      case TokenType::unknown:  // padding entries may have this type too; their texts are no marks
-        if (token == special().unk) special_texts.push_back({std::string(text(token)), token});
-        break;
-      case TokenType::normal:
-        if (!text(token).empty()) neighbours_.add(text(token));
-        break;
-      case TokenType::unused:
-      case TokenType::byte:
-        break;
+    if (type(token) == TokenType::normal && !text(token).empty()) neighbours_.add(text(token));
+    if (type(token) != TokenType::user_defined) continue;
+    if (vocab().strips_space_behind(token)) {
+      stripping.push_back({std::string(text(token)), token});
+      continue;
     }
+    user_defined.push_back({escape_spaces(text(token)), token});
+    if (!vocab().looks_like_control(token)) untrusted.push_back(user_defined.back());
   }
-  special_ = TextMatcher(std::move(special_texts));
-  user_marks_ = TextMatcher(std::move(user_marks));
+  set_marks(sentencepiece::special_texts(vocab()));
+  stripping_ = TextMatcher(std::move(stripping));
   user_defined_ = TextMatcher(std::move(user_defined));
+  untrusted_ = TextMatcher(std::move(untrusted));
   return {};
 }
 
-std::unique_ptr<TextEncoder> SpmTokenizer::make_encoder() const { return std::make_unique<Encoder>(*this); }
+std::unique_ptr<TextEncoder> SpmTokenizer::make_encoder(const EncodeOptions& options, SpanNotes& spans) const {
+  return std::make_unique<Encoder>(*this, options.special_in ? untrusted_ : user_defined_, spans);
+}
 
 /// The well-formed character that ends at `at`, where cutting by first bytes finds it, too: no byte before it announces a
 /// character that reaches into it. Empty: there is none.
@@ -400,37 +355,6 @@ bool SpmTokenizer::may_cut(std::string_view text, std::size_t at) const {
   return !user_defined_.touches(nearby, place - left.size(), std::min(place + right.size(), nearby.size()));
 }
 
-// A token's own bytes: the byte of a byte token, the text with its spaces of all others. Texts of control and unknown
-// tokens are shown as they are.
-Result<StringList> make_pieces(const Vocab& vocab, const CancelFlag* cancel) {
-  StringList pieces;
-  for (Token token = 0; token < vocab.size(); ++token) {
-    if (is_cancelled(cancel)) return cancelled();
-    const TokenType type = vocab.type(token);
-    const int byte = vocab.byte_value(token);
-    if (byte >= 0) {
-      const char c = static_cast<char>(byte);
-      pieces.push_back(std::string_view(&c, 1));
-    } else if (type == TokenType::control || type == TokenType::unknown) {
-      pieces.push_back(vocab.text(token));
-    } else {
-      pieces.push_back(unescape_spaces(vocab.text(token)));
-    }
-  }
-  return pieces;
-}
-
-/// Text whose characters have neither a piece nor bytes cannot be encoded as it is.
-void judge_bytes(const Vocab& vocab, std::vector<std::string>& warnings) {
-  int n_missing = 0;
-  for (int byte = 0; byte < 256; ++byte) n_missing += vocab.byte_token(static_cast<unsigned char>(byte)) == kNoToken;
-  if (n_missing == 0) return;
-  warnings.push_back(fmt::format("tokenizer.ggml.tokens: {} of the 256 byte tokens <0x00> to <0xFF> are missing; characters "
-                                 "without a piece {}",
-                                 n_missing,
-                                 vocab.special().unk == kNoToken ? "cannot be encoded" : "become the unknown token"));
-}
-
 Result<std::unique_ptr<Tokenizer>> make_spm(const TokenizerSpec& spec, const CancelFlag* cancel,
                                             std::vector<std::string>& warnings) {
   const VocabDefaults defaults{.bos = 1, .eos = 2, .unk = 0, .add_bos = true, .add_eos = false};
@@ -440,8 +364,8 @@ Result<std::unique_ptr<Tokenizer>> make_spm(const TokenizerSpec& spec, const Can
         .about("tokenizer.ggml.scores");
   }
   vocab.judge(warnings);
-  judge_bytes(vocab, warnings);
-  INFER_ASSIGN(StringList pieces, make_pieces(vocab, cancel));
+  sentencepiece::judge_bytes(vocab, warnings);
+  INFER_ASSIGN(StringList pieces, sentencepiece::make_pieces(vocab, cancel));
   auto tokenizer = std::make_unique<SpmTokenizer>(std::move(vocab), std::move(pieces), spec.add_space_prefix.value_or(true));
   INFER_TRY(tokenizer->index(cancel));
   return std::unique_ptr<Tokenizer>(std::move(tokenizer));

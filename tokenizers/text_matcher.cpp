@@ -21,37 +21,23 @@ TextMatcher::TextMatcher(std::vector<Entry> entries) {
   for (std::size_t b = 1; b < first_.size(); ++b) first_[b] += first_[b - 1];
 }
 
-TextMatcher::Match TextMatcher::match_at(std::string_view text, std::size_t begin) const noexcept {
-  const auto first_byte = static_cast<unsigned char>(text[begin]);
-  std::uint32_t low = first_[first_byte];
-  std::uint32_t high = first_[first_byte + std::size_t{1}];
-  Match best;
-  for (std::size_t depth = 1; low < high; ++depth) {
-    // All texts in [low, high) agree with the place in their first `depth` bytes; the shortest comes first.
-    if (texts_[low].size() == depth) {
-      best = {tokens_[low], begin, depth};
-      if (++low == high) break;
+/// The first text in [low, high) whose byte at `depth` is at least this one.
+std::uint32_t TextMatcher::first_with(std::uint32_t low, std::uint32_t high, std::size_t depth, unsigned byte) const noexcept {
+  while (low < high) {
+    const std::uint32_t middle = low + (high - low) / 2;
+    if (static_cast<unsigned char>(texts_[middle][depth]) < byte) {
+      low = middle + 1;
+    } else {
+      high = middle;
     }
-    if (begin + depth == text.size()) break;
-    const auto byte = static_cast<unsigned char>(text[begin + depth]);
-    const auto byte_of = [&](std::uint32_t i) { return static_cast<unsigned char>(texts_[i][depth]); };
-    const auto first_with = [&](unsigned bound) {  // the first text in [low, high) whose next byte is at least `bound`
-      std::uint32_t from = low;
-      std::uint32_t to = high;
-      while (from < to) {
-        const std::uint32_t middle = from + (to - from) / 2;
-        if (byte_of(middle) < bound) {
-          from = middle + 1;
-        } else {
-          to = middle;
-        }
-      }
-      return from;
-    };
-    high = first_with(byte + 1U);
-    low = first_with(byte);
   }
-  return best;
+  return low;
+}
+
+TextMatcher::Match TextMatcher::match_at(std::string_view text, std::size_t begin) const noexcept {
+  Match longest;
+  for_each_at(text, begin, [&longest](const Match& match) { longest = match; });
+  return longest;
 }
 
 TextMatcher::Match TextMatcher::find(std::string_view text, std::size_t begin) const noexcept {

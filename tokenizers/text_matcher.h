@@ -36,6 +36,9 @@ class TextMatcher {
 
   /// The longest entry that stands at `begin`.
   Match match_at(std::string_view text, std::size_t begin) const noexcept;
+  /// All entries that stand at `begin`, the shortest first.
+  template <class Act>
+  void for_each_at(std::string_view text, std::size_t begin, const Act& act) const;
   /// The leftmost match from `begin` on, and there the longest.
   Match find(std::string_view text, std::size_t begin) const noexcept;
 
@@ -52,10 +55,35 @@ class TextMatcher {
   std::uint64_t memory() const noexcept;
 
  private:
+  std::uint32_t first_with(std::uint32_t low, std::uint32_t high, std::size_t depth, unsigned byte) const noexcept;
+
   StringList texts_;                        // sorted by bytes
   std::vector<Token> tokens_;               // of each text
   std::array<std::uint32_t, 257> first_{};  // texts that begin with byte b: first_[b] up to first_[b + 1]
   std::size_t longest_ = 0;
 };
+
+template <class Act>
+void TextMatcher::for_each_at(std::string_view text, std::size_t begin, const Act& act) const {
+  const auto first_byte = static_cast<unsigned char>(text[begin]);
+  std::uint32_t low = first_[first_byte];
+  std::uint32_t high = first_[first_byte + std::size_t{1}];
+  for (std::size_t depth = 1; low < high; ++depth) {
+    // All texts in [low, high) agree with the place in their first `depth` bytes; the shortest comes first.
+    if (high - low == 1) {
+      const std::string_view last = texts_[low];
+      if (text.substr(begin, last.size()) == last) act(Match{tokens_[low], begin, last.size()});
+      return;
+    }
+    if (texts_[low].size() == depth) {
+      act(Match{tokens_[low], begin, depth});
+      if (++low == high) break;
+    }
+    if (begin + depth == text.size()) break;
+    const auto byte = static_cast<unsigned char>(text[begin + depth]);
+    high = first_with(low, high, depth, byte + 1U);
+    low = first_with(low, high, depth, byte);
+  }
+}
 
 }  // namespace infer

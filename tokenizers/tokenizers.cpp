@@ -5,7 +5,7 @@
 namespace infer {
 namespace {
 
-constexpr const TokenizerKind* kTokenizers[] = {&bpe_tokenizer, &spm_tokenizer};
+constexpr const TokenizerKind* kTokenizers[] = {&bpe_tokenizer, &spm_tokenizer, &unigram_tokenizer, &wordpiece_tokenizer};
 
 }  // namespace
 

@@ -9,8 +9,10 @@
 
 namespace infer {
 
-extern const TokenizerKind bpe_tokenizer;  // bpe.cpp: "gpt2"
-extern const TokenizerKind spm_tokenizer;  // spm.cpp: "llama"
+extern const TokenizerKind bpe_tokenizer;        // bpe.cpp: "gpt2"
+extern const TokenizerKind spm_tokenizer;        // spm.cpp: "llama"
+extern const TokenizerKind unigram_tokenizer;    // unigram.cpp: "t5"
+extern const TokenizerKind wordpiece_tokenizer;  // wordpiece.cpp: "bert"
 
 std::span<const TokenizerKind* const> builtin_tokenizers() noexcept;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Normal form C (Unicode Standard Annex 15): decompose, sort marks by combining class, compose. See unicode.h. Tested
+// Normal form C (Unicode Standard Annex 15): decompose, sort marks by combining class, compose. Lower case. See unicode.h. Tested
 // by tests/tokenizers/unicode_test.cpp.
 #include "tokenizers/unicode.h"
 
@@ -62,6 +62,11 @@ char32_t compose(char32_t first, char32_t second) noexcept {
   return at != all.end() && at->first == first && at->second == second ? at->code : 0;
 }
 
+bool contains(std::span<const Range> ranges, char32_t code) noexcept {
+  const auto at = std::lower_bound(ranges.begin(), ranges.end(), code, [](const Range& r, char32_t x) { return r.last < x; });
+  return at != ranges.end() && at->first <= code;
+}
+
 void sort_marks(std::vector<Point>& points) {
   for (auto begin = points.begin(); begin != points.end();) {
     const auto is_starter = [](const Point& p) { return p.combining_class == 0; };
@@ -108,7 +113,7 @@ void append(char32_t code, std::string& out) {
   push(0x80 | (code & 0x3f));
 }
 
-std::string_view to_nfc(std::string_view text, std::string& storage) {
+std::string_view to_nfc(std::string_view text, std::string& storage, std::vector<Change>* changes) {
   storage.clear();
   std::size_t n_copied = 0;
   std::vector<Point> points;
@@ -133,12 +138,43 @@ std::string_view to_nfc(std::string_view text, std::string& storage) {
     sort_marks(points);
     compose_all(points);
     storage += text.substr(n_copied, begin - n_copied);
+    const std::size_t n_before = storage.size();
     for (const Point& point : points) append(point.code, storage);
+    if (changes != nullptr) changes->push_back({begin, end, storage.size() - n_before});
     n_copied = begin = i = end;
   }
   if (n_copied == 0) return text;
   storage += text.substr(n_copied);
   return storage;
+}
+
+std::size_t decompose_at(std::string_view text, std::size_t at, std::u32string& out) {
+  std::vector<Point> points;
+  do {
+    decompose(code_of(text.substr(at)), points);
+    at += char_at(text, at).size;
+  } while (at < text.size() && char_at(text, at).unsettled && combining_class(code_of(text.substr(at))) != 0);
+  sort_marks(points);
+  for (const Point& point : points) out += point.code;
+  return at;
+}
+
+bool is_nonspacing(char32_t code) noexcept { return contains({kNonspacing, kNonspacingCount}, code); }
+
+bool is_control(char32_t code) noexcept {
+  const bool is_private = (code >= 0xe000 && code <= 0xf8ff) || (code >= 0xf0000 && (code & 0xffff) <= 0xfffd);
+  return code < 0x20 || (code >= 0x7f && code < 0xa0) || is_private || contains({kFormat, kFormatCount}, code);
+}
+
+void append_lower(char32_t code, std::u32string& out) {
+  if (code == 0x130) {  // the only one that becomes two
+    out += U"i\u0307";
+    return;
+  }
+  const std::span all(kLowerings, kLoweringCount);
+  const auto at = std::lower_bound(all.begin(), all.end(), code, [](const Lowering& l, char32_t x) { return l.last < x; });
+  const bool is_mapped = at != all.end() && at->first <= code && (code - at->first) % at->step == 0;
+  out += is_mapped ? static_cast<char32_t>(static_cast<std::int32_t>(code) + at->distance) : code;
 }
 
 }  // namespace infer::unicode

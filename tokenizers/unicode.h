@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "src/base/utf8.h"
 #include "tokenizers/unicode_tables.h"
@@ -85,8 +86,26 @@ inline Char char_at(std::string_view text, std::size_t at) noexcept {
 /// Appends a code point as UTF-8.
 void append(char32_t code, std::string& out);
 
+/// A stretch of a text that a normal form writes in another way.
+struct Change {
+  std::size_t begin, end;  ///< in the text
+  std::size_t n_normal;    ///< bytes it became
+};
+
 /// The text in normal form C: the text itself where it is so already, which takes no memory, else what `storage` then
-/// holds. Linear but for runs of combining marks, which are sorted.
-std::string_view to_nfc(std::string_view text, std::string& storage);
+/// holds. Linear but for runs of combining marks, which are sorted. `changes` (null: not asked for) receives, in order,
+/// the stretches that may differ.
+std::string_view to_nfc(std::string_view text, std::string& storage, std::vector<Change>* changes = nullptr);
+
+/// Appends the canonical decomposition of the character at `at` together with the combining marks behind it, in canonical
+/// order, and returns where these end.
+std::size_t decompose_at(std::string_view text, std::size_t at, std::u32string& out);
+
+/// General category Mn.
+bool is_nonspacing(char32_t code) noexcept;
+/// General categories Cc, Cf and Co: controls, formats and private use, but not what is unassigned.
+bool is_control(char32_t code) noexcept;
+/// Appends the character in lower case, as Unicode maps it without looking at what stands around it.
+void append_lower(char32_t code, std::u32string& out);
 
 }  // namespace infer::unicode

@@ -38,4 +38,22 @@ struct Composition {
 extern const Composition kCompositions[];
 extern const std::size_t kCompositionCount;
 
+/// General categories Mn and Cf, in order.
+struct Range {
+  char32_t first, last;
+};
+extern const Range kNonspacing[];
+extern const std::size_t kNonspacingCount;
+extern const Range kFormat[];
+extern const std::size_t kFormatCount;
+
+/// Simple mappings to lower case, in order: of every `step`th character from `first` to `last`, that many places away.
+struct Lowering {
+  char32_t first, last;
+  std::uint8_t step;
+  std::int32_t distance;
+};
+extern const Lowering kLowerings[];
+extern const std::size_t kLoweringCount;
+
 }  // namespace infer::unicode

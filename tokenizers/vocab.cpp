@@ -10,6 +10,8 @@
 
 #include <fmt/format.h>
 
+#include "tokenizers/unicode.h"
+
 namespace infer {
 namespace {
 
@@ -107,7 +109,8 @@ Status Vocab::take_special_tokens(const VocabDefaults& defaults) {
   INFER_TRY(take("padding", spec_->pad, special_.pad));
   INFER_TRY(take("eot", spec_->eot, special_.eot));
   INFER_TRY(take("eom", spec_->eom, special_.eom));
-  INFER_TRY(take("cls", spec_->cls, unused));
+  Token cls = kNoToken;
+  INFER_TRY(take("cls", spec_->cls, cls));
   INFER_TRY(take("mask", spec_->mask, unused));
 
   const auto assume = [this](Token candidate, TokenType type, std::string_view usual_text, Token& token) {
@@ -115,9 +118,11 @@ Status Vocab::take_special_tokens(const VocabDefaults& defaults) {
     const bool fits = spec_->types.empty() ? text(candidate) == usual_text : this->type(candidate) == type;
     if (fits) token = candidate;
   };
-  assume(defaults.bos, TokenType::control, "<s>", special_.bos);
-  assume(defaults.eos, TokenType::control, "</s>", special_.eos);
-  assume(defaults.unk, TokenType::unknown, "<unk>", special_.unk);
+  if (defaults.cls_and_sep && special_.bos == kNoToken) special_.bos = cls;
+  if (defaults.cls_and_sep && special_.eos == kNoToken) special_.eos = special_.sep;
+  assume(defaults.bos, TokenType::control, defaults.bos_text, special_.bos);
+  assume(defaults.eos, TokenType::control, defaults.eos_text, special_.eos);
+  assume(defaults.unk, TokenType::unknown, defaults.unk_text, special_.unk);
 
   special_.add_bos = spec_->add_bos.value_or(defaults.add_bos);
   special_.add_eos = spec_->add_eos.value_or(defaults.add_eos);
@@ -215,6 +220,31 @@ bool Vocab::ends_generation(Token token) const noexcept {
 
 std::uint64_t Vocab::memory() const noexcept {
   return sizeof(*this) + texts_.memory() + turn_ends_.capacity() * sizeof(Token);
+}
+
+bool Vocab::strips_space_behind(Token mark) const noexcept {
+  const std::string_view architecture = spec_->architecture;
+  if (spec_->model != "llama" || (architecture != "phi3" && architecture != "phimoe")) return false;
+  const std::string_view mark_text = text(mark);
+  return mark_text != "<unk>" && mark_text != "<s>" && mark_text != "<|endoftext|>";
+}
+
+bool Vocab::looks_like_control(Token token) const noexcept {
+  const std::string_view t = text(token);
+  const bool has_bars = (t.starts_with("<|") && t.ends_with("|>")) || (t.starts_with("<\uff5c") && t.ends_with("\uff5c>"));
+  return type(token) == TokenType::control || has_bars || ends_generation(token);
+}
+
+void VocabTokenizer::set_marks(std::vector<TextMatcher::Entry> marks) {
+  std::vector<TextMatcher::Entry> user_defined, untrusted;
+  for (const TextMatcher::Entry& mark : marks) {
+    if (type(mark.token) != TokenType::user_defined) continue;
+    user_defined.push_back(mark);
+    if (!vocab_.looks_like_control(mark.token)) untrusted.push_back(mark);
+  }
+  marks_ = TextMatcher(std::move(marks));
+  user_defined_marks_ = TextMatcher(std::move(user_defined));
+  untrusted_marks_ = TextMatcher(std::move(untrusted));
 }
 
 std::string_view VocabTokenizer::piece(Token token, bool unparse_special) const noexcept {

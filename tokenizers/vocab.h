@@ -18,6 +18,7 @@
 #include "libinfer/status.h"
 #include "libinfer/thread_pool.h"
 #include "libinfer/tokenizer.h"
+#include "tokenizers/spans.h"
 #include "tokenizers/text_map.h"
 #include "tokenizers/text_matcher.h"
 
@@ -28,6 +29,9 @@ struct VocabDefaults {
   /// Taken when the key is absent and the token there is control (unk: unknown).
   Token bos = kNoToken, eos = kNoToken, unk = kNoToken;
   bool add_bos = false, add_eos = false;
+  /// Their usual texts, by which they are known in files without types.
+  std::string_view bos_text = "<s>", eos_text = "</s>", unk_text = "<unk>";
+  bool cls_and_sep = false;  ///< CLS and SEP are BOS and EOS where the file names none
 };
 
 /// Immutable. Texts, scores and types are those of the spec, which must outlive it; what it adds is 8 bytes for each of
@@ -72,6 +76,12 @@ class Vocab {
   /// EOS, EOT and EOM. Where the file names no EOT also the control tokens whose texts are known to end a turn
   /// (`<|eot_id|>`, `<|im_end|>`, `<end_of_turn>` and so on; the list is kTurnEnds in vocab.cpp).
   bool ends_generation(Token token) const noexcept;
+  /// Control tokens, and tokens of other types that are written like them (`<|User|>`) or end a generation.
+  bool looks_like_control(Token token) const noexcept;
+
+  /// Whether white space behind this mark is left out. The format has no key for it, so it is known of one family, by its
+  /// architecture: the texts of Phi 3, but for <unk>, <s> and <|endoftext|>.
+  bool strips_space_behind(Token mark) const noexcept;
 
   /// Bytes held beside the spec.
   std::uint64_t memory() const noexcept;
@@ -120,16 +130,22 @@ class VocabTokenizer : public Tokenizer {
   Result<std::vector<Token>> encode(std::string_view text, const EncodeOptions& options) const final;  // encode.cpp
   Result<std::string> decode(std::span<const Token> tokens, const DecodeOptions& options) const final;
   bool strips_leading_space() const noexcept final { return strips_leading_space_; }
-  std::uint64_t memory() const noexcept override { return vocab_.memory() + pieces_.memory(); }
+  std::uint64_t memory() const noexcept override {
+    return vocab_.memory() + pieces_.memory() + marks_.memory() + user_defined_marks_.memory() + untrusted_marks_.memory();
+  }
 
  protected:
   const Vocab& vocab() const noexcept { return vocab_; }
 
-  /// The marks that a text is cut at before anything else is done to it.
-  virtual const TextMatcher& marks(bool parse_special) const noexcept = 0;
-  /// Those of marks(true) that are recognised where a text is not trusted, too: the user-defined ones.
-  virtual const TextMatcher& user_marks() const noexcept = 0;
-  virtual std::unique_ptr<TextEncoder> make_encoder() const = 0;
+  /// The texts that are cut out before anything else is done to a text, with parse_special. Of these, user-defined ones are
+  /// recognised in text that is not trusted, too, unless they look like control tokens. encode() needs it.
+  void set_marks(std::vector<TextMatcher::Entry> marks);
+  /// Those of them that are user-defined.
+  const TextMatcher& user_defined_marks() const noexcept { return user_defined_marks_; }
+  /// What is cut out without parse_special: mostly the user-defined ones, or nothing.
+  virtual const TextMatcher& usual_marks() const noexcept = 0;
+  /// `spans` must outlive it, and is told of each token.
+  virtual std::unique_ptr<TextEncoder> make_encoder(const EncodeOptions& options, SpanNotes& spans) const = 0;
   /// Whether the text may be cut at this place, inside it, without any change to its tokens. No mark is there.
   virtual bool may_cut(std::string_view text, std::size_t at) const = 0;
 
@@ -138,15 +154,17 @@ class VocabTokenizer : public Tokenizer {
  private:
   std::vector<std::size_t> cut(std::string_view text, const EncodeOptions& options) const;
   bool is_mark(Token token) const noexcept;
+  std::size_t behind(Token mark, std::string_view text, std::size_t at) const noexcept;
   TextMatcher::Match find_mark(std::string_view text, std::size_t begin, const EncodeOptions& options) const noexcept;
   Status encode_part(std::string_view text, std::size_t begin, const EncodeOptions& options, TextEncoder& encoder,
-                     std::vector<Token>& out) const;
+                     SpanNotes& spans, std::vector<Token>& out) const;
   Status encode_at_once(std::string_view text, std::span<const std::size_t> ends, const EncodeOptions& options,
                         ThreadPool& pool, std::vector<Token>& out) const;
 
   Vocab vocab_;
   StringList pieces_;
   bool strips_leading_space_;
+  TextMatcher marks_, user_defined_marks_, untrusted_marks_;
 };
 
 }  // namespace infer

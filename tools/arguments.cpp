@@ -230,6 +230,7 @@ Interrupt::~Interrupt() {
 void ModelArguments::add_to(CLI::App& app) {
   app.add_option("-m,--model", path, "GGUF file [$INFER_MODEL, else the bundled model]")->type_name("FILE");
   options.add(app, "--arch", "architecture");
+  options.add_flag(app, "--allow-default-pretokenizer", "allow_default_pretokenizer", true);
   options.add_flag(app, "--no-mmap", "use_mmap", false, "read the file into memory instead of mapping it");
   app.add_flag("-v,--verbose", verbosity, "the library's log on stderr; twice for details");
 }

@@ -27,6 +27,7 @@ def rows(path):
 
 def read(directory):
     classes, ccc, decompositions = [OTHER] * N_CODES, [0] * N_CODES, {}
+    categories, lower = ["Cn"] * N_CODES, {}
     first_of_range = None
     for (code, _), fields in rows(f"{directory}/UnicodeData.txt"):
         name, category, combining, mapping = fields[0], fields[1], int(fields[2]), fields[4]
@@ -35,6 +36,9 @@ def read(directory):
         for c in range(first, code + 1):
             classes[c] = CLASS_OF.get(category, CLASS_OF_MAJOR.get(category[0], OTHER))
             ccc[c] = combining
+            categories[c] = category
+        if fields[12]:
+            lower[code] = int(fields[12], 16)
         if mapping and not mapping.startswith("<"):
             decompositions[code] = [int(part, 16) for part in mapping.split()]
     for (first, last), fields in rows(f"{directory}/PropList.txt"):
@@ -47,7 +51,7 @@ def read(directory):
             unsettled[first:last + 1] = [True] * (last + 1 - first)
         if fields[0] == "Full_Composition_Exclusion":
             excluded.update(range(first, last + 1))
-    return classes, ccc, decompositions, unsettled, excluded
+    return classes, ccc, decompositions, unsettled, excluded, categories, lower
 
 
 def blocks_of(values):
@@ -73,10 +77,35 @@ def array(declaration, items):
     print("};")
 
 
+def ranges_of(categories, category):
+    """(first, last) of the runs of that category."""
+    first = None
+    for code in range(N_CODES + 1):
+        is_in = code < N_CODES and categories[code] == category
+        if is_in and first is None:
+            first = code
+        if not is_in and first is not None:
+            yield first, code - 1
+            first = None
+
+
+def lowerings(lower):
+    """[first, last, step, distance] of neighbours that are all mapped as far; steps of one or two."""
+    stretches = []
+    for code, target in sorted(lower.items()):
+        if stretches:
+            first, last, step, distance = stretches[-1]
+            if target - code == distance and code - last in ((1, 2) if first == last else (step,)):
+                stretches[-1] = [first, code, code - last, distance]
+                continue
+        stretches.append([code, code, 1, target - code])
+    return stretches
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    classes, ccc, decompositions, unsettled, excluded = read(sys.argv[1])
+    classes, ccc, decompositions, unsettled, excluded, categories, lower = read(sys.argv[1])
     with open(f"{sys.argv[1]}/PropList.txt", encoding="utf-8") as file:
         version = file.readline().split("-")[1].removesuffix(".txt\n")
 
@@ -104,6 +133,15 @@ namespace infer::unicode {{""")
             first = code
     array("const Combining kCombining[]", items)
     print(f"const std::size_t kCombiningCount = {len(items)};")
+
+    for name, category in (("Nonspacing", "Mn"), ("Format", "Cf")):
+        items = [f"{{0x{first:x},0x{last:x}}}," for first, last in ranges_of(categories, category)]
+        array(f"const Range k{name}[]", items)
+        print(f"const std::size_t k{name}Count = {len(items)};")
+
+    items = [f"{{0x{first:x},0x{last:x},{step},{distance}}}," for first, last, step, distance in lowerings(lower)]
+    array("const Lowering kLowerings[]", items)
+    print(f"const std::size_t kLoweringCount = {len(items)};")
 
     items = []
     for code, parts in sorted(decompositions.items()):

@@ -23,6 +23,7 @@ struct ModelOptions {
   bool use_mmap = true;
   bool vocab_only = false;        ///< no weights are bound; tokenising and read() work, sessions do not
   std::string architecture{};     ///< instead of what the file says; empty: the file's
+  bool allow_default_pretokenizer = false;   ///< an unknown tokenizer.ggml.pre is read as "default", with a warning
   std::shared_ptr<MemoryAccount> memory{};   ///< of this model and its sessions; null: one of their own, without limit
   Executor executor{};            ///< packs the weights instead of threads of the library's own
   Logger log{};

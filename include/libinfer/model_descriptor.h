@@ -123,12 +123,15 @@ struct ChatTemplateText {
 struct TokenizerSpec {
   std::string model;                      ///< tokenizer.ggml.model: llama, gpt2, bert, t5; empty when absent
   std::string pre;                        ///< tokenizer.ggml.pre
+  std::string architecture;               ///< general.architecture: it stands in for what the format has no key for
   StringList tokens;
   std::vector<float> scores;              ///< empty or one per token
   std::vector<std::int32_t> types;        ///< empty or one TokenType per token, unchecked
   StringList merges;
   std::optional<std::int64_t> bos, eos, unk, sep, pad, cls, mask, eot, eom;   ///< token ids, unchecked
   std::optional<bool> add_bos, add_eos, add_space_prefix, remove_extra_whitespaces;
+  std::optional<bool> lowercase, strip_accents;   ///< tokenizer.ggml.normalizer.*
+  std::string charsmap;                   ///< tokenizer.ggml.precompiled_charsmap, unchecked
   std::vector<ChatTemplateText> chat_templates;
 
   bool operator==(const TokenizerSpec&) const = default;

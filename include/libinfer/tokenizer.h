@@ -25,9 +25,10 @@ inline constexpr Token kNoToken = -1;
 /// A stretch of a text, in bytes.
 struct TextSpan {
   std::size_t begin = 0, end = 0;
+  bool operator==(const TextSpan&) const = default;
 };
 
-/// The last three change no token.
+/// The first four say what the tokens are.
 struct EncodeOptions {
   bool add_special = true;     ///< add BOS and EOS where the vocabulary says so
   bool parse_special = false;  ///< recognise the texts of control tokens; off, so that user text never becomes one
@@ -37,6 +38,10 @@ struct EncodeOptions {
   std::int32_t n_threads = 0;  ///< 0: one, but above a mebibyte of text as many as a session would take
   Executor executor{};         ///< instead of threads that live as long as the call
   std::size_t part_bytes = std::size_t{1} << 16;  ///< a thread's portion, about; smaller ones are for tests
+  /// Receives for each token the bytes of the text that it stands for, from one thread; null: not asked for. Spans are in the
+  /// order of the text. A byte belongs to one token, but where a normal form changed a stretch as a whole: every token with a
+  /// part of what it became has all of it. What was added (BOS, EOS, a space prefix) is empty; what was left out is in no span.
+  std::vector<TextSpan>* spans = nullptr;
 };
 
 struct DecodeOptions {

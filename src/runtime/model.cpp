@@ -237,6 +237,13 @@ Status Model::make_tokenizer(const ModelOptions& options) {
     return kind->make(spec, options.cancel, descriptor_.warnings);
   };
   Result<std::unique_ptr<Tokenizer>> made = make();
+  if (!made.ok() && made.status().code() == Code::pretokenizer && options.allow_default_pretokenizer) {
+    descriptor_.warnings.push_back(fmt::format("tokenizer.ggml.pre is {}, which is unknown; text is split by the rule 'default', "
+                                               "which may not be the model's (option allow_default_pretokenizer)",
+                                               quoted(descriptor_.tokenizer.pre)));
+    descriptor_.tokenizer.pre = "default";
+    made = make();
+  }
   if (made.ok()) {
     tokenizer_ = std::move(made).value();
     for (Token token = 0; token < tokenizer_->size(); ++token) {
@@ -266,6 +273,7 @@ MemoryUse Model::held() const {
   MemoryUse use;
   use[MemoryClass::vocab] = t.tokens.memory() + t.merges.memory() + t.scores.capacity() * sizeof(float) +
                             t.types.capacity() * sizeof(std::int32_t) + heap_of(t.model) + heap_of(t.pre) +
+                            heap_of(t.architecture) + heap_of(t.charsmap) +
                             t.chat_templates.capacity() * sizeof(ChatTemplateText) + (tokenizer_ ? tokenizer_->memory() : 0);
   for (const ChatTemplateText& text : t.chat_templates) use[MemoryClass::vocab] += heap_of(text.name) + heap_of(text.text);
   std::uint64_t other = sizeof(Model) + descriptor_.tensors.capacity() * sizeof(TensorMeta) +

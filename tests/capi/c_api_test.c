@@ -474,6 +474,13 @@ static void tokens(infer_model *model) {
   CHECK(infer_tokenize(model, text, INFER_STR_NUL, 0, ids, 64, &n, NULL) == INFER_OK && n > 4);
   CHECK(infer_tokenize(model, text, INFER_STR_NUL, 0, NULL, 0, &need, NULL) == INFER_E_BUFFER && need == n);
   CHECK(infer_detokenize(model, ids, n, 0, back, sizeof back, &need, NULL) == INFER_OK && strcmp(back, text) == 0);
+  size_t begins[64], ends[64], n_spans = 0;
+  int32_t same[64];
+  CHECK(infer_tokenize_spans(model, text, INFER_STR_NUL, 0, same, begins, ends, 64, &n_spans, NULL) == INFER_OK && n_spans == n);
+  CHECK(memcmp(same, ids, n * sizeof *ids) == 0 && begins[0] == 0 && ends[n - 1] == strlen(text));
+  for (size_t i = 1; i < n; ++i) CHECK(begins[i] == ends[i - 1]);
+  CHECK(infer_tokenize_spans(model, text, INFER_STR_NUL, 0, NULL, NULL, NULL, 0, &need, NULL) == INFER_E_BUFFER && need == n);
+  EXPECT_ERROR(infer_tokenize_spans(model, text, 3, 0, same, NULL, ends, 64, &n_spans, &err), INFER_E_ARGUMENT, "begins");
   CHECK(infer_decoder_create(model, 0, &decoder, NULL) == INFER_OK);
   for (size_t i = 0; i < n; ++i) {
     CHECK(infer_decoder_push(decoder, ids[i], &piece, &length, NULL) == INFER_OK && strlen(piece) == length);

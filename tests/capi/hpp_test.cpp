@@ -42,6 +42,10 @@ TEST(Hpp, TokensGoAroundAndBack) {
   const std::string text = "He was thinking — of what?";
   const std::vector<std::int32_t> ids = model.tokenize(text, 0).value();
   EXPECT_EQ(model.detokenize(ids).value(), text);
+  const auto spans = model.tokenize_spans(text, 0).value();
+  EXPECT_EQ(spans.tokens, ids);
+  EXPECT_EQ(spans.ends.size(), ids.size());
+  EXPECT_EQ(spans.ends.back(), text.size());
 }
 
 TEST(Hpp, TheHostsThreadsDoTheWork) {

@@ -50,4 +50,16 @@ inline void expect_quick_on_one_letter(const Tokenizer& tokenizer, Token of_sixt
   EXPECT_LT(elapsed.count(), 30.0) << "seconds; a quadratic algorithm takes hours";
 }
 
+/// A mebibyte of each of these again and again.
+inline void expect_quick_on_repeated(const Tokenizer& tokenizer, const std::vector<std::string>& units) {
+  for (const std::string& unit : units) {
+    std::string text;
+    while (text.size() < 1 << 20) text += unit;
+    const auto start = std::chrono::steady_clock::now();
+    encode(tokenizer, text);
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    EXPECT_LT(elapsed.count(), 30.0) << unit << ": seconds; a quadratic algorithm takes hours";
+  }
+}
+
 }  // namespace infer::testing

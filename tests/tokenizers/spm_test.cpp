@@ -170,6 +170,26 @@ TEST(Spm, PrefixesEveryPartBetweenControlTokens) {
   EXPECT_EQ(encode(*t, "a<s></s>a", kParse), (Tokens{kFirstPiece + 7, 1, 2, kFirstPiece + 7}));
 }
 
+// The texts of Phi 3, as its file gives them: </s> is user-defined.
+TEST(Spm, LeavesOutWhiteSpaceBehindMarksOfPhi3) {
+  TokenizerSpec spec = abc_spec();
+  add_token(spec, "<|user|>", TokenType::control);
+  add_token(spec, "<|endoftext|>", TokenType::control);
+  add_token(spec, "<|x|>", TokenType::user_defined);
+  TokenizerSpec spec_of_phi3 = spec;
+  spec_of_phi3.architecture = "phi3";
+  const auto others = make(spec);
+  const auto phi3 = make(spec_of_phi3);
+  const Token user = kFirstPiece + 8, end = kFirstPiece + 9, always = kFirstPiece + 10;
+
+  EXPECT_EQ(encode(*others, "<|user|> a", kParse), (Tokens{user, kFirstPiece + 7}));
+  EXPECT_EQ(encode(*phi3, "<|user|> \n\u00a0a", kParse), (Tokens{user, kFirstPiece + 1}));
+  EXPECT_EQ(encode(*phi3, "a <|user|>", kParse), (Tokens{kFirstPiece + 1, kFirstPiece, user})) << "what stands before stays";
+  EXPECT_EQ(encode(*phi3, "<|endoftext|> a<s> a", kParse), (Tokens{end, kFirstPiece + 7, 1, kFirstPiece + 7}));
+  EXPECT_EQ(encode(*phi3, "<|x|> a"), (Tokens{always, kFirstPiece + 1}));
+  EXPECT_EQ(encode(*others, "<|x|> a"), (Tokens{always, kFirstPiece + 7}));
+}
+
 TEST(Spm, TakesUserDefinedTextsWhole) {
   TokenizerSpec spec = abc_spec();
   add_token(spec, "bca", TokenType::user_defined);

@@ -45,6 +45,59 @@ TEST(Unicode, TakesIllFormedBytesForTheReplacementCharacter) {
   EXPECT_EQ(code_of("\xc0"), char32_t{0xfffd});
 }
 
+TEST(Unicode, KnowsNonspacingMarksAndControls) {
+  EXPECT_TRUE(is_nonspacing(0x301));
+  EXPECT_FALSE(is_nonspacing(0x903)) << "a spacing mark";
+  EXPECT_FALSE(is_nonspacing('a'));
+  for (const std::uint32_t c : {0x0U, 0x1fU, 0x7fU, 0x9fU, 0xadU, 0x200bU, 0xe000U, 0x10fffdU}) EXPECT_TRUE(is_control(c)) << c;
+  for (const std::uint32_t c : {0x20U, 0xa0U, 0x378U, 0xd7a4U, 0xfffdU, 0x10ffffU}) EXPECT_FALSE(is_control(c)) << c;
+}
+
+TEST(Unicode, LowersCharactersOneByOne) {
+  const auto lower = [](char32_t code) {
+    std::u32string out;
+    append_lower(code, out);
+    return out;
+  };
+  EXPECT_EQ(lower('A'), U"a");
+  EXPECT_EQ(lower('a'), U"a");
+  EXPECT_EQ(lower(U'\u0130'), U"i\u0307");
+  EXPECT_EQ(lower(U'\u0131'), U"\u0131");
+  EXPECT_EQ(lower(U'\u0100'), U"\u0101");
+  EXPECT_EQ(lower(U'\u0101'), U"\u0101") << "every second one is a capital";
+  EXPECT_EQ(lower(U'\u01c4'), U"\u01c6");
+  EXPECT_EQ(lower(U'\u01c5'), U"\u01c6");
+  EXPECT_EQ(lower(U'Σ'), U"σ");
+  EXPECT_EQ(lower(U'\u1e9e'), U"ß");
+  EXPECT_EQ(lower(U'\u2126'), U"ω");
+  EXPECT_EQ(lower(U'\U00010400'), U"\U00010428");
+  EXPECT_EQ(lower(U'日'), U"日");
+}
+
+TEST(Unicode, DecomposesWithTheMarksBehind) {
+  std::u32string out;
+  EXPECT_EQ(decompose_at("xé\u0323y", 1, out), 5U);
+  EXPECT_EQ(out, U"e\u0323\u0301");
+  out.clear();
+  EXPECT_EQ(decompose_at("한x", 0, out), 3U);
+  EXPECT_EQ(out, U"\u1112\u1161\u11ab");
+  out.clear();
+  EXPECT_EQ(decompose_at("\u0301", 0, out), 2U);
+  EXPECT_EQ(out, U"\u0301");
+}
+
+TEST(Nfc, TellsWhatItChanged) {
+  std::string storage;
+  std::vector<Change> changes;
+  EXPECT_EQ(to_nfc("xe\u0301y\u0301z", storage, &changes), "xé\u00fdz");
+  ASSERT_EQ(changes.size(), 2U);
+  EXPECT_EQ(changes[0].begin, 1U);
+  EXPECT_EQ(changes[0].end, 4U);
+  EXPECT_EQ(changes[0].n_normal, 2U);
+  EXPECT_EQ(changes[1].begin, 4U);
+  EXPECT_EQ(changes[1].end, 7U);
+}
+
 TEST(Nfc, LeavesTextAloneThatIsNormal) {
   std::string storage;
   const std::string_view text = "Größe, 日本語, é, \xff 각";

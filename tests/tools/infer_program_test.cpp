@@ -376,6 +376,32 @@ TEST_F(InferProgram, PiecesAreOneALine) {
   EXPECT_NE(r.out.find("\n"), r.out.size() - 1) << r.out;
 }
 
+TEST_F(InferProgram, JsonTellsPiecesAndOffsets) {
+  const std::string text = "Prince \xc3\xa9";
+  const auto r = with_model("tokenize", {"--json", "--no-special"}, text);
+  EXPECT_EQ(r.status, 0) << r.err;
+  const auto answers = json_lines(r.out);
+  ASSERT_EQ(answers.size(), 1U);
+  const json& all = answers[0];
+  ASSERT_EQ(all["ids"].size(), all["offsets"].size());
+  ASSERT_EQ(all["ids"].size(), all["pieces"].size());
+  std::size_t end = 0;
+  for (const json& span : all["offsets"]) {
+    EXPECT_EQ(span[0], end);
+    end = span[1];
+  }
+  EXPECT_EQ(end, text.size());
+
+  const std::string request = R"({"text":"Prince","offsets":true})" "\n" R"({"text":"Prince","pieces":true})" "\n" R"({"text":"Prince"})" "\n";
+  const auto lines = json_lines(with_model("tokenize", {"--jsonl"}, request).out);
+  ASSERT_EQ(lines.size(), 3U);
+  EXPECT_TRUE(lines[0].contains("offsets") && !lines[0].contains("pieces"));
+  EXPECT_TRUE(lines[1].contains("pieces") && !lines[1].contains("offsets"));
+  EXPECT_EQ(lines[2].size(), 1U);
+  EXPECT_EQ(lines[2]["ids"], lines[0]["ids"]);
+  EXPECT_EQ(with_model("tokenize", {"--json", "--pieces", "a"}).status, 2);
+}
+
 TEST_F(InferProgram, JsonlAnswersInOrderAndGoesOnAfterErrors) {
   const std::string requests =
       "{\"text\": \"Prince\"}\n"
