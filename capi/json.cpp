@@ -3,7 +3,6 @@
 #include "capi/json.h"
 
 #include <cmath>
-#include <iterator>
 
 #include <fmt/format.h>
 
@@ -23,7 +22,7 @@ void write(std::string& out, std::string_view text) {
       out += '\\';
       out += c;
     } else if (static_cast<unsigned char>(c) < 0x20) {
-      fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned char>(c));
+      out += fmt::format("\\u{:04x}", static_cast<unsigned char>(c));
     } else {
       out += c;
     }
@@ -33,16 +32,16 @@ void write(std::string& out, std::string_view text) {
 
 void write(std::string& out, bool value) { out += value ? "true" : "false"; }
 void write(std::string& out, double value) {
-  if (std::isfinite(value)) fmt::format_to(std::back_inserter(out), "{}", value);
+  if (std::isfinite(value)) out += fmt::format("{}", value);
   else out += "null";
 }
 void write(std::string& out, float value) {
-  if (std::isfinite(value)) fmt::format_to(std::back_inserter(out), "{}", value);
+  if (std::isfinite(value)) out += fmt::format("{}", value);
   else out += "null";
 }
-void write(std::string& out, std::int32_t value) { fmt::format_to(std::back_inserter(out), "{}", value); }
-void write(std::string& out, std::int64_t value) { fmt::format_to(std::back_inserter(out), "{}", value); }
-void write(std::string& out, std::uint64_t value) { fmt::format_to(std::back_inserter(out), "{}", value); }
+void write(std::string& out, std::int32_t value) { out += fmt::format("{}", value); }
+void write(std::string& out, std::int64_t value) { out += fmt::format("{}", value); }
+void write(std::string& out, std::uint64_t value) { out += fmt::format("{}", value); }
 
 template <class List>
 void write_list(std::string& out, const List& list) {

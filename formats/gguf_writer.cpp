@@ -24,9 +24,9 @@ static_assert(std::endian::native == std::endian::little, "numbers are written a
 
 template <class T>
 void put(std::vector<std::byte>& out, T value) {
-  std::byte raw[sizeof(T)];
-  std::memcpy(raw, &value, sizeof(T));
-  out.insert(out.end(), raw, raw + sizeof(T));
+  const std::size_t at = out.size();   // insert() makes GCC 12 see an overflow that is none
+  out.resize(at + sizeof(T));
+  std::memcpy(out.data() + at, &value, sizeof(T));
 }
 
 void put_text(std::vector<std::byte>& out, std::string_view text) {

@@ -8,7 +8,6 @@
 #include <iterator>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 namespace infer {
 namespace {
@@ -16,7 +15,11 @@ namespace {
 constexpr std::size_t kShown = 10;   // complaints in words
 
 /// As GGUF writes it: innermost first.
-std::string text_of(std::initializer_list<std::int64_t> shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
+std::string text_of(std::initializer_list<std::int64_t> shape) {
+  std::string out;
+  for (const std::int64_t n : shape) out += fmt::format("{}{}", out.empty() ? "[" : ", ", n);
+  return out + "]";
+}
 
 }  // namespace
 

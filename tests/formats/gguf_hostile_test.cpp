@@ -365,10 +365,18 @@ std::vector<Case> value_cases() {
        "expected bool, found u32"},
       {"89_chat_template_too_long", changed([](GgufWriter& w) { w.set("tokenizer.chat_template", std::string((1 << 20) + 1, 'x')); }), Code::ok,
        "key 'tokenizer.chat_template' is ignored: 1048577 bytes exceed the limit of 1048576 for all chat templates together"},
-      {"93_names_without_templates", changed([](GgufWriter& w) {
+      {"89_chat_template_of_100_mib", changed([](GgufWriter& w) { w.set("tokenizer.chat_template", std::string(100 << 20, 'x')); }), Code::ok,
+       "key 'tokenizer.chat_template' is ignored: 104857600 bytes exceed the limit of 1048576 for all chat templates together"},
+      {"89_chat_template_a_number", with("tokenizer.chat_template", std::uint32_t{1}), Code::ok,
+       "ignored: key 'tokenizer.chat_template': expected string, found u32"},
+      {"89_chat_template_not_utf8", with("tokenizer.chat_template", "{{ '\xff' }}"), Code::ok, ""},
+      {"89_chat_template_with_nul", with("tokenizer.chat_template", std::string("a\0b", 3)), Code::ok, ""},
+      {"90_chat_template_nested", changed([](GgufWriter& w) { w.set("tokenizer.chat_template", "{{ " + std::string(100000, '(')); }), Code::ok, ""},
+      {"93_chat_templates_without_their_keys", changed([](GgufWriter& w) {
          w.set("tokenizer.chat_templates", std::vector<std::string>{"tool_use", "default"}).set("tokenizer.chat_template.rag", "x");
        }), Code::ok, "key 'tokenizer.chat_templates' names 'tool_use', but there is no usable key 'tokenizer.chat_template.tool_use'"},
-      {"93_names_a_number", with("tokenizer.chat_templates", std::uint32_t{1}), Code::ok,
+      {"93_chat_template_without_a_name", with("tokenizer.chat_template.tool_use", "{{ x }}"), Code::ok, ""},
+      {"93_chat_templates_a_number", with("tokenizer.chat_templates", std::uint32_t{1}), Code::ok,
        "key 'tokenizer.chat_templates': expected array of string of at most 64, found u32 of 1"},
       {"133_adapter", with("general.type", "adapter"), Code::format, "this is a LoRA adapter, not a model"},
       {"135_importance_matrix", with("general.type", "imatrix"), Code::format,

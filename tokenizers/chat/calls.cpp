@@ -121,7 +121,7 @@ Result<Value> Interpreter::call_builtin(const Builtin& builtin, const Arguments&
       const Value* message = !given.empty() ? &given[0] : arguments.find("message");
       if (message == nullptr) return chat_error("raise_exception needs a message");
       INFER_ASSIGN(const Text text, to_str(*message, budget_));
-      return chat_error(text.bytes()).about("raise_exception");
+      return chat_error(escaped(text.bytes())).about("raise_exception");
     }
     case BuiltinFunction::strftime_now: {
       if (given.size() != 1 || !given[0].is_string()) return chat_error("strftime_now needs a format");

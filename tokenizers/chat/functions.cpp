@@ -42,6 +42,13 @@ Result<Value> call(const FunctionRow& row, const Value& self, const Arguments& a
   return row.call(self, bound);
 }
 
+Result<Value> missing_attribute(const Value& value, std::string_view name) {
+  if (name.starts_with("__")) return chat_error(fmt::format("unknown attribute {}", quoted(name)));
+  return Value::undefined(value.is_none()
+                              ? fmt::format("'None' has no attribute {}", quoted(name))
+                              : fmt::format("'{} object' has no attribute {}", type_name(value), quoted(name)));
+}
+
 Result<Value> get_attribute(const Value& value, std::string_view name, Budget& budget) {
   INFER_TRY(budget.charge(1));
   if (value.is_undefined()) return chat_error(std::string(value.what()));
@@ -51,10 +58,7 @@ Result<Value> get_attribute(const Value& value, std::string_view name, Budget& b
   if (value.is_dict()) {
     if (const Value* const found = value.dict().find(name)) return *found;
   }
-  if (name.starts_with("__")) return chat_error(fmt::format("unknown attribute {}", quoted(name)));
-  return Value::undefined(value.is_none()
-                              ? fmt::format("'None' has no attribute {}", quoted(name))
-                              : fmt::format("'{} object' has no attribute {}", type_name(value), quoted(name)));
+  return missing_attribute(value, name);
 }
 
 Text stripped(const Text& text, Side side, const std::string* characters) {

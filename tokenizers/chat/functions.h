@@ -59,6 +59,8 @@ std::span<const FunctionRow> sequence_filters() noexcept;
 
 /// value.name, as far as it is data: entries of dicts, methods. Undefined where there is none.
 Result<Value> get_attribute(const Value& value, std::string_view name, Budget& budget);
+/// Undefined, but for names with which templates leave other interpreters: these are an error.
+Result<Value> missing_attribute(const Value& value, std::string_view name);
 
 // Shared by filters and methods of texts.
 enum class Side : std::uint8_t { left, right, both };

@@ -298,7 +298,7 @@ Result<Value> sum(const Value& self, const Bound& args) {
 Result<Value> attr(const Value& self, const Bound& args) {
   INFER_ASSIGN(const Text* const name, text_argument(args, 0, "name"));
   if (!self.is_dict()) return get_attribute(self, name->bytes(), args.budget);
-  return Value::undefined(fmt::format("'dict object' has no attribute {}", quoted(name->bytes())));
+  return missing_attribute(self, name->bytes());   // entries are none
 }
 
 Result<Value> batch(const Value& self, const Bound& args) {
