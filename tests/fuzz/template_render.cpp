@@ -94,7 +94,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(within.status().offset() <= static_cast<std::int64_t>(text.size()));
   }
 
-  const Result<infer::ChatPrompt> prompt = compiled.value().render(json);
+  const Result<infer::Messages> messages = infer::Messages::parse(json);
+  require(messages.ok());
+  const Result<infer::ChatPrompt> prompt = compiled.value().render(messages.value());
   require(prompt.ok() == within.ok());
   if (!prompt.ok()) {
     require(prompt.status().message() == within.status().message());

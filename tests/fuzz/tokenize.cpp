@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Fuzz target: any bytes as text, by any kind of tokenizer. Every id is in the vocabulary, and the ids stand for the same
-// bytes again, as far as the kind keeps them.
+// bytes again, as far as the kind keeps them. Parts and threads change no id, spans lie in the text and in order, and no control
+// token comes from text that is not trusted.
 #include <string>
+#include <vector>
 
 #include "tests/fuzz/vocabularies.h"
 
@@ -15,6 +17,21 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto ids = tokenizer.encode(text, options);
   require(ids.ok());
   for (const infer::Token id : ids.value()) require(id >= 0 && id < tokenizer.size());
+
+  infer::EncodeOptions in_parts = options;
+  in_parts.part_bytes = 7;
+  require(tokenizer.encode(text, in_parts).value() == ids.value());
+  std::vector<infer::TextSpan> spans;
+  infer::EncodeOptions with_spans = options;
+  with_spans.spans = &spans;
+  require(tokenizer.encode(text, with_spans).value() == ids.value() && spans.size() == ids.value().size());
+  for (std::size_t i = 0; i < spans.size(); ++i) {
+    require(spans[i].begin <= spans[i].end && spans[i].end <= text.size() && (i == 0 || spans[i - 1].begin <= spans[i].begin));
+  }
+  const infer::EncodeOptions untrusted{.add_special = false, .parse_special = true, .special_in = std::span<const infer::TextSpan>()};
+  const auto as_said = tokenizer.encode(text, untrusted);
+  for (const infer::Token id : as_said.value()) require(tokenizer.type(id) != infer::TokenType::control);
+
   const auto back = tokenizer.decode(ids.value(), {.remove_special = options.add_special, .unparse_special = options.parse_special});
   require(back.ok());
   // What looks like a control token is one when it is asked for, and may take the spaces beside it along.

@@ -18,7 +18,7 @@ namespace infer::fuzz {
 struct Vocabulary {
   std::unique_ptr<const TokenizerSpec> spec;   ///< the tokenizer borrows from it
   std::unique_ptr<const Tokenizer> tokenizer;
-  /// What of a text can be told apart: decode(encode(text)) and text are the same after it.
+  /// What of a text is kept: decode(encode(text)) and text are the same after it.
   std::string (*plain)(std::string text);
 };
 
@@ -62,11 +62,34 @@ inline Vocabulary bpe_vocabulary() {
   return make_vocabulary(bpe_tokenizer, std::move(spec), [](std::string text) { return text; });
 }
 
+/// "bert": loses case, accents and white space.
+inline Vocabulary wordpiece_vocabulary() {
+  TokenizerSpec spec;
+  spec.model = "bert";
+  for (const char* mark : {"[PAD]", "[UNK]", "[CLS]", "[SEP]"}) testing::add_token(spec, mark, TokenType::control);
+  testing::add_pieces(spec, {"\u2581a", "\u2581e", "e", "a", "t", "h", "\u2581the", "in", "\u2581.", "\u2581,", "\u2581\u4e2d"});
+  testing::add_token(spec, "<mark>", TokenType::user_defined);
+  spec.unk = 1, spec.bos = 2, spec.eos = 3;
+  return make_vocabulary(wordpiece_tokenizer, std::move(spec), [](std::string) { return std::string(); });
+}
+
+/// "t5", with all bytes: loses spaces beside spaces.
+inline Vocabulary unigram_vocabulary() {
+  TokenizerSpec spec = testing::llama_spec();
+  spec.model = "t5";
+  testing::add_pieces(spec, {"\u2581", "e", "t", "h", "a", "n", "\u2581t", "he", "\u2581the", "in", "an", "aa", "aaaa", "é"});
+  testing::add_token(spec, "<mark>", TokenType::user_defined);
+  spec.bos = 1, spec.eos = 2, spec.unk = 0;
+  return make_vocabulary(unigram_tokenizer, std::move(spec), [](std::string) { return std::string(); });
+}
+
 inline const std::vector<Vocabulary>& vocabularies() {
   static const std::vector<Vocabulary> all = [] {
     std::vector<Vocabulary> made;
     made.push_back(spm_vocabulary());
     made.push_back(bpe_vocabulary());
+    made.push_back(wordpiece_vocabulary());
+    made.push_back(unigram_vocabulary());
     return made;
   }();
   return all;

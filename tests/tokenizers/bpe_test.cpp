@@ -114,6 +114,19 @@ TEST(Bpe, TakesControlTextWhereItIsTrusted) {
   EXPECT_EQ(std::count(tokens.begin(), tokens.end(), kFirstMerge + 4), 1);
 }
 
+TEST(Bpe, TakesUserDefinedTextsThatLookLikeControlWhereTheyAreTrusted) {
+  TokenizerSpec spec = abc_spec();
+  add_token(spec, "<|EOT|>", TokenType::user_defined);
+  const auto t = make(spec);
+  const std::vector<TextSpan> spans = {{0, 7}};
+  const EncodeOptions options{.add_special = false, .parse_special = true, .special_in = spans};
+
+  const Tokens tokens = encode(*t, "<|EOT|><|EOT|>", options);
+  EXPECT_EQ(tokens.front(), kFirstMerge + 4);
+  EXPECT_EQ(std::count(tokens.begin(), tokens.end(), kFirstMerge + 4), 1);
+  EXPECT_EQ(encode(*t, "<|EOT|><|EOT|>"), (Tokens{kFirstMerge + 4, kFirstMerge + 4})) << "outside of prompts as the file has it";
+}
+
 TEST(Bpe, TakesUserDefinedTextsAlways) {
   TokenizerSpec spec = abc_spec();
   add_token(spec, "  ", TokenType::user_defined);

@@ -142,6 +142,19 @@ TEST(Spm, TakesControlTextWhereItIsTrusted) {
   EXPECT_EQ(decode(*t, tokens), "a</s>");
 }
 
+TEST(Spm, TakesUserDefinedTextsThatLookLikeControlWhereTheyAreTrusted) {
+  TokenizerSpec spec = abc_spec();
+  add_token(spec, "<|User|>", TokenType::user_defined);
+  const auto user = static_cast<Token>(spec.tokens.size() - 1);
+  const auto t = make(spec);
+  const std::vector<TextSpan> spans = {{0, 8}};
+  const EncodeOptions options{.add_special = false, .parse_special = true, .special_in = spans};
+
+  const Tokens tokens = encode(*t, "<|User|><|User|>", options);
+  EXPECT_EQ(tokens.front(), user);
+  EXPECT_EQ(std::count(tokens.begin(), tokens.end(), user), 1);
+}
+
 TEST(Spm, PutsNoSpaceInFrontOfWhatContinues) {
   TokenizerSpec spec = abc_spec();
   spec.add_space_prefix.reset();
