@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Chat: a conversation in one sequence of a session.
 #include <memory>
+#include <optional>
+#include <utility>
 
 #include "capi/handles.h"
 
@@ -25,10 +27,9 @@ infer_status infer_chat_create(infer_session* session, int32_t seq, infer_templa
     }
     auto made = std::make_unique<infer_chat>();
     INFER_ASSIGN(made->chat, infer::Chat::create(*session->session, seq, *std::move(used)));
-    const std::shared_ptr<infer::Messages> messages(made->chat, &made->chat->messages());
-    infer_messages* const list = new infer_messages(messages);
-    made->messages = Ref<infer_messages>(list);
-    release(list);   // the chat holds the only reference now
+    std::shared_ptr<infer::Messages> messages(made->chat, &made->chat->messages());
+    made->messages = Ref<infer_messages>::adopt(new infer_messages(std::move(messages)));
+    made->chat_template = Ref<infer_template>::adopt(new infer_template(made->chat->chat_template()));
     made->session = Ref<infer_session>(session);
     *out = made.release();
     return {};
@@ -42,6 +43,15 @@ infer_status infer_chat_messages(infer_chat* chat, infer_messages** messages, in
     INFER_TRY(clear_out(messages, "messages"));
     INFER_TRY(check(chat, "chat"));
     *messages = chat->messages.get();
+    return {};
+  });
+}
+
+infer_status infer_chat_template(infer_chat* chat, infer_template** chat_template, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(clear_out(chat_template, "chat_template"));
+    INFER_TRY(check(chat, "chat"));
+    *chat_template = chat->chat_template.get();
     return {};
   });
 }

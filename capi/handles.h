@@ -173,6 +173,12 @@ class Ref {
     return *this;
   }
   ~Ref() { release(handle_); }
+  /// Takes the reference that `handle` was made with.
+  static Ref adopt(H* handle) noexcept {
+    Ref ref;
+    ref.handle_ = handle;
+    return ref;
+  }
   H* get() const noexcept { return handle_; }
   H* operator->() const noexcept { return handle_; }
 
@@ -256,7 +262,8 @@ struct infer_chat : infer::capi::Handle {
   infer::capi::Ref<infer_session> session;
   std::shared_ptr<infer::Chat> chat;
   infer::capi::Ref<infer_messages> messages;
-  bool is_answering = false;
+  infer::capi::Ref<infer_template> chat_template;
+  std::atomic<bool> is_answering{false};   ///< a stream is out that has not told the chat yet
 };
 
 struct infer_stream : infer::capi::Handle {
@@ -289,10 +296,7 @@ Status check_optional(const H* handle, const char* name) {
 
 /// The environment, or a silent one of its own.
 inline Ref<infer_env> owner_of(infer_env* env) {
-  if (env != nullptr) return Ref<infer_env>(env);
-  Ref<infer_env> own(new infer_env);
-  drop(own.get());   // the Ref holds the only reference now
-  return own;
+  return env != nullptr ? Ref<infer_env>(env) : Ref<infer_env>::adopt(new infer_env);
 }
 
 /// The host's progress callback, and whether it asked to stop. Stays where it is while in use.
@@ -389,7 +393,8 @@ infer_status guard(infer_error** err, Body&& body) noexcept {
   const ::infer::capi::Busy infer_busy_guard((object)->busy);  \
   if (!infer_busy_guard.entered()) return ::infer::capi::busy(what)
 
-/// The same for a session, and for the importance matrix that it fills. After a fork it may look busy for ever: the thread that was inside stayed with the parent.
+/// The same for a session, and for the importance matrix that it fills. After a fork it may look busy for ever: the thread that
+/// was inside stayed with the parent.
 #define INFER_ENTER_SESSION(handle)               \
   INFER_TRY((handle)->session->check_process());  \
   INFER_ENTER(handle, "session");                 \

@@ -89,6 +89,15 @@ infer_status infer_messages_set_now(infer_messages* messages, const char* time, 
   });
 }
 
+infer_status infer_messages_json(const infer_messages* messages, char* buffer, size_t capacity, size_t* need, infer_error** err) {
+  return guard(err, [&]() -> Status {
+    INFER_TRY(clear_text(buffer, capacity, need));
+    INFER_TRY(check(messages, "messages"));
+    INFER_ASSIGN(const std::string json, messages->messages->json());
+    return copy_out(json, buffer, capacity, need);
+  });
+}
+
 size_t infer_messages_count(const infer_messages* messages) { return is(messages) ? messages->messages->size() : 0; }
 
 infer_status infer_messages_truncate(infer_messages* messages, size_t n, infer_error** err) {

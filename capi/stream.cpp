@@ -49,22 +49,31 @@ Status check_start(infer_session* session, const infer_options* options, infer_c
   return check_optional(cancel, "cancel");
 }
 
-/// What was said goes to the chat, once.
+/// What was said goes to the chat, once. After a failure it can be tried again.
 Status tell_chat(infer_stream& stream) {
-  const Ref<infer_chat> chat = std::move(stream.chat);
-  if (chat.get() == nullptr) return {};
-  chat->is_answering = false;
-  return chat->chat->finish(*stream.generation);
+  if (stream.chat.get() == nullptr) return {};
+  INFER_TRY(stream.chat->chat->finish(*stream.generation));
+  stream.chat->is_answering = false;
+  stream.chat = Ref<infer_chat>();
+  return {};
+}
+
+/// The messages of the chat that the stream answers in, if any.
+Ref<infer_messages> messages_of(infer_stream& stream) {
+  return Ref<infer_messages>(stream.chat.get() == nullptr ? nullptr : stream.chat->messages.get());
 }
 
 /// The next event, or null at the end.
 Result<const GenerationEvent*> next(infer_stream& stream) {
   INFER_ENTER_SESSION(stream.session.get());
-  const Busy messages(stream.chat.get() == nullptr ? nullptr : &stream.chat->messages->busy);
-  if (!messages.entered()) return busy("messages");
+  const Ref<infer_messages> messages = messages_of(stream);   // the chat may go when it has been told
+  const Busy alone(messages.get() == nullptr ? nullptr : &messages->busy);
+  if (!alone.entered()) return busy("messages");
   Result<const GenerationEvent*> event = stream.generation->next();
   const bool is_over = !event.ok() || event.value() == nullptr || event.value()->kind == GenerationEvent::Kind::end;
-  if (is_over) INFER_TRY(tell_chat(stream));
+  if (!is_over) return event;
+  Status told = tell_chat(stream);
+  if (event.ok() && !told.ok()) return told;
   return event;
 }
 
@@ -74,7 +83,11 @@ const GenerationEvent* event_of(const infer_event* event) noexcept { return even
 
 /// An answer that was not pulled to its end: what there is of it is kept, if there is memory for it.
 infer_stream::~infer_stream() {
-  guard(nullptr, [this] { return tell_chat(*this); });
+  if (chat.get() == nullptr) return;
+  const Ref<infer_messages> messages = messages_of(*this);
+  const Busy alone(messages->busy);
+  if (alone.entered()) guard(nullptr, [this] { return tell_chat(*this); });
+  if (chat.get() != nullptr) chat->is_answering = false;
 }
 
 extern "C" {

@@ -60,6 +60,7 @@ infer_status infer_tokenize(const infer_model* model, const char* text, size_t l
 infer_status infer_tokenize_spans(const infer_model* model, const char* text, size_t length, int32_t flags, int32_t* tokens,
                                   size_t* begins, size_t* ends, size_t capacity, size_t* need, infer_error** err) {
   return guard(err, [&]() -> Status {
+    INFER_TRY(clear_out(need, "need"));
     if (begins == nullptr && capacity > 0) return null_argument("begins");
     if (ends == nullptr && capacity > 0) return null_argument("ends");
     std::vector<infer::TextSpan> spans;

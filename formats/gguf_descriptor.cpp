@@ -336,31 +336,35 @@ void judge_template_names(const Directory& directory, const TokenizerSpec& spec,
   }
 }
 
-/// Those that are not strings, and those too many, are left out with a warning: a model can do without. Of one that is too long
-/// only the length is kept.
+/// Of one that is too long, or no text at all, only the length is kept: a model can do without.
+void read_chat_template(const RawEntry& entry, std::string_view name, std::size_t& left, TokenizerSpec& spec,
+                        std::vector<std::string>& warnings) {
+  ChatTemplateText& kept = spec.chat_templates.emplace_back();
+  kept.name = std::string(name);
+  kept.bytes = entry.payload.size();
+  if (entry.type != ValueType::string) {
+    warnings.push_back(fmt::format("ignored: key '{}': expected string, found {}", escaped(entry.key), type_text(entry)));
+  } else if (kept.bytes > left) {
+    warnings.push_back(fmt::format("key '{}' is ignored: {} bytes exceed the limit of {} for all chat templates together",
+                                   escaped(entry.key), kept.bytes, kMaxTemplateBytes));
+  } else {
+    left -= entry.payload.size();
+    kept.text = std::string(as_text(entry.payload));
+  }
+}
+
+/// The default one first; those too many are left out with a warning.
 void read_chat_templates(const Directory& directory, TokenizerSpec& spec, std::vector<std::string>& warnings) {
   std::size_t left = kMaxTemplateBytes;
+  if (const RawEntry* entry = directory.find(kTemplateKey)) read_chat_template(*entry, "", left, spec, warnings);
   for (const RawEntry& entry : directory.entries) {
     const std::optional<std::string_view> name = template_name(entry.key);
-    if (!name) continue;
-    if (entry.type != ValueType::string) {
-      warnings.push_back(fmt::format("ignored: key '{}': expected string, found {}", escaped(entry.key), type_text(entry)));
-      continue;
-    }
+    if (!name || name->empty()) continue;
     if (spec.chat_templates.size() == kMaxTemplates) {
       warnings.push_back(fmt::format("the chat template {} is ignored: there are more than {}", quoted(*name), kMaxTemplates));
       break;
     }
-    ChatTemplateText& kept = spec.chat_templates.emplace_back();
-    kept.name = std::string(*name);
-    kept.bytes = entry.payload.size();
-    if (kept.bytes > left) {
-      warnings.push_back(fmt::format("key '{}' is ignored: {} bytes exceed the limit of {} for all chat templates together",
-                                     escaped(entry.key), kept.bytes, kMaxTemplateBytes));
-      continue;
-    }
-    left -= entry.payload.size();
-    kept.text = std::string(as_text(entry.payload));
+    read_chat_template(entry, *name, left, spec, warnings);
   }
   judge_template_names(directory, spec, warnings);
 }

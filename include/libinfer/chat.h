@@ -34,7 +34,7 @@ class Chat {
   /// messages stay as they are.
   Result<std::unique_ptr<Generation>> answer(const GenerationOptions& options, const CancelFlag* cancel);
   /// Ends an answer, wherever it is: adds what was said to the messages, as the assistant's, without the space in front of it where
-  /// the template writes that.
+  /// the template writes that. An answer that has no token yet adds nothing. All or nothing: after a failure it can be tried again.
   Status finish(const Generation& answer);
 
   /// Of the last prompt: tokens in all, and how many of them the sequence held already.
@@ -46,7 +46,8 @@ class Chat {
       : session_(session), seq_(seq), tokenizer_(tokenizer), template_(std::move(chat_template)) {}
   Result<std::vector<Token>> tokens_of(const ChatPrompt& prompt) const;
   Result<std::size_t> keep(std::span<const Token> prompt);
-  bool shows(std::string_view answer) const;
+  std::string_view content_of(std::string_view answer) const;
+  bool shows(std::string_view content, std::string_view answer) const;
 
   Session& session_;
   SequenceId seq_;
@@ -57,6 +58,7 @@ class Chat {
   std::vector<Token> said_tokens_;   ///< the same
   std::size_t asked_bytes_ = 0;      ///< of said_, the prompt
   std::size_t asked_tokens_ = 0;
+  std::vector<TextSpan> asked_trusted_;
   std::int64_t reused_tokens_ = 0;
 };
 

@@ -32,6 +32,8 @@ struct ChatPrompt {
   /// Control tokens are recognised in trusted segments only. BOS stands at the beginning exactly once, whether the template
   /// writes it, or the vocabulary adds it, or both. Errors: those of Tokenizer::encode.
   Result<std::vector<Token>> tokens(const Tokenizer& tokenizer) const;
+  /// Which bytes are trusted, counted from the byte `begin`: ascending and apart.
+  std::vector<TextSpan> trusted_from(std::size_t begin) const;
   /// The tokens of what follows the first `begin` bytes, to be put after tokens that stand for these, `previous` the last of them.
   Result<std::vector<Token>> tokens_from(std::size_t begin, Token previous, const Tokenizer& tokenizer) const;
 };

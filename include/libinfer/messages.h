@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Messages: a conversation, and what else a chat template is told: tools, variables, the time. What callers put in is untrusted:
-// no text of it becomes a control token. Tested by tests/runtime/messages_test.cpp.
+// Messages: a conversation, and what else a chat template is told: tools, variables, the time. Contents, names, tools and arguments
+// are untrusted: no text of them becomes a control token. Roles that are plain words, bos_token and eos_token are the host's own
+// words and trusted; never take these from users. Tested by tests/runtime/messages_test.cpp.
 #pragma once
 
 #include <cstddef>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "libinfer/status.h"
@@ -18,6 +20,7 @@ class Messages {
   ~Messages();
   Messages(Messages&&) noexcept;
   Messages& operator=(Messages&&) noexcept;
+  Messages clone() const;
 
   /// From a JSON object: "messages" (needed), "tools", "documents", "add_generation_prompt", "bos_token", "eos_token", "now",
   /// and "extra", an object of further variables. Other keys are left alone. Errors: argument, utf8, limit.
@@ -44,6 +47,8 @@ class Messages {
   Status set_now(std::string_view time);
 
   std::size_t size() const noexcept;
+  /// All messages as a JSON list, which add_json() takes. Errors: template_limit (beyond 16 MiB).
+  Result<std::string> json() const;
   /// Forgets the messages from number n on; tools, variables and time stay.
   void truncate(std::size_t n) noexcept;
 

@@ -7,6 +7,7 @@
 #include "libinfer/chat.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <string_view>
 #include <utility>
 
@@ -18,16 +19,39 @@ Result<std::unique_ptr<Chat>> Chat::create(Session& session, SequenceId seq, Cha
   return std::unique_ptr<Chat>(new Chat(session, seq, *tokenizer, std::move(chat_template)));
 }
 
+namespace {
+
+/// Up to which byte the same bytes are trusted. Spans are ascending and apart.
+std::size_t trusted_alike(std::span<const TextSpan> a, std::span<const TextSpan> b) noexcept {
+  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+    if (a[i].begin != b[i].begin) return std::min(a[i].begin, b[i].begin);
+    if (a[i].end != b[i].end) return std::min(a[i].end, b[i].end);
+  }
+  if (a.size() == b.size()) return SIZE_MAX;
+  return a.size() > b.size() ? a[b.size()].begin : b[a.size()].begin;
+}
+
+bool lies_in(std::span<const TextSpan> spans, std::size_t begin, std::size_t end) noexcept {
+  return std::any_of(spans.begin(), spans.end(), [&](const TextSpan& s) { return s.begin <= begin && end <= s.end; });
+}
+
+}  // namespace
+
 /// Of what was said all tokens whose text the prompt begins with, and those of its rest. When that is not even the prompt of before
-/// and a token of its answer, all is tokenised anew.
+/// and a token of its answer, all is tokenised anew. Text that was trusted must be so again, and a control token of the answer must
+/// be the template's now.
 Result<std::vector<Token>> Chat::tokens_of(const ChatPrompt& prompt) const {
+  const std::vector<TextSpan> trusted = prompt.trusted_from(0);
   const auto differ = std::mismatch(said_.begin(), said_.end(), prompt.text.begin(), prompt.text.end());
   const auto n_common = static_cast<std::size_t>(differ.first - said_.begin());
+  const bool begins_alike = n_common >= asked_bytes_ && trusted_alike(asked_trusted_, trusted) >= asked_bytes_;
   std::size_t n_bytes = asked_bytes_, n_tokens = asked_tokens_;
-  while (n_bytes <= n_common && n_tokens < said_tokens_.size()) {
-    const std::size_t size = tokenizer_.piece(said_tokens_[n_tokens], true).size();
-    if (n_bytes + size > n_common) break;
-    n_bytes += size;
+  while (begins_alike && n_tokens < said_tokens_.size()) {
+    const Token token = said_tokens_[n_tokens];
+    const std::size_t end = n_bytes + tokenizer_.piece(token, true).size();
+    const bool is_control = tokenizer_.type(token) == TokenType::control || tokenizer_.ends_generation(token);
+    if (end > n_common || (is_control && !lies_in(trusted, n_bytes, end))) break;
+    n_bytes = end;
     ++n_tokens;
   }
   if (n_tokens == asked_tokens_) return prompt.tokens(tokenizer_);
@@ -59,35 +83,43 @@ Result<std::unique_ptr<Generation>> Chat::answer(const GenerationOptions& option
   INFER_ASSIGN(const std::size_t kept, keep(tokens));
   INFER_ASSIGN(std::unique_ptr<Generation> generation,
                Generation::start(session_, seq_, std::span<const Token>(tokens).subspan(kept), options, cancel));
+  std::vector<TextSpan> trusted = prompt.trusted_from(0);
   asked_tokens_ = tokens.size();
   asked_bytes_ = prompt.text.size();
   reused_tokens_ = static_cast<std::int64_t>(kept);
+  asked_trusted_ = std::move(trusted);
   said_ = std::move(prompt.text);
   said_tokens_ = std::move(tokens);
   return generation;
 }
 
-// Some templates put a space between the mark of the assistant and its answers, but not at the end of a prompt: there the model says
-// it, and it is no part of the message.
 Status Chat::finish(const Generation& answer) {
-  const std::string text = answer.text();
-  INFER_TRY(messages_.add("assistant", text));
+  if (answer.tokens().empty()) return {};
+  std::string said = said_;
+  std::vector<Token> tokens = said_tokens_;
   for (const Token token : answer.tokens()) {
-    said_ += tokenizer_.piece(token, true);
-    said_tokens_.push_back(token);
+    said += tokenizer_.piece(token, true);
+    tokens.push_back(token);
   }
-  if (!text.starts_with(' ') || shows(text)) return {};
-  const std::size_t n = messages_.size() - 1;
-  messages_.truncate(n);
-  INFER_TRY(messages_.add("assistant", std::string_view(text).substr(1)));
-  if (shows(text)) return {};
-  messages_.truncate(n);
-  return messages_.add("assistant", text);
+  const std::string text = answer.text();
+  INFER_TRY(messages_.add("assistant", content_of(text)));
+  said_.swap(said);
+  said_tokens_.swap(tokens);
+  return {};
 }
 
-/// Whether the template renders the messages as the prompt of before, and after it the answer.
-bool Chat::shows(std::string_view answer) const {
-  const Result<ChatPrompt> prompt = template_.render(messages_, {.add_generation_prompt = false, .tokenizer = &tokenizer_});
+// Some templates put a space between the mark of the assistant and its answers, but not at the end of a prompt: there the model says
+// it, and it is no part of the message.
+std::string_view Chat::content_of(std::string_view answer) const {
+  if (!answer.starts_with(' ') || shows(answer, answer)) return answer;
+  return shows(answer.substr(1), answer) ? answer.substr(1) : answer;
+}
+
+/// Whether the template renders this message of the assistant as the prompt of before, and after it the answer.
+bool Chat::shows(std::string_view content, std::string_view answer) const {
+  Messages messages = messages_.clone();
+  if (!messages.add("assistant", content).ok()) return false;
+  const Result<ChatPrompt> prompt = template_.render(messages, {.add_generation_prompt = false, .tokenizer = &tokenizer_});
   if (!prompt.ok()) return false;
   const std::string_view text = prompt.value().text, asked = std::string_view(said_).substr(0, asked_bytes_);
   return text.starts_with(asked) && text.substr(asked.size()).starts_with(answer);

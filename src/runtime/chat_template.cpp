@@ -54,18 +54,6 @@ const BuiltinTemplate* meant_for(const TokenizerSpec& spec) {
   return nullptr;
 }
 
-/// Spans of trusted text, counted from the byte `begin` of the prompt.
-std::vector<TextSpan> trusted_spans(const ChatPrompt& prompt, std::size_t begin) {
-  std::vector<TextSpan> spans;
-  std::size_t at = 0;
-  for (const PromptSegment& segment : prompt.segments) {
-    const std::size_t end = at + segment.text.size();
-    if (segment.trusted && end > begin) spans.push_back({.begin = std::max(at, begin) - begin, .end = end - begin});
-    at = end;
-  }
-  return spans;
-}
-
 }  // namespace
 
 struct ChatTemplate::Impl {
@@ -74,8 +62,19 @@ struct ChatTemplate::Impl {
   std::string origin;
 };
 
+std::vector<TextSpan> ChatPrompt::trusted_from(std::size_t begin) const {
+  std::vector<TextSpan> spans;
+  std::size_t at = 0;
+  for (const PromptSegment& segment : segments) {
+    const std::size_t end = at + segment.text.size();
+    if (segment.trusted && end > begin) spans.push_back({.begin = std::max(at, begin) - begin, .end = end - begin});
+    at = end;
+  }
+  return spans;
+}
+
 Result<std::vector<Token>> ChatPrompt::tokens_from(std::size_t begin, Token previous, const Tokenizer& tokenizer) const {
-  const std::vector<TextSpan> spans = trusted_spans(*this, begin);
+  const std::vector<TextSpan> spans = trusted_from(begin);
   return tokenizer.encode(std::string_view(text).substr(begin),
                           {.add_special = false, .parse_special = true, .special_in = spans, .previous = previous});
 }
@@ -122,8 +121,8 @@ Result<ChatTemplate> ChatTemplate::of(const Model& model, std::string_view name)
     }
     if (text.text.empty() && text.bytes > 0) {
       return Status::error(Code::template_limit,
-                           fmt::format("the model's chat template has {} bytes, more than are read; give a built-in one by name "
-                                       "({})",
+                           fmt::format("the model's chat template of {} bytes was not read, a warning of the model says why; give a "
+                                       "built-in one by name ({})",
                                        text.bytes, names_of_builtins()));
     }
     return compile(text.text, name.empty() ? "the template of the model's file"

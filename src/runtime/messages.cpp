@@ -9,6 +9,7 @@
 
 #include "libinfer/text.h"
 #include "src/runtime/messages_impl.h"
+#include "tokenizers/chat/printing.h"
 
 namespace infer {
 namespace {
@@ -47,11 +48,13 @@ Result<CivilTime> parse_time(std::string_view text) {
                    .second = number(17, 2)};
 }
 
-/// What a template may call a variable.
-bool is_name(std::string_view name) {
+/// What a template may call a variable that is not the messages.
+Status check_name(std::string_view name) {
   const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
-  return !name.empty() && is_letter(name[0]) &&
-         std::all_of(name.begin(), name.end(), [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
+  const bool is_name = !name.empty() && is_letter(name[0]) &&
+                       std::all_of(name.begin(), name.end(), [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
+  if (is_name && name != "messages") return {};
+  return Status::error(Code::argument, fmt::format("{} is no name of a variable that can be set", quoted(name))).about("name");
 }
 
 Result<Value> frozen_list(Values items) {
@@ -113,6 +116,19 @@ Messages::~Messages() = default;
 Messages::Messages(Messages&&) noexcept = default;
 Messages& Messages::operator=(Messages&&) noexcept = default;
 
+Messages Messages::clone() const {
+  Messages copy;
+  *copy.impl_ = *impl_;
+  return copy;
+}
+
+Result<std::string> Messages::json() const {
+  chat::Budget budget{chat::Limits{}};
+  INFER_ASSIGN(Value list, chat::make_list(impl_->messages));
+  INFER_ASSIGN(const chat::Text text, chat::to_json(list, {}, budget));
+  return text.bytes();
+}
+
 Result<Messages> Messages::parse(std::string_view request) {
   INFER_ASSIGN(const Value parsed, chat::parse_json(request, "request"));
   if (!parsed.is_dict()) return Status::error(Code::argument, "request: a JSON object is needed");
@@ -131,7 +147,10 @@ Result<Messages> Messages::parse(std::string_view request) {
   }
   if (const Value* const extra = fields.find("extra"); extra != nullptr && !extra->is_none()) {
     if (!extra->is_dict()) return Status::error(Code::argument, "request: 'extra' must be an object").about("extra");
-    for (const auto& [name, value] : extra->dict().entries()) made.impl_->set(name.bytes(), value);
+    for (const auto& [name, value] : extra->dict().entries()) {
+      INFER_TRY(check_name(name.bytes()));
+      made.impl_->set(name.bytes(), value);
+    }
   }
   return made;
 }
@@ -166,9 +185,9 @@ Status Messages::add_json(std::string_view json) {
   INFER_ASSIGN(Value parsed, chat::parse_json(json, "messages"));
   Values added = parsed.is_list() ? parsed.list().items : Values{std::move(parsed)};
   for (std::size_t i = 0; i < added.size(); ++i) {
-    if (added[i].is_dict()) continue;
-    return Status::error(Code::argument, fmt::format("messages: number {} is {}, not a JSON object", i, chat::type_name(added[i])))
-        .about("messages");
+    const Value* const role = added[i].is_dict() ? added[i].dict().find("role") : nullptr;
+    if (role != nullptr && role->is_string()) continue;
+    return Status::error(Code::argument, fmt::format("messages: number {} is not a JSON object with a \"role\"", i)).about("messages");
   }
   impl_->messages.insert(impl_->messages.end(), added.begin(), added.end());
   return {};
@@ -211,9 +230,7 @@ Status Messages::set_tools(std::string_view json) {
 }
 
 Status Messages::set_variable(std::string_view name, std::string_view json) {
-  if (!is_name(name) || name == "messages") {
-    return Status::error(Code::argument, fmt::format("{} is no name of a variable that can be set", quoted(name))).about("name");
-  }
+  INFER_TRY(check_name(name));
   INFER_ASSIGN(Value parsed, chat::parse_json(json, "value"));
   impl_->set(name, std::move(parsed));
   return {};

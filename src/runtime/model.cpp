@@ -247,7 +247,7 @@ Status Model::make_tokenizer(const ModelOptions& options) {
   if (made.ok()) {
     tokenizer_ = std::move(made).value();
     for (Token token = 0; token < tokenizer_->size(); ++token) {
-      longest_piece_ = std::max(longest_piece_, tokenizer_->piece(token, false).size());
+      longest_piece_ = std::max(longest_piece_, tokenizer_->piece(token, true).size());   // control tokens may be shown
     }
   } else if (made.status().code() == Code::cancelled) {
     return std::move(made).status();
