@@ -451,8 +451,9 @@ INFER_API infer_status infer_template_check(const infer_template *chat_template,
 INFER_API infer_status infer_template_render_json(const infer_template *chat_template, const char *request, size_t length,
                                                   infer_prompt **out, infer_error **err);
 
-/* A conversation, and what else a template is told. Texts are UTF-8 (INFER_E_UTF8), and what they say is never taken for control
- * tokens. A failed call changes nothing. Class W. */
+/* A conversation, and what else a template is told. Texts are UTF-8 (INFER_E_UTF8). Contents, names, tools and arguments are never
+ * taken for control tokens; roles that are plain words and the variables bos_token and eos_token are the host's own words: never
+ * take these from users. A failed call changes nothing. Class W. */
 INFER_API infer_status infer_messages_create(infer_messages **out, infer_error **err);                               /* T */
 INFER_API void infer_messages_retain(infer_messages *messages);                                                      /* T */
 INFER_API void infer_messages_release(infer_messages *messages);                                                     /* T */
@@ -461,7 +462,7 @@ INFER_API infer_status infer_messages_add(infer_messages *messages, const char *
                                           infer_error **err);
 /* One more part of the last message, whose content is a list of {"type": "text", "text": ...} then. STATE without a message. */
 INFER_API infer_status infer_messages_add_part(infer_messages *messages, const char *text, size_t length, infer_error **err);
-/* A message as a JSON object with any keys, or a list of them. */
+/* A message as a JSON object with a "role" and any other keys, or a list of them. */
 INFER_API infer_status infer_messages_add_json(infer_messages *messages, const char *json, size_t length, infer_error **err);
 /* A call in the last message, which must be the assistant's (else STATE): arguments is a JSON object; id may be NULL. */
 INFER_API infer_status infer_messages_add_tool_call(infer_messages *messages, const char *id, const char *name,
@@ -477,11 +478,15 @@ INFER_API infer_status infer_messages_set_variable(infer_messages *messages, con
 /* The local time for templates that ask, "2025-03-09T14:05:07": the library looks at no clock. NULL: none. */
 INFER_API infer_status infer_messages_set_now(infer_messages *messages, const char *time, infer_error **err);
 INFER_API size_t infer_messages_count(const infer_messages *messages);                                               /* R */
+/* All messages as a JSON list, which infer_messages_add_json takes. TEMPLATE_LIMIT beyond 16 MiB. R */
+INFER_API infer_status infer_messages_json(const infer_messages *messages, char *buffer, size_t capacity, size_t *need,
+                                           infer_error **err);
 /* Forgets the messages from number n on; tools, variables and the time stay. */
 INFER_API infer_status infer_messages_truncate(infer_messages *messages, size_t n, infer_error **err);
 
 enum { INFER_RENDER_GENERATION_PROMPT = 1 };   /* the prompt ends where the assistant is to go on */
-/* model (may be NULL) gives the texts of BOS and EOS, and its tokenizer the tokens of the prompt. R on all. */
+/* model (may be NULL) gives the texts of BOS and EOS, and its tokenizer the tokens of the prompt (VOCAB when it has none). R on
+ * all. */
 INFER_API infer_status infer_template_render(const infer_template *chat_template, const infer_model *model,
                                              const infer_messages *messages, int32_t flags, infer_prompt **out, infer_error **err);
 
@@ -617,7 +622,7 @@ INFER_API infer_status infer_stream_start_text(infer_session *session, int32_t s
  * CANCELLED the last reported token is missing (`position` tells). A cancel gives an END event with
  * INFER_FINISH_CANCELLED; whole batches and tokens fed before it are kept. W */
 INFER_API infer_status infer_stream_next(infer_stream *stream, const infer_event **event, infer_error **err);
-INFER_API void infer_stream_release(infer_stream *stream);                                                      /* T */
+INFER_API void infer_stream_release(infer_stream *stream);                /* T; of a chat's answer: see infer_chat_answer */
 
 /* Accessors of events never fail; what an event does not have is 0, -1 or "". R */
 INFER_API int32_t infer_event_kind(const infer_event *event);
@@ -640,16 +645,23 @@ INFER_API infer_status infer_stream_get_f64(const infer_stream *stream, const ch
 
 /* ---- Chat: a conversation in one sequence. What was said is not fed again. ---------------------------------------------- */
 
-/* chat_template may be NULL: that of the model. The sequence is the chat's alone from now on. T */
+/* chat_template may be NULL: that of the model (errors of infer_template_of). The sequence is the chat's alone from now on. It
+ * keeps references to the session and to what it needs of the template. VOCAB without a tokenizer, SEQUENCE, FORKED. W on the
+ * session */
 INFER_API infer_status infer_chat_create(infer_session *session, int32_t seq, infer_template *chat_template, infer_chat **out,
                                          infer_error **err);
 INFER_API void infer_chat_retain(infer_chat *chat);                                                                  /* T */
 INFER_API void infer_chat_release(infer_chat *chat);                                                                 /* T */
-/* The conversation, borrowed: add the user's message, cut it, set tools, at any time but during a call for the chat. T */
+/* The conversation: add the user's message, cut it, set tools, between answers. Borrowed until the chat's release; retain it to
+ * keep it longer. T */
 INFER_API infer_status infer_chat_messages(infer_chat *chat, infer_messages **messages, infer_error **err);
+/* The template in use; infer_template_origin tells how it was chosen. Borrowed likewise. T */
+INFER_API infer_status infer_chat_template(infer_chat *chat, infer_template **chat_template, infer_error **err);
 /* The assistant's next message as a stream. Feeds what the sequence does not hold of the prompt. When the stream ends, is
- * cancelled, fails or is released, what was said is added to the messages; only then another answer may be asked for (else STATE).
- * Errors: those of infer_template_render and infer_stream_start; nothing is added then. W on chat and session */
+ * cancelled, fails or is released, what was said is added to the messages (nothing, when no token was reported); only then another
+ * answer may be asked for (else STATE). When there is no memory for that, infer_stream_next answers NOMEM and may be called again.
+ * Errors: those of infer_template_render and infer_stream_start; nothing is added then. W on the session and the messages, as are
+ * infer_stream_next of such a stream and its release. */
 INFER_API infer_status infer_chat_answer(infer_chat *chat, const infer_options *options, infer_cancel *cancel, infer_stream **out,
                                          infer_error **err);
 

@@ -631,6 +631,10 @@ class Messages : public detail::Shared<infer_messages, infer_messages_retain, in
     return detail::check([&](auto err) { return infer_messages_set_now(get(), time, err); });
   }
   std::size_t count() const noexcept { return infer_messages_count(get()); }
+  /// All messages as a JSON list, for add_json().
+  Expected<std::string> json() const {
+    return detail::fill<std::string>(1024, [&](auto... out) { return infer_messages_json(get(), out...); });
+  }
   Expected<void> truncate(std::size_t n) {
     return detail::check([&](auto err) { return infer_messages_truncate(get(), n, err); });
   }
@@ -912,6 +916,13 @@ class Chat : public detail::Shared<infer_chat, infer_chat_retain, infer_chat_rel
     static_cast<void>(infer_chat_messages(get(), &messages, nullptr));
     infer_messages_retain(messages);
     return Messages(messages);
+  }
+  /// In use.
+  Template chat_template() const {
+    infer_template* chat_template = nullptr;
+    static_cast<void>(infer_chat_template(get(), &chat_template, nullptr));
+    infer_template_retain(chat_template);
+    return Template(chat_template);
   }
   /// The assistant's next message. When the stream is over it is in the messages.
   Expected<Stream> answer(const Options* options = nullptr, const Cancel* cancel = nullptr) {

@@ -14,6 +14,7 @@
 #include <ctime>
 #include <filesystem>
 #include <memory>
+#include <string_view>
 #include <system_error>
 
 #include <fmt/format.h>
@@ -30,7 +31,7 @@ namespace {
 // ---- Ctrl-C. A signal handler has no other way to its object than a static variable.
 
 std::atomic<infer_cancel*> on_interrupt{nullptr};
-constexpr std::array kEndings = {SIGINT, SIGTERM, SIGHUP};   // what asks a program to end; files that are half written go
+constexpr std::array kEndings = {SIGINT, SIGTERM, SIGHUP};   // Ctrl-C first; what asks a program to end; files that are half written go
 
 extern "C" void handle_interrupt(int) {
   if (infer_cancel* cancel = on_interrupt.load()) infer_cancel_trigger(cancel);
@@ -209,7 +210,7 @@ void add_session_options(CLI::App& app, OptionSet& options) {
   options.add_flag(app, "--rope-ntk", "rope_ntk", true);
 }
 
-Interrupt::Interrupt() {
+Interrupt::Interrupt(Signals signals) : n_signals_(signals == Signals::ctrl_c ? 1 : kEndings.size()) {
   auto cancel = libinfer::Cancel::create();
   if (!cancel) return;
   cancel_ = *std::move(cancel);
@@ -218,12 +219,12 @@ Interrupt::Interrupt() {
   action.sa_handler = handle_interrupt;
   // The second press does what it does everywhere; a write to stdout that was under way goes on.
   action.sa_flags = static_cast<int>(SA_RESETHAND) | SA_RESTART;
-  for (std::size_t i = 0; i < kEndings.size(); ++i) sigaction(kEndings[i], &action, &before_[i]);
+  for (std::size_t i = 0; i < n_signals_; ++i) sigaction(kEndings[i], &action, &before_[i]);
 }
 
 Interrupt::~Interrupt() {
   if (!cancel_) return;
-  for (std::size_t i = 0; i < kEndings.size(); ++i) sigaction(kEndings[i], &before_[i], nullptr);
+  for (std::size_t i = 0; i < n_signals_; ++i) sigaction(kEndings[i], &before_[i], nullptr);
   on_interrupt.store(nullptr);
 }
 
@@ -272,14 +273,18 @@ std::optional<OpenedModel> open_vocabulary(const ModelArguments& arguments) {
 }
 
 void TemplateArguments::add_to(CLI::App& app) {
-  app.add_option("--template", name, "a built-in chat template by name, or @FILE with one [the model's]")->type_name("NAME");
+  app.add_option("--template", name, "a built-in chat template by name, model:NAME for another one of the model, @FILE [the model's]")
+      ->type_name("NAME");
   app.add_option("--tools", tools, "a JSON list of tool definitions")->type_name("FILE");
   app.add_option("--set", variables, "a variable of the template, as in enable_thinking=false")->type_name("NAME=JSON");
 }
 
+constexpr std::string_view kOfModel = "model:";
+
 std::optional<libinfer::Template> TemplateArguments::open(const libinfer::Model& model) const {
   auto opened = [&]() -> std::optional<libinfer::Expected<libinfer::Template>> {
     if (name.empty()) return libinfer::Template::of(model);
+    if (name.starts_with(kOfModel)) return libinfer::Template::of(model, name.substr(kOfModel.size()).c_str());
     if (name.front() != '@') return libinfer::Template::builtin(name.c_str());
     const auto text = read_file(name.substr(1));
     if (!text) return fail_errno(name.substr(1), errno), std::nullopt;
@@ -290,6 +295,9 @@ std::optional<libinfer::Template> TemplateArguments::open(const libinfer::Model&
     fail(opened->error(), opened->error().code() == INFER_E_NOTFOUND ? "choose one with --template NAME" : "");
     return std::nullopt;
   }
+  // What the model did not say itself is told, always.
+  const std::string origin = (*opened)->origin().value_or("");
+  if (name.empty() && origin.starts_with("the built-in")) fmt::print(stderr, "infer: template: {}\n", printable(origin));
   return **std::move(opened);
 }
 

@@ -51,7 +51,9 @@ void add_session_options(CLI::App& app, OptionSet& options);
 /// Ctrl-C as a cancel object, while it lives: the first press triggers it, a second one ends the program at once.
 class Interrupt {
  public:
-  Interrupt();
+  enum class Signals { all, ctrl_c };  // SIGTERM and SIGHUP too, or not
+
+  explicit Interrupt(Signals signals = Signals::all);
   ~Interrupt();
   Interrupt(const Interrupt&) = delete;
   Interrupt& operator=(const Interrupt&) = delete;
@@ -61,6 +63,7 @@ class Interrupt {
 
  private:
   std::optional<libinfer::Cancel> cancel_;
+  std::size_t n_signals_;
   std::array<struct sigaction, 3> before_{};  // what the signals did
 };
 
@@ -89,7 +92,7 @@ libinfer::Expected<OpenedModel> open_path(const ModelArguments& arguments, const
 
 /// A chat template, and what it is told beside the messages.
 struct TemplateArguments {
-  std::string name;                    // of a built-in one, or @FILE; empty: the model's
+  std::string name;                    // of a built-in one, model:NAME, or @FILE; empty: the model's default one
   std::string tools;                   // path of a JSON list
   std::vector<std::string> variables;  // NAME=JSON
 

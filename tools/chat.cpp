@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // infer chat: a conversation with a model, line by line. Ctrl-C stops an answer and keeps the conversation; when input or output is
-// not a terminal nothing but the answers is printed. Tested by tests/tools/chat_program_test.cpp.
+// not a terminal nothing but the answers is printed. Tested by tests/tools/chat_test.cpp.
 #include <signal.h>
 #include <unistd.h>
 
@@ -10,7 +10,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -18,13 +17,15 @@
 #include "tools/arguments.h"
 #include "tools/commands.h"
 #include "tools/common.h"
+#include "tools/jsonl.h"
 
 namespace tool {
 namespace {
 
 constexpr const char* kFooter =
     R"(Each line is a message; a backslash at its end takes the next line in, too. Ctrl-C stops an answer and keeps what was said of
-it, Ctrl-D ends. Lines that begin with a slash are commands:
+it, Ctrl-D ends. When input or output is no terminal the status is 1 if a message could not be answered. Lines that begin with a
+slash are commands:
   /system [TEXT]  show or change the system prompt     /clear  forget the conversation
   /stats          speed and lengths so far             /quit   end
 and // at the beginning stands for a slash.)";
@@ -90,11 +91,6 @@ struct Totals {
   double prompt_seconds = 0, decode_seconds = 0;
 };
 
-struct Message {
-  const char* role;
-  std::string content;
-};
-
 class Conversation {
  public:
   Conversation(const libinfer::Chat& chat, const libinfer::Options& options, std::int64_t n_ctx, bool is_terminal)
@@ -105,11 +101,12 @@ class Conversation {
   void command(std::string_view line);
   void set_system(std::string text);
   bool is_over() const { return over_; }
+  bool has_failed() const { return failed_; }
   const Totals& totals() const { return totals_; }
 
  private:
-  bool rebuild();
   bool answer();
+  void take_back();
   void note(const std::string& text) const;
 
   libinfer::Chat chat_;
@@ -118,9 +115,9 @@ class Conversation {
   std::int64_t n_ctx_;
   bool is_terminal_;
   std::string system_;
-  std::vector<Message> said_;   // beside the system prompt
   Totals totals_;
   bool over_ = false;
+  bool failed_ = false;   // a message has
 };
 
 /// For the person at the terminal; nobody reads it elsewhere.
@@ -128,52 +125,65 @@ void Conversation::note(const std::string& text) const {
   if (is_terminal_) fmt::print(stderr, "{}", text);
 }
 
-/// The library's messages after a change that is not one more at the end.
-bool Conversation::rebuild() {
-  bool done = static_cast<bool>(messages_.truncate(0));
-  if (done && !system_.empty()) done = static_cast<bool>(messages_.add("system", system_));
-  for (const Message& message : said_) done = done && static_cast<bool>(messages_.add(message.role, message.content));
-  if (!done) fail("the conversation could not be changed");
-  return done;
+/// Puts the system prompt before the messages, or in place of the one there is.
+void Conversation::set_system(std::string text) {
+  Json messages = Json::parse(messages_.json().value_or("[]"), nullptr, false);
+  if (!system_.empty() && !messages.empty()) messages.erase(0);
+  Json changed = Json::array();
+  if (!text.empty()) changed.push_back({{"role", "system"}, {"content", text}});
+  for (auto& message : messages) changed.push_back(std::move(message));
+  auto done = messages_.truncate(0);
+  if (done && !changed.empty()) done = messages_.add_json(to_json_text(changed));
+  if (!done) {
+    fail(done.error());
+    failed_ = true;
+  }
+  system_ = std::move(text);
 }
 
-void Conversation::set_system(std::string text) {
-  system_ = std::move(text);
-  rebuild();
-}
+/// The last question, which was not answered.
+void Conversation::take_back() { static_cast<void>(messages_.truncate(messages_.count() - 1)); }
 
 bool Conversation::say(const std::string& text) {
-  if (const auto added = messages_.add("user", text); !added) return fail(added.error()), true;
-  said_.push_back({"user", text});
+  if (const auto added = messages_.add("user", text); !added) {
+    fail(added.error());
+    failed_ = true;
+    return true;
+  }
   return answer();
 }
 
 bool Conversation::answer() {
-  const Interrupt interrupt;
+  const Interrupt interrupt(Interrupt::Signals::ctrl_c);
+  const std::size_t n_before = messages_.count();
   auto stream = chat_.answer(&options_, interrupt.cancel());
   if (!stream) {
     const bool is_full = stream.error().code() == INFER_E_CONTEXT_FULL;
     fail(stream.error(), is_full ? "/clear forgets the conversation; --ctx N makes room for longer ones" : "");
-    said_.pop_back();   // the question stays unasked
-    return rebuild(), true;
+    failed_ = true;
+    return take_back(), true;
   }
-  std::string text;
+  bool is_begun = false;
   std::int32_t reason = INFER_FINISH_NONE;
   bool written = true;
   for (const libinfer::Event& event : *stream) {
     std::string_view shown = event.text();
-    if (text.empty() && shown.starts_with(' ')) shown.remove_prefix(1);   // between the mark of the assistant and the answer
-    text += event.text();
+    if (!is_begun && shown.starts_with(' ')) shown.remove_prefix(1);   // between the mark of the assistant and the answer
+    is_begun = is_begun || !event.text().empty();
     if (event.kind() == INFER_EVENT_END) reason = event.finish_reason();
     if (!shown.empty()) written = write_all(stdout, shown);
     if (!written) break;
   }
   if (!written || !write_all(stdout, "\n")) return stdout_failed(), false;
-  if (!stream->status()) fail(stream->status().error());
-  if (reason == INFER_FINISH_CANCELLED) note("(stopped)\n");
-  if (reason == INFER_FINISH_CONTEXT) note("(the context is full: /clear forgets the conversation)\n");
+  if (!stream->status()) {
+    fail(stream->status().error());
+    failed_ = true;
+  }
+  if (reason == INFER_FINISH_CONTEXT) fail("the context is full", "/clear forgets the conversation; --ctx N makes room for longer ones");
   if (reason == INFER_FINISH_LENGTH) note("(as long as --max-tokens allows)\n");
-  said_.push_back({"assistant", std::move(text)});
+  const bool is_answered = messages_.count() > n_before;
+  if (reason == INFER_FINISH_CANCELLED) note(is_answered ? "(stopped)\n" : "(stopped before the answer; the question is taken back)\n");
+  if (!is_answered) take_back();
 
   const auto integer = [&](const char* key) { return stream->get_i64(key).value_or(0); };
   const auto number = [&](const char* key) { return stream->get_f64(key).value_or(0); };
@@ -209,8 +219,7 @@ void Conversation::command(std::string_view line) {
   if (name == "/quit" || name == "/exit") {
     over_ = true;
   } else if (name == "/clear") {
-    said_.clear();
-    rebuild();
+    static_cast<void>(messages_.truncate(system_.empty() ? 0 : 1));
     note("(forgotten)\n");
   } else if (name == "/system" && !text.empty()) {
     set_system(std::string(text));
@@ -233,6 +242,7 @@ LineReader::Outcome read_message(bool is_terminal, LineReader& reader, std::stri
     if (is_terminal) fmt::print(stderr, "{}", sign);
     std::string line;
     const LineReader::Outcome outcome = reader.read(line);
+    if (outcome == LineReader::Outcome::end && !message.empty()) return LineReader::Outcome::line;   // it ended with a backslash
     if (outcome != LineReader::Outcome::line) return outcome;
     const bool goes_on = !line.empty() && line.back() == '\\';
     message += goes_on ? line.substr(0, line.size() - 1) + "\n" : line;
@@ -248,7 +258,7 @@ int talk(Conversation& conversation, bool is_terminal) {
     switch (read_message(is_terminal, reader, message)) {
       case LineReader::Outcome::end:
         if (is_terminal) fmt::print(stderr, "\n");
-        return kSuccess;
+        return conversation.has_failed() && !is_terminal ? kFailure : kSuccess;
       case LineReader::Outcome::failed:
         return fail_errno("stdin", errno);
       case LineReader::Outcome::interrupted:
@@ -270,7 +280,7 @@ int talk(Conversation& conversation, bool is_terminal) {
       return kFailure;
     }
   }
-  return kSuccess;
+  return conversation.has_failed() && !is_terminal ? kFailure : kSuccess;
 }
 
 int run(const Arguments& arguments) {

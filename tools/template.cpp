@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // infer template: conversations to the text that a model was trained on, by chat templates: one from files for a model, or many
 // from requests, for which no model is needed.
-// Tested by tests/tools/infer_program_test.cpp.
+// Tested by tests/tools/infer_program_test.cpp and chat_test.cpp.
 #include <algorithm>
 #include <cerrno>
 #include <memory>
@@ -142,6 +142,9 @@ int render(const Arguments& arguments) {
 }
 
 int run(const Arguments& arguments) {
+  const TemplateArguments& given = arguments.chat_template;
+  const bool says_more = !given.name.empty() || !given.tools.empty() || !given.variables.empty() || !arguments.model.path.empty();
+  if (arguments.jsonl && says_more) return usage("with --jsonl the requests say it all: no --model, --template, --tools, --set");
   if (arguments.jsonl) return answer_lines(answer);
   if (arguments.messages.empty() && !arguments.check && !arguments.source) {
     return usage("--messages FILE is needed, or --jsonl, --check, --source");

@@ -74,7 +74,7 @@ class Generation {
   const GenerationStats& stats() const noexcept { return stats_; }
   /// All tokens that were reported, the end-of-generation token too.
   std::span<const Token> tokens() const noexcept { return tokens_; }
-  /// The texts of all events that there can still be for these tokens, put together.
+  /// What the events say in all, what is still held back included.
   std::string text() const;
   std::uint64_t seed() const noexcept { return chain_.seed(); }
   std::int64_t position() const noexcept { return session_.length(seq_); }

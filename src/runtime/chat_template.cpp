@@ -76,7 +76,7 @@ std::vector<TextSpan> ChatPrompt::trusted_from(std::size_t begin) const {
 Result<std::vector<Token>> ChatPrompt::tokens_from(std::size_t begin, Token previous, const Tokenizer& tokenizer) const {
   const std::vector<TextSpan> spans = trusted_from(begin);
   return tokenizer.encode(std::string_view(text).substr(begin),
-                          {.add_special = false, .parse_special = true, .special_in = spans, .previous = previous});
+                          {.add_special = false, .parse_special = true, .special_in = spans, .previous = previous, .n_threads = 1});
 }
 
 Result<std::vector<Token>> ChatPrompt::tokens(const Tokenizer& tokenizer) const {

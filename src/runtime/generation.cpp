@@ -76,8 +76,9 @@ Result<std::unique_ptr<Generation>> Generation::start(Session& session, Sequence
   std::unique_ptr<Generation> g(new Generation(session, seq, *tokenizer, prompt, std::move(chain), options, cancel));
   g->top_.resize(static_cast<std::size_t>(std::min<std::int64_t>(options.logprobs, n_vocab)));
   g->stats_.prompt_tokens = n;
-  g->charge_ = session.model().account()->count(
-      MemoryClass::other, sizeof(Generation) + g->chain_.memory() + prompt.size_bytes() + g->tokens_.capacity() * sizeof(Token) + 3 * g->text_.most_out());
+  const std::uint64_t lists = prompt.size_bytes() + g->tokens_.capacity() * sizeof(Token);
+  g->charge_ = session.model().account()->count(MemoryClass::other,
+                                                sizeof(Generation) + g->chain_.memory() + lists + 3 * g->text_.most_out());
   // Penalties see all of the sequence, so that it does not matter what of a prompt was fed before.
   for (Token t : session.tokens(seq)) g->chain_.accept(t);
   for (Token t : prompt) g->chain_.accept(t);

@@ -123,7 +123,8 @@ Messages Messages::clone() const {
 }
 
 Result<std::string> Messages::json() const {
-  chat::Budget budget{chat::Limits{}};
+  const chat::Limits limits;
+  chat::Budget budget(limits);
   INFER_ASSIGN(Value list, chat::make_list(impl_->messages));
   INFER_ASSIGN(const chat::Text text, chat::to_json(list, {}, budget));
   return text.bytes();

@@ -124,7 +124,8 @@ void Session::lay_out(Workspace& workspace) noexcept {
                         c.local, *kv_kind_);
   act_ = layout_activations(workspace, c, {.batch = options_.n_batch, .n_logits = options_.n_logits});
   rows_ = workspace.take<StepRow>(MemoryClass::scratch, static_cast<std::uint64_t>(options_.n_batch));
-  tokens_ = workspace.take<Token>(MemoryClass::kv, static_cast<std::uint64_t>(options_.n_seq) * static_cast<std::uint64_t>(options_.n_ctx));
+  tokens_ = workspace.take<Token>(MemoryClass::kv,
+                                  static_cast<std::uint64_t>(options_.n_seq) * static_cast<std::uint64_t>(options_.n_ctx));
 }
 
 Status Session::check_process() const {

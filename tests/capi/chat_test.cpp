@@ -120,10 +120,48 @@ TEST_F(CApiChat, OutlivesWhatItWasMadeFrom) {
     kept.push_back(chat->messages());
     ASSERT_TRUE(kept[0].add("user", "Hi"));
     auto stream = chat->answer();
-    ASSERT_TRUE(stream->next());
+    for (int i = 0; i < 3; ++i) ASSERT_TRUE(stream->next());
   }
   EXPECT_EQ(kept[0].count(), 2U) << "the answer that was given up is there";
   EXPECT_TRUE(kept[0].add("user", "still works"));
+}
+
+TEST_F(CApiChat, MayBeReleasedBeforeItsStream) {
+  auto stream = [&] {
+    auto chat = Chat::create(session_, &template_);
+    EXPECT_TRUE(chat->messages().add("user", "Hi"));
+    const Options options = brief(3);
+    return chat->answer(&options);
+  }();
+  ASSERT_TRUE(stream);
+  pull(*stream);
+}
+
+TEST_F(CApiChat, AnAnswerWithoutATokenAddsNothing) {
+  auto chat = Chat::create(session_, &template_);
+  Messages messages = chat->messages();
+  ASSERT_TRUE(messages.add("user", "Hi"));
+  ASSERT_TRUE(chat->answer());   // and released
+  EXPECT_EQ(messages.count(), 1U);
+  const auto cancel = libinfer::Cancel::create();
+  cancel->trigger();
+  auto stream = chat->answer(nullptr, &*cancel);
+  ASSERT_TRUE(stream);
+  EXPECT_EQ(pull(*stream), "");
+  EXPECT_EQ(messages.count(), 1U);
+}
+
+TEST_F(CApiChat, GivesItsMessagesToBeStored) {
+  auto chat = Chat::create(session_, &template_);
+  Messages messages = chat->messages();
+  ASSERT_TRUE(messages.add("user", "Hi \"there\""));
+  const auto json = messages.json();
+  ASSERT_TRUE(json) << json.error().message();
+  EXPECT_EQ(*json, R"([{"role": "user", "content": "Hi \"there\""}])");
+  Messages copy = *Messages::create();
+  ASSERT_TRUE(copy.add_json(*json));
+  EXPECT_EQ(*copy.json(), *json);
+  EXPECT_EQ(*chat->chat_template().source(), kPlain);
 }
 
 TEST_F(CApiChat, NullsAndForeignHandlesAreErrors) {

@@ -69,7 +69,8 @@ TEST(Messages, AFailedCallChangesNothing) {
   EXPECT_EQ(m.add("user", "\xff").code(), Code::utf8);
   EXPECT_EQ(m.add("\xff", "x").code(), Code::utf8);
   EXPECT_EQ(m.add_part("\xc3").code(), Code::utf8);
-  EXPECT_EQ(m.add_json("[{}, 3]").code(), Code::argument);
+  EXPECT_EQ(m.add_json(R"([{"role": "user"}, 3])").code(), Code::argument);
+  EXPECT_EQ(m.add_json("{}").code(), Code::argument);
   EXPECT_EQ(m.add_json("{").code(), Code::argument);
   EXPECT_EQ(m.add_tool_call("", "f", "{}").code(), Code::state) << "of a user";
   EXPECT_EQ(m.add_tool_result("\xff", "f", "x").code(), Code::utf8);
@@ -90,7 +91,8 @@ TEST(Messages, AreReadFromARequest) {
       R"({"messages": [{"role": "user", "content": "hi"}], "tools": [], "now": "2025-03-09T14:05:07", "extra": {"x": 1}, "other": 2})");
   ASSERT_TRUE(m.ok()) << m.status().message();
   EXPECT_EQ(seen(m.value(), "{{ messages[0].content }}{{ tools }}{{ x }}{{ other is defined }}"), "hi[]1False");
-  for (const char* wrong : {"[]", "{}", R"({"messages": 1})", R"({"messages": [], "now": "x"})", R"({"messages": [], "extra": 1})"}) {
+  for (const char* wrong : {"[]", "{}", R"({"messages": 1})", R"({"messages": [], "now": "x"})", R"({"messages": [], "extra": 1})",
+                            R"({"messages": [], "extra": {"messages": []}})"}) {
     EXPECT_EQ(Messages::parse(wrong).status().code(), Code::argument) << wrong;
   }
 }
