@@ -395,8 +395,8 @@ enum {
 INFER_API infer_status infer_tokenize(const infer_model *model, const char *text, size_t length, int32_t flags,
                                       int32_t *tokens, size_t capacity, size_t *need, infer_error **err);
 /* The same, and where in `text` each token stands: tokens[i] is for the bytes from begins[i] up to ends[i]. What was added (BOS,
- * EOS, a space in front) is an empty span, what was left out belongs to no token, but may lie inside a span. Where a normal form changed a stretch as a whole,
- * every token with a part of what it became has all of the stretch. Each array has room for `capacity`. */
+ * EOS, a space in front) is an empty span; what was left out belongs to no token, but may lie inside a span. Where a normal form
+ * changed a stretch as a whole, every token with a part of what it became has all of the stretch. Each array has room for `capacity`. */
 INFER_API infer_status infer_tokenize_spans(const infer_model *model, const char *text, size_t length, int32_t flags,
                                             int32_t *tokens, size_t *begins, size_t *ends, size_t capacity, size_t *need,
                                             infer_error **err);
