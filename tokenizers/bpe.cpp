@@ -56,8 +56,6 @@ std::string bytes_of(std::string_view text) {
   return bytes;
 }
 
-Status cancelled() { return Status::error(Code::cancelled, "tokenizer.ggml.tokens: loading was cancelled"); }
-
 class BpeTokenizer final : public VocabTokenizer {
  public:
   BpeTokenizer(Vocab vocab, StringList pieces, Merges merges, const Pretokenizer& rule, bool space_prefix)
@@ -200,7 +198,7 @@ Status BpeTokenizer::index(const CancelFlag* cancel, std::vector<std::string>& w
     bytes_[byte] = token != kNoToken && type(token) == TokenType::normal ? token : kNoToken;
     n_missing += bytes_[byte] == kNoToken;
   }
-  if (special().unk != kNoToken && type(special().unk) == TokenType::unknown) unknown_ = special().unk;
+  if (const Token unknown = vocab().unknown(); unknown != kNoToken && type(unknown) == TokenType::unknown) unknown_ = unknown;
   if (n_missing > 0) {
     warnings.push_back(fmt::format(
         "tokenizer.ggml.tokens: {} of the 256 bytes have no token; in a text they {}", n_missing,
@@ -208,10 +206,10 @@ Status BpeTokenizer::index(const CancelFlag* cancel, std::vector<std::string>& w
   }
   std::vector<TextMatcher::Entry> marks;
   for (Token token = 0; token < size(); ++token) {
-    if (is_cancelled(cancel)) return cancelled();
+    if (is_cancelled(cancel)) return loading_cancelled();
     const TokenType kind = type(token);
     // Padding entries may be of type unknown, too; their texts are no marks.
-    if (kind == TokenType::user_defined || kind == TokenType::control || token == special().unk) {
+    if (kind == TokenType::user_defined || kind == TokenType::control || (kind == TokenType::unknown && token == special().unk)) {
       marks.push_back({std::string(text(token)), token});
     }
   }
@@ -225,7 +223,7 @@ Status BpeTokenizer::index_words(const CancelFlag* cancel) {
   Encoder encoder(*this, no_spans);
   std::vector<Token> tokens;
   for (Token token = 0; token < size(); ++token) {
-    if (is_cancelled(cancel)) return cancelled();
+    if (is_cancelled(cancel)) return loading_cancelled();
     const std::string_view word = pieces()[static_cast<std::size_t>(token)];
     if (type(token) != TokenType::normal || word.empty()) continue;
     if (!rule_.whole_words) {
@@ -251,7 +249,7 @@ std::unique_ptr<TextEncoder> BpeTokenizer::make_encoder(const EncodeOptions&, Sp
 Result<StringList> make_pieces(const Vocab& vocab, const CancelFlag* cancel) {
   StringList pieces;
   for (Token token = 0; token < vocab.size(); ++token) {
-    if (is_cancelled(cancel)) return cancelled();
+    if (is_cancelled(cancel)) return loading_cancelled();
     const TokenType type = vocab.type(token);
     if (type == TokenType::normal) {
       pieces.push_back(bytes_of(vocab.text(token)));

@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "tokenizers/vocab.h"
+
 namespace infer {
 namespace {
 
@@ -74,7 +76,7 @@ Status Charsmap::check(const CancelFlag* cancel) const {
       if (!open.empty()) open.back().n_following = std::max(open.back().n_following, n_bytes);
       continue;
     }
-    if (is_cancelled(cancel)) return Status::error(Code::cancelled, fmt::format("{}: loading was cancelled", kKey));
+    if (is_cancelled(cancel)) return loading_cancelled(kKey);
     const std::uint32_t byte = visit.next_byte++;
     const std::uint32_t next = visit.unit ^ offset(units_[visit.unit]) ^ byte;
     if (next >= units_.size() || label(units_[next]) != byte) continue;

@@ -73,7 +73,7 @@ Result<std::vector<Token>> VocabTokenizer::encode(std::string_view text, const E
 }
 
 // Where the parts end. A mark that touched a cut could be found in one side and not in the whole, or the reverse. Few
-// places are tried, because a hostile vocabulary makes the search for marks slow.
+// places are tried, because a hostile vocabulary makes these searches slow.
 std::vector<std::size_t> VocabTokenizer::cut(std::string_view text, const EncodeOptions& options) const {
   const TextMatcher& marks = options.parse_special ? marks_ : usual_marks();
   const std::size_t step = std::max<std::size_t>(options.part_bytes, 1);
@@ -82,7 +82,7 @@ std::vector<std::size_t> VocabTokenizer::cut(std::string_view text, const Encode
     const std::size_t last = std::min(at + kMaxPlaces, text.size());
     for (std::size_t n_tries = 0; at < last && n_tries < kMaxTries; ++at) {
       if (!may_cut(text, at)) continue;
-      if (!marks.touches(text, at - std::min(at, kMargin), std::min(at + kMargin, text.size()))) {
+      if (!marks.touches(text, at - std::min(at, kMargin), std::min(at + kMargin, text.size())) && !is_joined_at(text, at)) {
         ends.push_back(at);
         break;
       }
@@ -96,7 +96,7 @@ std::vector<std::size_t> VocabTokenizer::cut(std::string_view text, const Encode
 /// Whether text behind the token begins anew.
 bool VocabTokenizer::is_mark(Token token) const noexcept {
   const TokenType type = vocab_.type(token);
-  return type == TokenType::control || type == TokenType::user_defined || token == special().unk;
+  return type == TokenType::control || type == TokenType::user_defined || (type == TokenType::unknown && token == special().unk);
 }
 
 /// The place behind a mark that ends at `at`, and behind the white space that it takes along.

@@ -43,7 +43,7 @@ Result<Merges> Merges::build(const StringList& merges, const Vocab& vocab, const
   std::size_t first_repeated = 0;
   std::string joined_text;
   for (std::size_t rank = 0; rank < merges.size(); ++rank) {
-    if (is_cancelled(cancel)) return Status::error(Code::cancelled, fmt::format("{}: loading was cancelled", kKey));
+    if (is_cancelled(cancel)) return loading_cancelled(kKey);
     const std::string_view merge = merges[rank];
     const std::size_t space = merge.find(' ');
     if (space == std::string_view::npos || merge.find(' ', space + 1) != std::string_view::npos) {
@@ -61,6 +61,11 @@ Result<Merges> Merges::build(const StringList& merges, const Vocab& vocab, const
     joined_text.assign(left_text).append(right_text);
     const Token joined = vocab.find(joined_text);
     if (joined == kNoToken) return merge_error(rank, merge, "gives a text that is no token");
+    const TokenType kind = vocab.type(joined);
+    if (kind == TokenType::control || kind == TokenType::unknown ||
+        (kind == TokenType::user_defined && vocab.looks_like_control(joined))) {
+      return merge_error(rank, merge, fmt::format("gives token {}, which plain text must not become", joined));
+    }
 
     const std::uint64_t key = key_of(left, right);
     std::size_t slot = built.place(key);

@@ -25,9 +25,9 @@ class Merges {
   static constexpr std::size_t kMaxMerges = std::size_t{1} << 22;
 
   Merges() : slots_(1) {}
-  /// A merge is "left right", two texts of the vocabulary whose concatenation is one, too. Repeated pairs keep their
-  /// first rank; that is told in `warnings`. Errors, naming the merge: vocab, limit, cancelled (looked at with every
-  /// merge).
+  /// A merge is "left right", two texts of the vocabulary whose concatenation is one, too, and no control token. Repeated
+  /// pairs keep their first rank; that is told in `warnings`. Errors, naming the merge: vocab, limit, cancelled (looked at
+  /// with every merge).
   static Result<Merges> build(const StringList& merges, const Vocab& vocab, const CancelFlag* cancel,
                               std::vector<std::string>& warnings);
 

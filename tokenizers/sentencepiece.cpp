@@ -63,7 +63,7 @@ Status append_without_piece(const Vocab& vocab, std::string_view characters, std
     after_unknown = false;
     return {};
   }
-  const Token unknown = vocab.special().unk;
+  const Token unknown = vocab.unknown();
   if (unknown == kNoToken) {
     return Status::error(Code::utf8, fmt::format("text: the vocabulary has no token for byte 0x{:02x} and no unknown "
                                                  "token",
@@ -82,7 +82,7 @@ Status append_without_piece(const Vocab& vocab, std::string_view characters, std
 Result<StringList> make_pieces(const Vocab& vocab, const CancelFlag* cancel) {
   StringList pieces;
   for (Token token = 0; token < vocab.size(); ++token) {
-    if (is_cancelled(cancel)) return Status::error(Code::cancelled, "tokenizer.ggml.tokens: loading was cancelled");
+    if (is_cancelled(cancel)) return loading_cancelled();
     const TokenType type = vocab.type(token);
     const int byte = vocab.byte_value(token);
     if (byte >= 0) {
@@ -101,10 +101,13 @@ void judge_bytes(const Vocab& vocab, std::vector<std::string>& warnings) {
   int n_missing = 0;
   for (int byte = 0; byte < 256; ++byte) n_missing += vocab.byte_token(static_cast<unsigned char>(byte)) == kNoToken;
   if (n_missing == 0) return;
+  const char* const fate = vocab.unknown() != kNoToken         ? "become the unknown token"
+                           : vocab.special().unk == kNoToken ? "cannot be encoded"
+                                                             : "cannot be encoded, since the unknown token begins a text or "
+                                                               "ends a generation";
   warnings.push_back(fmt::format("tokenizer.ggml.tokens: {} of the 256 byte tokens <0x00> to <0xFF> are missing; characters "
                                  "without a piece {}",
-                                 n_missing,
-                                 vocab.special().unk == kNoToken ? "cannot be encoded" : "become the unknown token"));
+                                 n_missing, fate));
 }
 
 }  // namespace infer::sentencepiece

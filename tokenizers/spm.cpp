@@ -9,9 +9,10 @@
 // short words is remembered. And a pair is looked up once, when its members become neighbours; of few symbols the best pair
 // is searched one by one, of many it comes from a heap.
 //
-// User-defined tokens are recognised always. As SentencePiece has it they are pieces that nothing is joined to, and the
-// space prefix stands before one that begins a text. With parse_special they are marks like control tokens: the text is
-// cut at the leftmost, longest marks first, and every part between gets its own prefix.
+// User-defined tokens are recognised always, but in prompts those that look like control only where the text is trusted. As
+// SentencePiece has it they are pieces that nothing is joined to, and the space prefix stands before one that begins a
+// text. With parse_special they are marks like control tokens: the text is cut at the leftmost, longest marks first, and
+// every part between gets its own prefix.
 //
 // Text that is not UTF-8 is cut by the high bits of first bytes alone and ends up as byte tokens, as in other
 // implementations: a space within the length that a broken character announces becomes the bytes of U+2581.
@@ -40,8 +41,6 @@ using sentencepiece::kEscapedSpace;
 
 constexpr std::size_t kFew = 32;  // symbols, from where on the heap is quicker
 
-Status cancelled() { return Status::error(Code::cancelled, "tokenizer.ggml.tokens: loading was cancelled"); }
-
 class SpmTokenizer final : public VocabTokenizer {
  public:
   SpmTokenizer(Vocab vocab, StringList pieces, bool space_prefix);
@@ -49,13 +48,15 @@ class SpmTokenizer final : public VocabTokenizer {
   Status index(const CancelFlag* cancel);
 
   std::uint64_t memory() const noexcept override {
-    return VocabTokenizer::memory() + stripping_.memory() + user_defined_.memory() + untrusted_.memory() + neighbours_.memory();
+    return VocabTokenizer::memory() + stripping_.memory() + user_defined_.memory() + untrusted_.memory() + uncut_.memory() +
+           neighbours_.memory();
   }
 
  protected:
   const TextMatcher& usual_marks() const noexcept override { return stripping_; }
   std::unique_ptr<TextEncoder> make_encoder(const EncodeOptions& options, SpanNotes& spans) const override;
   bool may_cut(std::string_view text, std::size_t at) const override;
+  bool is_joined_at(std::string_view text, std::size_t at) const override;
 
  private:
   friend class Encoder;
@@ -70,6 +71,7 @@ class SpmTokenizer final : public VocabTokenizer {
   TextMatcher stripping_;     // user-defined texts that take the white space behind them along
   TextMatcher user_defined_;  // the others, in escaped text between marks
   TextMatcher untrusted_;     // of these the ones that do not look like control tokens
+  TextMatcher uncut_;         // user_defined_, and what is left of each where the space prefix gives its first U+2581
   Neighbours neighbours_;
   bool space_prefix_;
   bool has_all_bytes_ = true;  // so that nothing becomes the unknown token
@@ -299,9 +301,9 @@ SpmTokenizer::SpmTokenizer(Vocab vocab, StringList pieces, bool space_prefix)
 }
 
 Status SpmTokenizer::index(const CancelFlag* cancel) {
-  std::vector<TextMatcher::Entry> stripping, user_defined, untrusted;
+  std::vector<TextMatcher::Entry> stripping, user_defined, untrusted, uncut;
   for (Token token = 0; token < size(); ++token) {
-    if (is_cancelled(cancel)) return cancelled();
+    if (is_cancelled(cancel)) return loading_cancelled();
     if (type(token) == TokenType::normal && !text(token).empty()) neighbours_.add(text(token));
     if (type(token) != TokenType::user_defined) continue;
     if (vocab().strips_space_behind(token)) {
@@ -309,17 +311,22 @@ Status SpmTokenizer::index(const CancelFlag* cancel) {
       continue;
     }
     user_defined.push_back({escape_spaces(text(token)), token});
+    uncut.push_back(user_defined.back());
+    if (const std::string_view whole = user_defined.back().text; space_prefix_ && whole.starts_with(kEscapedSpace)) {
+      uncut.push_back({std::string(whole.substr(kEscapedSpace.size())), token});
+    }
     if (!vocab().looks_like_control(token)) untrusted.push_back(user_defined.back());
   }
   set_marks(sentencepiece::special_texts(vocab()));
   stripping_ = TextMatcher(std::move(stripping));
   user_defined_ = TextMatcher(std::move(user_defined));
   untrusted_ = TextMatcher(std::move(untrusted));
+  uncut_ = TextMatcher(std::move(uncut));
   return {};
 }
 
 std::unique_ptr<TextEncoder> SpmTokenizer::make_encoder(const EncodeOptions& options, SpanNotes& spans) const {
-  return std::make_unique<Encoder>(*this, options.special_in ? untrusted_ : user_defined_, spans);
+  return std::make_unique<Encoder>(*this, is_untrusted(options) ? untrusted_ : user_defined_, spans);
 }
 
 /// The well-formed character that ends at `at`, where cutting by first bytes finds it, too: no byte before it announces a
@@ -339,20 +346,25 @@ std::string_view character_before(std::string_view text, std::size_t at) noexcep
 }
 
 // Between two characters that no piece has side by side, the left one no space: those may belong to a mark. It must not
-// become the unknown token, of which a run gives one. And no user-defined text may be there.
+// become the unknown token, of which a run gives one.
 bool SpmTokenizer::may_cut(std::string_view text, std::size_t at) const {
   const std::string_view rest = text.substr(at);
   if (const Utf8Step step = utf8_step(rest); step.state != Utf8State::valid) return false;
   const std::string_view right = rest[0] == ' ' ? kEscapedSpace : first_character(rest);
   const std::string_view left = character_before(text, at);
   if (left.empty() || unicode::char_at(left, 0).set == unicode::kSpace || left == kEscapedSpace) return false;
-  if (neighbours_.contains(left, right) || (!has_all_bytes_ && find_piece(left) == kNoToken)) return false;
-  if (user_defined_.empty()) return true;
-  const std::size_t reach = user_defined_.longest() + left.size();
+  return !neighbours_.contains(left, right) && (has_all_bytes_ || find_piece(left) != kNoToken);
+}
+
+// User-defined texts, to be searched for with spaces escaped. Four bytes beside the place are a character's, at most.
+bool SpmTokenizer::is_joined_at(std::string_view text, std::size_t at) const {
+  if (uncut_.empty()) return false;
+  constexpr std::size_t kCharacter = 4;
+  const std::size_t reach = uncut_.longest() + kCharacter;
   std::string nearby = escape_spaces(text.substr(at - std::min(at, reach), std::min(at, reach)));
   const std::size_t place = nearby.size();
-  append_escaped(rest.substr(0, reach), nearby);
-  return !user_defined_.touches(nearby, place - left.size(), std::min(place + right.size(), nearby.size()));
+  append_escaped(text.substr(at, reach), nearby);
+  return uncut_.touches(nearby, place - std::min(place, kCharacter), std::min(place + kCharacter, nearby.size()));
 }
 
 Result<std::unique_ptr<Tokenizer>> make_spm(const TokenizerSpec& spec, const CancelFlag* cancel,

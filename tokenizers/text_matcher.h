@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// TextMatcher: finds the texts of special tokens in a text, longest first. Used for control tokens and for
-// user-defined ones. Tested by tests/tokenizers/vocab_test.cpp.
+// TextMatcher: finds those of a set of texts that stand at a place, longest first: control and user-defined tokens in all
+// kinds, the pieces of the unigram model and of WordPiece. Tested by tests/tokenizers/vocab_test.cpp.
 #pragma once
 
 #include <array>

@@ -32,6 +32,9 @@ constexpr std::string_view kInfillMarks[] = {
     "<MID>",          "<PAD>",          "<REPO>",         "<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>",
 };
 
+// Texts that are written without bars and yet have a role in many vocabularies.
+constexpr std::string_view kRoles[] = {"<s>", "</s>", "<start_of_turn>"};
+
 int hex_digit(char c) noexcept {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'A' && c <= 'F') return c - 'A' + 10;
@@ -153,7 +156,7 @@ Status Vocab::index_texts(const CancelFlag* cancel) {
   texts_ = TextMap(spec_->tokens.size());
   std::size_t n_marks = 0;
   for (Token token = 0; token < size(); ++token) {
-    if (is_cancelled(cancel)) return Status::error(Code::cancelled, "tokenizer.ggml.tokens: loading was cancelled");
+    if (is_cancelled(cancel)) return loading_cancelled();
     INFER_TRY(check_length(token, n_marks));
     const std::string_view entry = text(token);
     if (const int byte = byte_value(token); byte >= 0) {
@@ -214,6 +217,11 @@ int Vocab::byte_value(Token token) const noexcept {
   return type(token) == TokenType::byte ? parse_byte(text(token)) : -1;
 }
 
+Token Vocab::unknown() const noexcept {
+  const bool has_role = special_.unk == special_.bos || ends_generation(special_.unk);
+  return has_role ? kNoToken : special_.unk;
+}
+
 bool Vocab::ends_generation(Token token) const noexcept {
   return std::find(turn_ends_.begin(), turn_ends_.end(), token) != turn_ends_.end();
 }
@@ -232,7 +240,12 @@ bool Vocab::strips_space_behind(Token mark) const noexcept {
 bool Vocab::looks_like_control(Token token) const noexcept {
   const std::string_view t = text(token);
   const bool has_bars = (t.starts_with("<|") && t.ends_with("|>")) || (t.starts_with("<\uff5c") && t.ends_with("\uff5c>"));
-  return type(token) == TokenType::control || has_bars || ends_generation(token);
+  const auto is_in = [](const auto& list, const auto& value) {
+    return std::find(std::begin(list), std::end(list), value) != std::end(list);
+  };
+  const Token roles[] = {special_.bos, special_.eos, special_.sep, special_.eot, special_.eom};
+  return type(token) == TokenType::control || has_bars || is_in(kTurnEnds, t) || is_in(kRoles, t) || is_in(roles, token) ||
+         ends_generation(token);
 }
 
 void VocabTokenizer::set_marks(std::vector<TextMatcher::Entry> marks) {

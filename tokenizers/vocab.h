@@ -43,8 +43,9 @@ class Vocab {
   /// beyond the two limits below), cancelled (the flag is looked at with every token).
   static Result<Vocab> build(const TokenizerSpec& spec, const VocabDefaults& defaults, const CancelFlag* cancel = nullptr);
 
-  /// Control and user-defined tokens are marks: their texts are looked for at every place of an input.
-  static constexpr std::size_t kMaxMarkBytes = 512;
+  /// Control and user-defined tokens are marks: their texts are looked for at every place of an input, so the time is that of
+  /// the text times the longest of them. Known models have up to 93 bytes (a run of 31 U+2581).
+  static constexpr std::size_t kMaxMarkBytes = 128;
   static constexpr std::size_t kMaxMarks = 65536;
 
   /// Adds what is odd but usable: equal texts, no token that ends a generation.
@@ -73,10 +74,14 @@ class Vocab {
   std::size_t longest() const noexcept { return longest_; }
 
   const SpecialTokens& special() const noexcept { return special_; }
+  /// What stands for text that nothing else stands for: UNK, or kNoToken where that begins a text or ends a generation, which
+  /// plain text must not.
+  Token unknown() const noexcept;
   /// EOS, EOT and EOM. Where the file names no EOT also the control tokens whose texts are known to end a turn
   /// (`<|eot_id|>`, `<|im_end|>`, `<end_of_turn>` and so on; the list is kTurnEnds in vocab.cpp).
   bool ends_generation(Token token) const noexcept;
-  /// Control tokens, and tokens of other types that are written like them (`<|User|>`) or end a generation.
+  /// Control tokens, and tokens of other types that have a role (BOS, EOS, SEP, EOT, EOM) or are written like those that have
+  /// one: `<|User|>`, `<s>`, `</s>`, `<start_of_turn>`, and what ends a turn.
   bool looks_like_control(Token token) const noexcept;
 
   /// Whether white space behind this mark is left out. The format has no key for it, so it is known of one family, by its
@@ -103,6 +108,10 @@ class Vocab {
   std::size_t n_repeated_ = 0;            // tokens whose text an earlier one has
   Token first_repeated_ = kNoToken;
 };
+
+inline Status loading_cancelled(std::string_view key = "tokenizer.ggml.tokens") {
+  return Status::error(Code::cancelled, std::string(key) + ": loading was cancelled");
+}
 
 /// Turns text into tokens: the working memory of one thread.
 class TextEncoder {
@@ -140,14 +149,20 @@ class VocabTokenizer : public Tokenizer {
   /// The texts that are cut out before anything else is done to a text, with parse_special. Of these, user-defined ones are
   /// recognised in text that is not trusted, too, unless they look like control tokens. encode() needs it.
   void set_marks(std::vector<TextMatcher::Entry> marks);
-  /// Those of them that are user-defined.
+  /// Those of them that are user-defined, and of these the ones that text which is not trusted may have.
   const TextMatcher& user_defined_marks() const noexcept { return user_defined_marks_; }
+  const TextMatcher& untrusted_marks() const noexcept { return untrusted_marks_; }
+  /// Whether an encoder must leave alone what looks like control: parts that are trusted have had theirs cut out.
+  static bool is_untrusted(const EncodeOptions& options) noexcept { return options.parse_special && options.special_in; }
   /// What is cut out without parse_special: mostly the user-defined ones, or nothing.
   virtual const TextMatcher& usual_marks() const noexcept = 0;
   /// `spans` must outlive it, and is told of each token.
   virtual std::unique_ptr<TextEncoder> make_encoder(const EncodeOptions& options, SpanNotes& spans) const = 0;
-  /// Whether the text may be cut at this place, inside it, without any change to its tokens. No mark is there.
+  /// Whether the text may be cut at this place, inside it, without any change to its tokens, if no mark and nothing that
+  /// is_joined_at() finds is there. Asked at thousands of places, so it must be quick.
   virtual bool may_cut(std::string_view text, std::size_t at) const = 0;
+  /// Whether a text that a kind looks for beside the marks may be there. Asked at few places, so it may search.
+  virtual bool is_joined_at(std::string_view, std::size_t) const { return false; }
 
   const StringList& pieces() const noexcept { return pieces_; }
 

@@ -21,8 +21,6 @@ using sentencepiece::kEscapedSpace;
 
 constexpr std::size_t kMaxCharacters = 100;  // of a word; longer ones are unknown
 
-Status cancelled() { return Status::error(Code::cancelled, "tokenizer.ggml.tokens: loading was cancelled"); }
-
 /// The ideographs that BERT sets apart: the unified ones of its time, and those for compatibility.
 constexpr bool is_ideograph(char32_t c) noexcept {
   return (c >= 0x4e00 && c <= 0x9fff) || (c >= 0x3400 && c <= 0x4dbf) || (c >= 0x20000 && c <= 0x2a6df) ||
@@ -147,7 +145,7 @@ void Encoder::add(char32_t code, std::vector<Token>& out) {
 void Encoder::end_word(std::vector<Token>& out) {
   if (begin_ == words_.size()) return;
   const std::string_view word = std::string_view(words_).substr(begin_);
-  if (n_characters_ > kMaxCharacters || !cut(word)) cuts_.assign(1, {t_.special().unk, 0, word.size()});
+  if (n_characters_ > kMaxCharacters || !cut(word)) cuts_.assign(1, {t_.vocab().unknown(), 0, word.size()});
   for (const TextMatcher::Match& piece : cuts_) {
     out.push_back(piece.token);
     spans_.add(begin_ + piece.begin, begin_ + piece.begin + piece.size);
@@ -170,7 +168,7 @@ bool Encoder::cut(std::string_view word) {
 Status WordpieceTokenizer::index(const CancelFlag* cancel) {
   std::vector<TextMatcher::Entry> beginnings, continuations;
   for (Token token = 0; token < size(); ++token) {
-    if (is_cancelled(cancel)) return cancelled();
+    if (is_cancelled(cancel)) return loading_cancelled();
     std::string_view entry = text(token);
     if (type(token) != TokenType::normal) continue;
     const bool begins = entry.starts_with(kEscapedSpace);
@@ -195,6 +193,12 @@ Result<std::unique_ptr<Tokenizer>> make_wordpiece(const TokenizerSpec& spec, con
   if (vocab.special().unk == kNoToken) {
     return Status::error(Code::vocab, "tokenizer.ggml.unknown_token_id is missing: a 'bert' vocabulary needs [UNK] for words "
                                       "without pieces")
+        .about("tokenizer.ggml.unknown_token_id");
+  }
+  if (vocab.unknown() == kNoToken) {
+    return Status::error(Code::vocab, fmt::format("tokenizer.ggml.unknown_token_id is {}, which begins a text or ends a "
+                                                  "generation; words without pieces must not",
+                                                  vocab.special().unk))
         .about("tokenizer.ggml.unknown_token_id");
   }
   vocab.judge(warnings);

@@ -23,8 +23,9 @@ constexpr const char* kFooter =
   {"text": "..."} or {"hex": "..."}, with "add_special", "parse_special", "pieces" and "offsets" (false unless given)
 and answers each on a line of its own: {"ids": [...]}, or {"error": "..."} for a request that failed. --json answers in
 the same form with all there is: "pieces", the text of each token (hex, as {"hex": "..."}, where it is no UTF-8), and
-"offsets", [begin, end] in bytes of the input for each token. What was added (BOS, EOS, a space in front) is empty, what
-was left out is in none; where a normal form changed a stretch as a whole, each of its tokens has all of it.)";
+"offsets", [begin, end] in bytes of the input for each token. What was added (BOS, EOS, a space in front) is empty; what
+was left out belongs to no token, but may lie inside a span; where a normal form changed a stretch as a whole, each of
+its tokens has all of it.)";
 
 struct Arguments {
   ModelArguments model;

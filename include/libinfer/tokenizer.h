@@ -32,15 +32,18 @@ struct TextSpan {
 struct EncodeOptions {
   bool add_special = true;     ///< add BOS and EOS where the vocabulary says so
   bool parse_special = false;  ///< recognise the texts of control tokens; off, so that user text never becomes one
-  /// Where parse_special holds, ascending and apart: a control token must lie in one of them as a whole. Absent: everywhere.
+  /// Where parse_special holds, ascending and apart: a control token must lie in one of them as a whole. So must a user-defined
+  /// one that looks like control (`<|User|>`, `</s>`, what ends a turn); the other user-defined ones may be anywhere. Absent:
+  /// everywhere.
   std::optional<std::span<const TextSpan>> special_in{};
-  Token previous = kNoToken;   ///< the text goes on behind this token; kNoToken: it begins here
+  Token previous = kNoToken;   ///< the text goes on behind this token; one outside the vocabulary: it begins here
   std::int32_t n_threads = 0;  ///< 0: one, but above a mebibyte of text as many as a session would take
   Executor executor{};         ///< instead of threads that live as long as the call
   std::size_t part_bytes = std::size_t{1} << 16;  ///< a thread's portion, about; smaller ones are for tests
   /// Receives for each token the bytes of the text that it stands for, from one thread; null: not asked for. Spans are in the
   /// order of the text. A byte belongs to one token, but where a normal form changed a stretch as a whole: every token with a
-  /// part of what it became has all of it. What was added (BOS, EOS, a space prefix) is empty; what was left out is in no span.
+  /// part of what it became has all of it. What was added (BOS, EOS, a space prefix) is empty; what was left out belongs to no
+  /// token, but may lie inside a span.
   std::vector<TextSpan>* spans = nullptr;
 };
 
@@ -68,7 +71,8 @@ class Tokenizer {
   /// Whether the token ends a generation (EOS, EOT, EOM).
   virtual bool ends_generation(Token token) const noexcept = 0;
 
-  /// Bytes that are not UTF-8 are encoded as they are (byte tokens). Appends nothing on failure.
+  /// Bytes that are not UTF-8 are encoded as they are where the vocabulary has tokens for bytes. After a failure *spans is
+  /// unspecified.
   /// Errors: limit (text longer than 2^31 - 1 bytes); utf8 (a character that the vocabulary has no piece, bytes or
   /// unknown token for); range (n_threads). Where the system gives no threads the caller does it all.
   virtual Result<std::vector<Token>> encode(std::string_view text, const EncodeOptions& options) const = 0;
@@ -77,7 +81,8 @@ class Tokenizer {
   /// unparse_special. The token must be < size(). The view is borrowed from the tokenizer.
   virtual std::string_view piece(Token token, bool unparse_special) const noexcept = 0;
 
-  /// Exact bytes of the whole sequence. Errors: token (an id outside the vocabulary, with its index).
+  /// The bytes of all pieces; what encode() left out or normalised does not come back. Errors: token (an id outside the
+  /// vocabulary, with its index).
   virtual Result<std::string> decode(std::span<const Token> tokens, const DecodeOptions& options) const = 0;
 
   /// Whether the first piece of a text loses one leading space when it is decoded (the inverse of the space prefix).

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Fuzz target: any bytes as text, by any kind of tokenizer. Every id is in the vocabulary, and the ids stand for the same
 // bytes again, as far as the kind keeps them. Parts and threads change no id, spans lie in the text and in order, and no control
-// token comes from text that is not trusted.
+// token, nor one written like it, comes from text that is not trusted (but for bert's [UNK], which is of type control).
 #include <string>
 #include <vector>
 
@@ -30,7 +30,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   const infer::EncodeOptions untrusted{.add_special = false, .parse_special = true, .special_in = std::span<const infer::TextSpan>()};
   const auto as_said = tokenizer.encode(text, untrusted);
-  for (const infer::Token id : as_said.value()) require(tokenizer.type(id) != infer::TokenType::control);
+  for (const infer::Token id : as_said.value()) {
+    const std::string_view written = tokenizer.text(id);
+    require(id == tokenizer.special().unk || tokenizer.type(id) != infer::TokenType::control);
+    require(!(written.starts_with("<|") && written.ends_with("|>")));
+  }
 
   const auto back = tokenizer.decode(ids.value(), {.remove_special = options.add_special, .unparse_special = options.parse_special});
   require(back.ok());

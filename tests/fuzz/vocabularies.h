@@ -38,11 +38,17 @@ inline std::string with_plain_spaces(std::string text) {
   return text;
 }
 
+/// One like any text, one written like a control token.
+inline void add_user_defined(TokenizerSpec& spec) {
+  testing::add_token(spec, "<mark>", TokenType::user_defined);
+  testing::add_token(spec, "<|User|>", TokenType::user_defined);
+}
+
 /// "llama", with all bytes, and pieces that join to longer ones.
 inline Vocabulary spm_vocabulary() {
   TokenizerSpec spec = testing::llama_spec();
   testing::add_pieces(spec, {"\u2581", "e", "t", "h", "a", "n", "\u2581t", "he", "\u2581the", "in", "an", "aa", "aaaa", "é", "\n"});
-  testing::add_token(spec, "<mark>", TokenType::user_defined);
+  add_user_defined(spec);
   testing::add_token(spec, "<|end|>", TokenType::control);
   spec.bos = 1, spec.eos = 2, spec.unk = 0;
   return make_vocabulary(spm_tokenizer, std::move(spec), with_plain_spaces);
@@ -55,9 +61,9 @@ inline Vocabulary bpe_vocabulary() {
   spec.pre = "llama-bpe";
   testing::add_token(spec, "<|begin|>", TokenType::control);
   testing::add_token(spec, "<|end|>", TokenType::control);
-  testing::add_token(spec, "<mark>", TokenType::user_defined);
+  add_user_defined(spec);
   const auto n = static_cast<std::int64_t>(spec.tokens.size());
-  spec.bos = n - 3, spec.eos = n - 2;
+  spec.bos = n - 4, spec.eos = n - 3;
   spec.add_bos = true;
   return make_vocabulary(bpe_tokenizer, std::move(spec), [](std::string text) { return text; });
 }
@@ -68,7 +74,7 @@ inline Vocabulary wordpiece_vocabulary() {
   spec.model = "bert";
   for (const char* mark : {"[PAD]", "[UNK]", "[CLS]", "[SEP]"}) testing::add_token(spec, mark, TokenType::control);
   testing::add_pieces(spec, {"\u2581a", "\u2581e", "e", "a", "t", "h", "\u2581the", "in", "\u2581.", "\u2581,", "\u2581\u4e2d"});
-  testing::add_token(spec, "<mark>", TokenType::user_defined);
+  add_user_defined(spec);
   spec.unk = 1, spec.bos = 2, spec.eos = 3;
   return make_vocabulary(wordpiece_tokenizer, std::move(spec), [](std::string) { return std::string(); });
 }
@@ -78,7 +84,7 @@ inline Vocabulary unigram_vocabulary() {
   TokenizerSpec spec = testing::llama_spec();
   spec.model = "t5";
   testing::add_pieces(spec, {"\u2581", "e", "t", "h", "a", "n", "\u2581t", "he", "\u2581the", "in", "an", "aa", "aaaa", "é"});
-  testing::add_token(spec, "<mark>", TokenType::user_defined);
+  add_user_defined(spec);
   spec.bos = 1, spec.eos = 2, spec.unk = 0;
   return make_vocabulary(unigram_tokenizer, std::move(spec), [](std::string) { return std::string(); });
 }

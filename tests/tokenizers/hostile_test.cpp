@@ -95,6 +95,12 @@ std::vector<Row> rows() {
       {"82_bpe_empty_right", bpe, merge("b "), Code::vocab, {kMerges, "merge 2", "empty half"}},
       {"82_bpe_unknown_piece", bpe, merge("a nothing"), Code::vocab, {kMerges, "merge 2", "right half that is no token"}},
       {"82_bpe_unknown_result", bpe, merge("b a"), Code::vocab, {kMerges, "merge 2", "gives a text that is no token"}},
+      {"82_bpe_gives_a_control_token", bpe,
+       [](TokenizerSpec& s) {
+         s.merges.push_back("a c");
+         add_token(s, "ac", TokenType::control);
+       },
+       Code::vocab, {kMerges, "merge 2 ('a c')", "token 259", "plain text must not become"}},
       // The list's 10^8 merges, at the first number that is too many.
       {"82_bpe_too_many", bpe,
        [](TokenizerSpec& s) {
@@ -107,6 +113,10 @@ std::vector<Row> rows() {
       {"84_unigram_without_bytes", unigram, [](TokenizerSpec&) {}, Code::ok,
        {kTokens, "256 of the 256 byte tokens", "unknown token"}},
       {"84_unigram_without_unknown", unigram, [](TokenizerSpec& s) { s.types[2] = 1; }, Code::ok, {"cannot be encoded"}},
+      {"84_unigram_unknown_ends", unigram, [](TokenizerSpec& s) { s.eos = 2; }, Code::ok,
+       {"cannot be encoded", "unknown token begins a text or ends a generation"}},
+      {"84_wordpiece_unknown_ends", wordpiece, [](TokenizerSpec& s) { s.unk = 2; }, Code::vocab,
+       {"tokenizer.ggml.unknown_token_id is 2", "ends a generation"}},
       {"84_wordpiece_without_unknown", wordpiece, [](TokenizerSpec& s) { s.unk.reset(); }, Code::vocab,
        {"tokenizer.ggml.unknown_token_id", "missing"}},
       {"86_bpe_nothing_ends", bpe, [](TokenizerSpec& s) { s.eos.reset(), s.types[258] = 1; }, Code::ok,

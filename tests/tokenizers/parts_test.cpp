@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Long texts are encoded in parts, by several threads. What is encoded in one piece is the truth: parts of every size and
 // any number of threads give the same tokens, and the same errors.
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <new>
@@ -130,6 +131,104 @@ TEST(Parts, OfSentencePieceGiveTheSameTokens) {
         ASSERT_EQ(testing::encode(*tokenizer, text, parts_of(1, parse)), testing::encode(*tokenizer, text, parts_of(kWhole, parse)))
             << "'" << text << "'";
       }
+    }
+  }
+}
+
+// A text may become a user-defined one by the space prefix that comes behind a mark, or where a text begins.
+TEST(Parts, OfUserDefinedTextsThatThePrefixCompletes) {
+  TokenizerSpec spec = testing::llama_spec();
+  testing::add_pieces(spec, {"▁", "a", "b", "▁a"});
+  testing::add_token(spec, "▁abcdefghij", TokenType::user_defined);
+  const auto tokenizer = testing::make(spm_tokenizer, spec);
+  const auto user_defined = static_cast<Token>(spec.tokens.size() - 1);
+  for (const std::string text : {"abcdefghij", "</s>abcdefghij", "b</s>abcdefghijabcdefghij", "abcdefghij abcdefghij"}) {
+    for (const bool parse : {false, true}) {
+      const Tokens whole = testing::encode(*tokenizer, text, parts_of(kWhole, parse));
+      EXPECT_TRUE(std::find(whole.begin(), whole.end(), user_defined) != whole.end() || (!parse && text[0] != 'a')) << text;
+      for (std::size_t n = 1; n < text.size(); ++n) {
+        EXPECT_EQ(testing::encode(*tokenizer, text, parts_of(n, parse)), whole) << "parts of " << n << ": " << text;
+      }
+    }
+  }
+}
+
+/// A small vocabulary, with user-defined tokens of all sorts.
+struct Small {
+  const TokenizerKind* kind;
+  TokenizerSpec spec;
+};
+
+const std::vector<std::string_view> kOddMarks = {"<m>", "<|User|>", "</s>", "▁abcdefghij", "b c", " ▁", "<s>", "\n\n", "[UNK]"};
+
+bool has_token(const TokenizerSpec& spec, std::string_view text) {
+  for (std::size_t i = 0; i < spec.tokens.size(); ++i) {
+    if (spec.tokens[i] == text) return true;
+  }
+  return false;
+}
+
+std::vector<Small> small_vocabularies() {
+  const std::vector<std::string> pieces = {"▁", "a", "b", "c", "ab", "▁a", "▁the", "the", "c▁a", "é", "日"};
+  const auto with_user_defined = [](TokenizerSpec spec) {
+    for (const std::string_view mark : kOddMarks) {
+      if (!has_token(spec, mark)) testing::add_token(spec, mark, TokenType::user_defined);
+    }
+    return spec;
+  };
+  std::vector<Small> all;
+  TokenizerSpec llama = testing::llama_spec();
+  testing::add_pieces(llama, pieces);
+  all.push_back({&spm_tokenizer, with_user_defined(llama)});
+  TokenizerSpec phi3 = llama;
+  phi3.architecture = "phi3";
+  phi3.types[2] = static_cast<std::int32_t>(TokenType::user_defined);   // </s>, as Phi 3 has it
+  all.push_back({&spm_tokenizer, with_user_defined(phi3)});
+  TokenizerSpec t5 = llama;
+  t5.model = "t5";
+  all.push_back({&unigram_tokenizer, with_user_defined(t5)});
+  all.push_back({&bpe_tokenizer, with_user_defined(testing::gpt2_spec({"a b", "Ġ a", "Ġ Ġ", "t h", "th e", "Ġ the"}))});
+  TokenizerSpec bert;
+  bert.model = "bert";
+  for (const char* mark : {"[UNK]", "<s>", "</s>"}) testing::add_token(bert, mark, TokenType::control);
+  testing::add_pieces(bert, pieces);
+  bert.unk = 0, bert.cls = 1, bert.sep = 2;
+  all.push_back({&wordpiece_tokenizer, with_user_defined(bert)});
+  return all;
+}
+
+/// Some stretches of a text of `n` bytes, ascending and apart.
+std::vector<TextSpan> random_spans(RandomTexts& texts, std::size_t n) {
+  std::vector<TextSpan> spans;
+  for (std::size_t at = texts.below(20); at < n; at += 1 + texts.below(30)) {
+    const std::size_t end = std::min(n, at + 1 + texts.below(40));
+    spans.push_back({at, end});
+    at = end;
+  }
+  return spans;
+}
+
+TEST(Parts, OfEveryKindGiveTheSameTokensWhateverElseIsAskedFor) {
+  for (const Small& small : small_vocabularies()) {
+    const auto tokenizer = testing::make(*small.kind, small.spec);
+    RandomTexts texts(11);
+    for (int i = 0; i < 2000; ++i) {
+      const std::string text = with_marks(texts, kOddMarks, texts.below(150));
+      const std::vector<TextSpan> trusted = random_spans(texts, text.size());
+      EncodeOptions options{.add_special = i % 2 == 0, .parse_special = i % 3 != 0, .part_bytes = kWhole};
+      if (i % 5 != 0) options.special_in = trusted;
+      options.previous = static_cast<Token>(texts.below(small.spec.tokens.size() + 2)) - 1;
+      const Tokens whole = testing::encode(*tokenizer, text, options);
+      for (const std::size_t n_bytes : {1U, 7U, 40U}) {
+        options.part_bytes = n_bytes;
+        options.n_threads = i % 50 == 0 ? 3 : 1;
+        ASSERT_EQ(testing::encode(*tokenizer, text, options), whole)
+            << small.spec.model << small.spec.architecture << ", parts of " << n_bytes << ": " << text;
+      }
+      std::vector<TextSpan> spans;
+      options.spans = &spans;
+      ASSERT_EQ(testing::encode(*tokenizer, text, options), whole) << small.spec.model << ", with spans: " << text;
+      ASSERT_EQ(spans.size(), whole.size());
     }
   }
 }

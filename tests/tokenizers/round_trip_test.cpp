@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // decode(encode(x)) == x for 100,000 random texts of each vocabulary: half of them any bytes, half well-formed Unicode, 0 to
 // 64 bytes long. The exceptions: where a rule asks for normal form C, x is in it. Where a vocabulary has no token for a byte,
-// x does not have it. SentencePiece writes a space as U+2581, so that one that was in x comes back as a space.
+// x does not have it. SentencePiece writes a space as U+2581, so that one that was in x comes back as a space. And Phi 3 has one
+// mark that is always recognised, `</s>`, behind which white space is left out and a prefix is put: x does not have its text.
 #include <array>
 #include <string>
 #include <utility>
@@ -29,10 +30,17 @@ std::string as_spaces(std::string text) {
   return text;
 }
 
-void expect_sentence_piece_round_trips(const Tokenizer& tokenizer) {
+/// Without the text of a mark; taking it out may make another one.
+std::string without(std::string text, std::string_view mark) {
+  for (std::size_t at = 0; (at = text.find(mark)) != std::string::npos;) text.erase(at, mark.size());
+  return text;
+}
+
+void expect_sentence_piece_round_trips(const Tokenizer& tokenizer, bool is_phi_3) {
   RandomTexts texts(1);
   for (int i = 0; i < 2 * kTexts; ++i) {
-    const std::string text = i % 2 == 0 ? texts.bytes(texts.below(65)) : texts.unicode(texts.below(65));
+    std::string text = i % 2 == 0 ? texts.bytes(texts.below(65)) : texts.unicode(texts.below(65));
+    if (is_phi_3) text = without(std::move(text), "</s>");
     ASSERT_EQ(as_spaces(there_and_back(tokenizer, text)), as_spaces(text)) << "text " << i;
   }
 }
@@ -63,7 +71,7 @@ void expect_byte_level_round_trips(const Tokenizer& tokenizer, bool nfc) {
 TEST(RoundTrip, OfTheBundledVocabularyIsExact) {
   const auto model = testing::bundled_model();
   ASSERT_NE(model, nullptr);
-  expect_sentence_piece_round_trips(*model->tokenizer().value());
+  expect_sentence_piece_round_trips(*model->tokenizer().value(), false);
 }
 
 class RoundTrip : public ::testing::TestWithParam<const char*> {};
@@ -72,7 +80,7 @@ TEST_P(RoundTrip, IsExact) {
   if (testing::golden_directory().empty()) GTEST_SKIP() << "INFER_SHARED does not name the directory with golden/";
   const testing::Loaded loaded = testing::load_golden(GetParam());
   if (loaded.spec->model == "llama") {
-    expect_sentence_piece_round_trips(*loaded.tokenizer);
+    expect_sentence_piece_round_trips(*loaded.tokenizer, loaded.spec->architecture == "phi3");
   } else {
     expect_byte_level_round_trips(*loaded.tokenizer, find_pretokenizer(loaded.spec->pre)->nfc);
   }

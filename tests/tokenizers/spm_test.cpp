@@ -155,6 +155,19 @@ TEST(Spm, TakesUserDefinedTextsThatLookLikeControlWhereTheyAreTrusted) {
   EXPECT_EQ(std::count(tokens.begin(), tokens.end(), user), 1);
 }
 
+TEST(Spm, NeverEndsAGenerationForAnUnknownCharacter) {
+  TokenizerSpec spec = llama_spec(false);
+  add_pieces(spec, {"▁", "a"});
+  spec.eos = 0;
+  std::vector<std::string> warnings;
+  const auto t = testing::make(spm_tokenizer, spec, &warnings);
+  const auto tokens = t->encode("ab", kPlain);
+  ASSERT_FALSE(tokens.ok());
+  EXPECT_EQ(tokens.status().code(), Code::utf8);
+  ASSERT_EQ(warnings.size(), 1U);
+  EXPECT_NE(warnings[0].find("begins a text or ends a generation"), std::string::npos) << warnings[0];
+}
+
 TEST(Spm, PutsNoSpaceInFrontOfWhatContinues) {
   TokenizerSpec spec = abc_spec();
   spec.add_space_prefix.reset();

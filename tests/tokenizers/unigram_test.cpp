@@ -65,6 +65,26 @@ TEST(Unigram, TakesTheBestSum) {
   EXPECT_EQ(encode(*t, "abc"), (Tokens{3, 6})) << "-2 before -4.5";
 }
 
+TEST(Unigram, TakesUserDefinedTextsThatLookLikeControlWhereTheyAreTrusted) {
+  TokenizerSpec spec = without_prefix({{"a", -1}});
+  add_token(spec, "<|User|>", TokenType::user_defined);
+  add_token(spec, "<m>", TokenType::user_defined);
+  const auto t = make(spec);
+  const std::vector<TextSpan> spans = {{0, 8}};
+  EncodeOptions options{.add_special = false, .parse_special = true, .special_in = spans};
+
+  EXPECT_EQ(encode(*t, "<|User|><|User|>a<m>", options), (Tokens{4, kUnknown, 3, 5}));
+  options.parse_special = false;
+  EXPECT_EQ(encode(*t, "<|User|><|User|>a<m>", options), (Tokens{4, 4, 3, 5})) << "not a prompt";
+}
+
+TEST(Unigram, StandsScoresWithoutEnd) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  constexpr float kMost = std::numeric_limits<float>::max();
+  const TokenizerSpec spec = without_prefix({{"a", kMost}, {"b", -kMost}, {"c", kInfinity}, {"d", -kInfinity}, {"cd", 0}});
+  EXPECT_EQ(encode(*make(spec), "aaabbbaccddab"), (Tokens{3, 3, 3, 4, 4, 4, 3, 5, 7, 6, 3, 4}));
+}
+
 TEST(Unigram, TakesTheLongestLastPieceOfEqualSums) {
   const TokenizerSpec spec = without_prefix({{"a", -1}, {"aa", -2}});
   EXPECT_EQ(encode(*make(spec), "aaa"), (Tokens{3, 4}));

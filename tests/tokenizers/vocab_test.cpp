@@ -80,6 +80,40 @@ TEST(Vocab, RefusesATokenOfMoreThan64KiB) {
                "tokenizer.ggml.tokens: token 3 has 65537 bytes; at most 65536 are supported");
 }
 
+TEST(Vocab, RefusesAMarkOfMoreThan128Bytes) {
+  for (const TokenType type : {TokenType::control, TokenType::user_defined, TokenType::unknown}) {
+    TokenizerSpec spec = llama_spec(false);
+    add_token(spec, std::string(128, 'a'), type);
+    build(spec);
+    add_token(spec, std::string(129, 'b'), type);
+    expect_error(spec, Code::limit, "tokenizer.ggml.tokens",
+                 "tokenizer.ggml.tokens: control or user-defined token 4 has 129 bytes; at most 128 are supported");
+  }
+}
+
+TEST(Vocab, KnowsWhatLooksLikeControl) {
+  TokenizerSpec spec = llama_spec(false);   // 0 is <unk>, 1 <s>, 2 </s>
+  for (const char* text : {"<mark>", "<|User|>", "<｜User｜>", "<start_of_turn>", "<end_of_turn>", "<EOT>", "<s", "a", "b"}) {
+    add_token(spec, text, TokenType::user_defined);
+  }
+  spec.types[2] = static_cast<std::int32_t>(TokenType::user_defined);
+  spec.sep = 10;
+  spec.eos = 11;
+  const Vocab vocab = build(spec);
+  for (const Token token : {0, 3, 9}) EXPECT_FALSE(vocab.looks_like_control(token)) << vocab.text(token);
+  for (const Token token : {1, 2, 4, 5, 6, 7, 8, 10, 11}) EXPECT_TRUE(vocab.looks_like_control(token)) << vocab.text(token);
+}
+
+TEST(Vocab, HasNoUnknownTokenWithARole) {
+  TokenizerSpec spec = llama_spec(false);
+  EXPECT_EQ(build(spec).unknown(), 0);
+  spec.bos = 0;
+  EXPECT_EQ(build(spec).unknown(), kNoToken);
+  spec.bos = 1, spec.eot = 0;
+  EXPECT_EQ(build(spec).unknown(), kNoToken);
+  EXPECT_EQ(build(spec).special().unk, 0) << "its text is a mark still";
+}
+
 TEST(Vocab, RefusesTooManyMarks) {
   TokenizerSpec spec = llama_spec(false);
   for (std::size_t i = 2; i <= Vocab::kMaxMarks; ++i) add_token(spec, std::to_string(i), TokenType::control);
