@@ -6,8 +6,9 @@
 // Most words are tokens themselves. Those that the merges lead to are found by one look-up of the whole word; which
 // ones these are is found out when the vocabulary is loaded. With the rule's `whole_words` it is all of them.
 //
-// User-defined tokens are recognised always, control tokens with parse_special: the text is cut at the leftmost,
-// longest of them first, before anything else is done to it. Bytes that are not UTF-8 are encoded as they are. What a
+// User-defined tokens are recognised always (in prompts those that look like control only where the text is trusted),
+// control tokens with parse_special: the text is cut at the leftmost, longest of them first, before anything else is done to
+// it. Bytes that are not UTF-8 are encoded as they are. What a
 // vocabulary has no bytes for is left out, as the original tokenizers do, but for bytes beyond ASCII, which mostly are
 // no text at all: they become U+FFFD.
 #include <algorithm>
