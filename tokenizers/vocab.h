@@ -45,7 +45,7 @@ class Vocab {
 
   /// Control and user-defined tokens are marks: their texts are looked for at every place of an input, so the time is that of
   /// the text times the longest of them. Known models have up to 93 bytes (a run of 31 U+2581).
-  static constexpr std::size_t kMaxMarkBytes = 128;
+  static constexpr std::size_t kMaxMarkBytes = 256;
   static constexpr std::size_t kMaxMarks = 65536;
 
   /// Adds what is odd but usable: equal texts, no token that ends a generation.

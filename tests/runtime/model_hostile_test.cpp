@@ -310,8 +310,8 @@ std::vector<Case> vocabulary_cases() {
        {tokens, "65537", "65536"}},
       {"79_text_of_10_mib", [=](GgufWriter& w) { w.set(tokens, changed(kTexts, 7, std::string(10 << 20, 'x'))); }, kRefused, Code::limit,
        {tokens, "10485760", "65536"}},
-      {"79_control_text_too_long", set(tokens, changed(kTexts, 1, std::string(513, 'x'))), kNoTokenizer, Code::limit,
-       {tokens, "513", "512"}},
+      {"79_control_text_too_long", set(tokens, changed(kTexts, 1, std::string(257, 'x'))), kNoTokenizer, Code::limit,
+       {tokens, "257", "256"}},
       {"81_fewer_scores", set(scores, shorter(kScores)), kNoTokenizer, Code::vocab, {scores, "7 entries", "8 tokens"}},
       {"81_fewer_types", set(types, shorter(kTypes)), kNoTokenizer, Code::vocab, {types, "7 entries", "8 tokens"}},
       {"81_score_nan", set(scores, changed(kScores, 5, kNaN)), kNoTokenizer, Code::vocab, {scores, "token 5", "nan"}},
@@ -849,7 +849,7 @@ TEST(ModelLimits, Row144_AFileAtTheExactLimitsLoads) {
   writer.raw("deep", testing::kGgufArray, std::move(nested.bytes));
   writer.set("general.alignment", std::uint32_t{1} << 20);
   writer.alignment = std::uint64_t{1} << 20;
-  writer.set("tokenizer.ggml.tokens", changed(changed(kTexts, 1, std::string(512, 'm')), 7, std::string(65536, 'x')));
+  writer.set("tokenizer.ggml.tokens", changed(changed(kTexts, 1, std::string(256, 'm')), 7, std::string(65536, 'x')));
   writer.set("llama.context_length", std::uint32_t{1} << 30);
   writer.set("tokenizer.chat_template", std::string(1 << 20, 't'));
   writer.tensor(std::string(64, 'n'), DType::f32, {2, 2, 2, 2}, std::vector<std::byte>(64));

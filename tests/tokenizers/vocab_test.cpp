@@ -80,14 +80,14 @@ TEST(Vocab, RefusesATokenOfMoreThan64KiB) {
                "tokenizer.ggml.tokens: token 3 has 65537 bytes; at most 65536 are supported");
 }
 
-TEST(Vocab, RefusesAMarkOfMoreThan128Bytes) {
+TEST(Vocab, RefusesAMarkOfMoreThan256Bytes) {
   for (const TokenType type : {TokenType::control, TokenType::user_defined, TokenType::unknown}) {
     TokenizerSpec spec = llama_spec(false);
-    add_token(spec, std::string(128, 'a'), type);
+    add_token(spec, std::string(256, 'a'), type);
     build(spec);
-    add_token(spec, std::string(129, 'b'), type);
+    add_token(spec, std::string(257, 'b'), type);
     expect_error(spec, Code::limit, "tokenizer.ggml.tokens",
-                 "tokenizer.ggml.tokens: control or user-defined token 4 has 129 bytes; at most 128 are supported");
+                 "tokenizer.ggml.tokens: control or user-defined token 4 has 257 bytes; at most 256 are supported");
   }
 }
 
