@@ -37,9 +37,9 @@ bool lies_in(std::span<const TextSpan> spans, std::size_t begin, std::size_t end
 
 }  // namespace
 
-/// Of what was said all tokens whose text the prompt begins with, and those of its rest. When that is not even the prompt of before
-/// and a token of its answer, all is tokenised anew. Text that was trusted must be so again, and a control token of the answer must
-/// be the template's now.
+/// Of what was said all tokens whose text the prompt begins with, and those of its rest. When that is not even the prompt of before,
+/// all is tokenised anew, and also when it is no more than that and ended with what a message says: words may go on there. Text that
+/// was trusted must be so again, and a control token of the answer must be the template's now.
 Result<std::vector<Token>> Chat::tokens_of(const ChatPrompt& prompt) const {
   const std::vector<TextSpan> trusted = prompt.trusted_from(0);
   const auto differ = std::mismatch(said_.begin(), said_.end(), prompt.text.begin(), prompt.text.end());
@@ -54,7 +54,8 @@ Result<std::vector<Token>> Chat::tokens_of(const ChatPrompt& prompt) const {
     n_bytes = end;
     ++n_tokens;
   }
-  if (n_tokens == asked_tokens_) return prompt.tokens(tokenizer_);
+  const bool ends_trusted = !asked_trusted_.empty() && asked_trusted_.back().end == asked_bytes_;
+  if (!begins_alike || (n_tokens == asked_tokens_ && !ends_trusted)) return prompt.tokens(tokenizer_);
 
   INFER_ASSIGN(const std::vector<Token> rest, prompt.tokens_from(n_bytes, said_tokens_[n_tokens - 1], tokenizer_));
   std::vector<Token> all(said_tokens_.begin(), said_tokens_.begin() + static_cast<std::ptrdiff_t>(n_tokens));

@@ -95,6 +95,28 @@ TEST(Chat, LeavesASpaceToTheTemplateThatWritesIt) {
   EXPECT_EQ(chat->reused_tokens(), held);
 }
 
+TEST(Chat, KeepsThePromptOfAnAnswerThatTheTemplateShowsOtherwise) {
+  const auto model = testing::bundled_model();
+  ASSERT_NE(model, nullptr);
+  const auto session = session_of(model);
+  const auto chat = chat_of(*session, "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+                                      "{% if add_generation_prompt %}assistant:{% endif %}");
+  Said said;
+  ASSERT_TRUE(chat->messages().add("user", "Who is Pierre?").ok());
+  pull(*chat, sampled(9));
+  ASSERT_TRUE(chat->messages().add("user", "And then?").ok());
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {   // until it begins without the space that the template writes
+    chat->messages().truncate(3);
+    said = pull(*chat, {.sampler = {.temperature = 3.0F, .seed = seed}, .max_tokens = 4});
+    if (!said.text.starts_with(' ')) break;
+  }
+  ASSERT_FALSE(said.text.starts_with(' '));
+  const std::int64_t asked = chat->prompt_tokens();
+  ASSERT_TRUE(chat->messages().add("user", "Why?").ok());
+  pull(*chat, sampled(9));
+  EXPECT_EQ(chat->reused_tokens(), asked);
+}
+
 TEST(Chat, KeepsAnAnswerUpToItsStopString) {
   const auto model = testing::bundled_model();
   ASSERT_NE(model, nullptr);
