@@ -34,14 +34,14 @@ inline std::string read_file(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-struct Loaded {
+struct GoldenVocabulary {
   std::unique_ptr<TokenizerSpec> spec;  // outlives the tokenizer
   std::unique_ptr<Tokenizer> tokenizer;
 };
 
 /// Read through the format parsers as the library does.
-inline Loaded load_vocabulary(const std::string& path) {
-  Loaded loaded{.spec = std::make_unique<TokenizerSpec>(), .tokenizer = nullptr};
+inline GoldenVocabulary load_vocabulary(const std::string& path) {
+  GoldenVocabulary loaded{.spec = std::make_unique<TokenizerSpec>(), .tokenizer = nullptr};
   const std::string file = read_file(path);
   const std::array<Bytes, 1> files = {std::as_bytes(std::span(file))};
   for (const FormatParser* format : builtin_formats()) {
@@ -56,7 +56,7 @@ inline Loaded load_vocabulary(const std::string& path) {
   return loaded;
 }
 
-inline Loaded load_golden(const std::string& name) {
+inline GoldenVocabulary load_golden(const std::string& name) {
   return load_vocabulary(golden_directory() + "/vocab/ggml-vocab-" + name + ".gguf");
 }
 

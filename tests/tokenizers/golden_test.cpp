@@ -25,7 +25,7 @@ namespace {
 using nlohmann::json;
 using testing::golden_directory;
 using testing::load_golden;
-using testing::Loaded;
+using testing::GoldenVocabulary;
 using testing::read_file;
 using testing::Tokens;
 
@@ -127,7 +127,7 @@ class Golden : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
     if (golden_directory().empty()) GTEST_SKIP() << "INFER_SHARED does not name the directory with golden/";
-    Loaded loaded = load_golden(GetParam());
+    GoldenVocabulary loaded = load_golden(GetParam());
     spec_ = std::move(loaded.spec);
     tokenizer_ = std::move(loaded.tokenizer);
     ASSERT_NE(tokenizer_, nullptr) << "no tokenizer for '" << spec_->model << "'";

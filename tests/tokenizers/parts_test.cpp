@@ -330,7 +330,7 @@ class GoldenParts : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(GoldenParts, GiveTheSameTokens) {
   if (testing::golden_directory().empty()) GTEST_SKIP() << "INFER_SHARED does not name the directory with golden/";
-  const testing::Loaded loaded = testing::load_golden(GetParam());
+  const testing::GoldenVocabulary loaded = testing::load_golden(GetParam());
   expect_same_in_parts(*loaded.tokenizer, 9, 1000);
 
   std::string book = testing::read_file(testing::golden_directory() + "/tokenize/war-and-peace.txt").substr(0, 400000);

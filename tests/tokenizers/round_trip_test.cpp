@@ -78,7 +78,7 @@ class RoundTrip : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(RoundTrip, IsExact) {
   if (testing::golden_directory().empty()) GTEST_SKIP() << "INFER_SHARED does not name the directory with golden/";
-  const testing::Loaded loaded = testing::load_golden(GetParam());
+  const testing::GoldenVocabulary loaded = testing::load_golden(GetParam());
   if (loaded.spec->model == "llama") {
     expect_sentence_piece_round_trips(*loaded.tokenizer, loaded.spec->architecture == "phi3");
   } else {
@@ -106,7 +106,7 @@ TEST(GoldenBytes, AreAllThereButThese) {
       {"starcoder", "\xf1" + kNeverInUtf8}, {"refact", "\xf1" + kNeverInUtf8},
       {"deepseek-llm", kNeverInUtf8}, {"deepseek-coder", kNeverInUtf8}};
   for (const auto& [name, lacking] : kLacking) {
-    const testing::Loaded loaded = testing::load_golden(name);
+    const testing::GoldenVocabulary loaded = testing::load_golden(name);
     const std::array<bool, 256> found = bytes_without_token(*loaded.tokenizer);
     for (std::size_t byte = 0; byte < 256; ++byte) {
       const char c = static_cast<char>(static_cast<unsigned char>(byte));
