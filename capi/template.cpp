@@ -78,6 +78,10 @@ infer_status infer_template_origin(const infer_template* chat_template, const ch
   });
 }
 
+int32_t infer_template_is_chosen_by_rule(const infer_template* chat_template) {
+  return is(chat_template) && chat_template->compiled.is_chosen_by_rule() ? 1 : 0;
+}
+
 infer_status infer_template_check(const infer_template* chat_template, char* buffer, size_t capacity, size_t* need,
                                   infer_error** err) {
   return guard(err, [&]() -> Status {

@@ -442,6 +442,8 @@ INFER_API infer_status infer_template_source(const infer_template *chat_template
                                              infer_error **err);
 INFER_API infer_status infer_template_origin(const infer_template *chat_template, const char **text, size_t *length,
                                              infer_error **err);
+/* 1 when infer_template_of found none in the file and took a built-in one: tell your user. */
+INFER_API int32_t infer_template_is_chosen_by_rule(const infer_template *chat_template);
 /* A line for each construct of the template that is not supported; empty when all is well. */
 INFER_API infer_status infer_template_check(const infer_template *chat_template, char *buffer, size_t capacity, size_t *need,
                                             infer_error **err);

@@ -664,6 +664,8 @@ class Template : public detail::Shared<infer_template, infer_template_retain, in
   Expected<std::string> origin() const {
     return detail::borrow([&](auto... out) { return infer_template_origin(get(), out...); });
   }
+  /// The file has none; a built-in one was taken.
+  bool is_chosen_by_rule() const noexcept { return infer_template_is_chosen_by_rule(get()) != 0; }
   /// Lines, one for each construct that is not supported.
   Expected<std::string> check() const {
     return detail::fill<std::string>(256, [&](auto... out) { return infer_template_check(get(), out...); });

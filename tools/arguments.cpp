@@ -296,8 +296,7 @@ std::optional<libinfer::Template> TemplateArguments::open(const libinfer::Model&
     return std::nullopt;
   }
   // What the model did not say itself is told, always.
-  const std::string origin = (*opened)->origin().value_or("");
-  if (name.empty() && origin.starts_with("the built-in")) fmt::print(stderr, "infer: template: {}\n", printable(origin));
+  if ((*opened)->is_chosen_by_rule()) fmt::print(stderr, "infer: template: {}\n", printable((*opened)->origin().value_or("")));
   return **std::move(opened);
 }
 

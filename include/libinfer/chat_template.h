@@ -67,11 +67,13 @@ class ChatTemplate {
   const std::string& source() const noexcept;
   /// Where it comes from, as a sentence.
   const std::string& origin() const noexcept;
+  /// Whether of() chose a built-in one by the marks of the vocabulary.
+  bool is_chosen_by_rule() const noexcept;
 
  private:
   struct Impl;
   explicit ChatTemplate(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
-  static Result<ChatTemplate> compile(std::string text, std::string origin);
+  static Result<ChatTemplate> compile(std::string text, std::string origin, bool is_chosen_by_rule = false);
   std::shared_ptr<const Impl> impl_;
 };
 

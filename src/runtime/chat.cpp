@@ -12,13 +12,6 @@
 #include <utility>
 
 namespace infer {
-
-Result<std::unique_ptr<Chat>> Chat::create(Session& session, SequenceId seq, ChatTemplate chat_template) {
-  INFER_TRY(session.check(seq));
-  INFER_ASSIGN(const Tokenizer* const tokenizer, session.model().tokenizer());
-  return std::unique_ptr<Chat>(new Chat(session, seq, *tokenizer, std::move(chat_template)));
-}
-
 namespace {
 
 /// Up to which byte the same bytes are trusted. Spans are ascending and apart.
@@ -37,11 +30,16 @@ bool lies_in(std::span<const TextSpan> spans, std::size_t begin, std::size_t end
 
 }  // namespace
 
+Result<std::unique_ptr<Chat>> Chat::create(Session& session, SequenceId seq, ChatTemplate chat_template) {
+  INFER_TRY(session.check(seq));
+  INFER_ASSIGN(const Tokenizer* const tokenizer, session.model().tokenizer());
+  return std::unique_ptr<Chat>(new Chat(session, seq, *tokenizer, std::move(chat_template)));
+}
+
 /// Of what was said all tokens whose text the prompt begins with, and those of its rest. When that is not even the prompt of before,
 /// all is tokenised anew, and also when it is no more than that and ended with what a message says: words may go on there. Text that
 /// was trusted must be so again, and a control token of the answer must be the template's now.
-Result<std::vector<Token>> Chat::tokens_of(const ChatPrompt& prompt) const {
-  const std::vector<TextSpan> trusted = prompt.trusted_from(0);
+Result<std::vector<Token>> Chat::tokens_of(const ChatPrompt& prompt, std::span<const TextSpan> trusted) const {
   const auto differ = std::mismatch(said_.begin(), said_.end(), prompt.text.begin(), prompt.text.end());
   const auto n_common = static_cast<std::size_t>(differ.first - said_.begin());
   const bool begins_alike = n_common >= asked_bytes_ && trusted_alike(asked_trusted_, trusted) >= asked_bytes_;
@@ -80,11 +78,11 @@ Result<std::size_t> Chat::keep(std::span<const Token> prompt) {
 Result<std::unique_ptr<Generation>> Chat::answer(const GenerationOptions& options, const CancelFlag* cancel) {
   INFER_TRY(session_.check(seq_));
   INFER_ASSIGN(ChatPrompt prompt, template_.render(messages_, {.add_generation_prompt = true, .tokenizer = &tokenizer_}));
-  INFER_ASSIGN(std::vector<Token> tokens, tokens_of(prompt));
+  std::vector<TextSpan> trusted = prompt.trusted_from(0);
+  INFER_ASSIGN(std::vector<Token> tokens, tokens_of(prompt, trusted));
   INFER_ASSIGN(const std::size_t kept, keep(tokens));
   INFER_ASSIGN(std::unique_ptr<Generation> generation,
                Generation::start(session_, seq_, std::span<const Token>(tokens).subspan(kept), options, cancel));
-  std::vector<TextSpan> trusted = prompt.trusted_from(0);
   asked_tokens_ = tokens.size();
   asked_bytes_ = prompt.text.size();
   reused_tokens_ = static_cast<std::int64_t>(kept);

@@ -60,6 +60,7 @@ struct ChatTemplate::Impl {
   chat::Template compiled;
   std::string source;
   std::string origin;
+  bool is_chosen_by_rule;
 };
 
 std::vector<TextSpan> ChatPrompt::trusted_from(std::size_t begin) const {
@@ -90,9 +91,9 @@ Result<std::vector<Token>> ChatPrompt::tokens(const Tokenizer& tokenizer) const 
   return tokens;
 }
 
-Result<ChatTemplate> ChatTemplate::compile(std::string text, std::string origin) {
+Result<ChatTemplate> ChatTemplate::compile(std::string text, std::string origin, bool is_chosen_by_rule) {
   INFER_ASSIGN(chat::Template compiled, chat::Template::compile(text));
-  return ChatTemplate(std::make_shared<const Impl>(Impl{std::move(compiled), std::move(text), std::move(origin)}));
+  return ChatTemplate(std::make_shared<const Impl>(Impl{std::move(compiled), std::move(text), std::move(origin), is_chosen_by_rule}));
 }
 
 Result<ChatTemplate> ChatTemplate::compile(std::string_view text) { return compile(std::string(text), "given by the caller"); }
@@ -134,9 +135,11 @@ Result<ChatTemplate> ChatTemplate::of(const Model& model, std::string_view name)
         .about("name");
   }
   if (const BuiltinTemplate* known = meant_for(spec)) {
-    return compile(known->text(), fmt::format("the built-in template '{}': the model's file has none, and its vocabulary has the "
-                                              "turn marks of this one ({})",
-                                              known->name, known->marks[0]));
+    return compile(known->text(),
+                   fmt::format("the built-in template '{}': the model's file has none, and its vocabulary has the turn marks of this "
+                               "one ({})",
+                               known->name, known->marks[0]),
+                   true);
   }
   return Status::error(Code::notfound,
                        fmt::format("the model's file has no {}chat template, and its vocabulary has no turn marks that tell which "
@@ -183,5 +186,6 @@ std::vector<std::string> ChatTemplate::unsupported() const { return impl_->compi
 
 const std::string& ChatTemplate::source() const noexcept { return impl_->source; }
 const std::string& ChatTemplate::origin() const noexcept { return impl_->origin; }
+bool ChatTemplate::is_chosen_by_rule() const noexcept { return impl_->is_chosen_by_rule; }
 
 }  // namespace infer

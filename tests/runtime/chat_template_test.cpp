@@ -43,6 +43,7 @@ TEST(ChatTemplateOf, IsTheOneOfTheFile) {
   ASSERT_NE(loaded.model, nullptr) << loaded.status.message();
   EXPECT_EQ(ChatTemplate::of(*loaded.model).value().source(), "default");
   EXPECT_EQ(ChatTemplate::of(*loaded.model).value().origin(), "the template of the model's file");
+  EXPECT_FALSE(ChatTemplate::of(*loaded.model).value().is_chosen_by_rule());
   EXPECT_EQ(ChatTemplate::of(*loaded.model, "tool_use").value().source(), "for tools");
   const Status unknown = ChatTemplate::of(*loaded.model, "rag").status().clone();
   EXPECT_EQ(unknown.code(), Code::notfound);
@@ -63,6 +64,7 @@ TEST(ChatTemplateOf, IsBuiltInByTheMarksOfTheVocabularyAndSaysSo) {
     const Result<ChatTemplate> found = ChatTemplate::of(*loaded.model);
     ASSERT_TRUE(found.ok()) << name << ": " << found.status().message();
     EXPECT_EQ(found.value().source(), ChatTemplate::builtin(name).value().source()) << found.value().origin();
+    EXPECT_TRUE(found.value().is_chosen_by_rule());
     EXPECT_TRUE(found.value().origin().starts_with("the built-in template '" + name + "': the model's file has none")) << name;
   }
 }
