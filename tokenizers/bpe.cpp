@@ -113,7 +113,7 @@ class Encoder final : public TextEncoder {
 
 Status Encoder::encode(std::string_view text, bool continued, std::vector<Token>& out) {
   const bool is_prefixed = t_.space_prefix_ && !continued && !text.empty() && text[0] != ' ';
-  if (is_prefixed) text = prefixed_.assign(" ").append(text);
+  if (is_prefixed) text = prefixed_.assign(1, ' ').append(text);
   std::vector<unicode::Change> changes;
   const std::size_t size_before = text.size();
   if (t_.rule_.nfc) text = unicode::to_nfc(text, normal_, spans_.wanted() ? &changes : nullptr);

@@ -290,10 +290,9 @@ std::string python_float(double value) {
   const auto end = std::to_chars(buffer, buffer + sizeof(buffer), value, std::chars_format::scientific).ptr;
   const std::string_view shortest(buffer, static_cast<std::size_t>(end - buffer));
   const std::size_t e = shortest.find('e');
-  std::string sign;
+  const std::string sign(shortest.starts_with('-') ? 1 : 0, '-');
   std::string digits;
   for (const char c : shortest.substr(0, e)) {
-    if (c == '-') sign = "-";
     if (c >= '0' && c <= '9') digits += c;
   }
   int exponent = 0;
@@ -301,7 +300,7 @@ std::string python_float(double value) {
   std::from_chars(shortest.data() + number, end, exponent);
   if (exponent < -4 || exponent >= 16) {
     std::string mantissa = digits.substr(0, 1);
-    if (digits.size() > 1) mantissa += "." + digits.substr(1);
+    if (digits.size() > 1) mantissa.append(1, '.').append(digits, 1);
     return fmt::format("{}{}e{}{:02}", sign, mantissa, exponent < 0 ? "-" : "+", std::abs(exponent));
   }
   if (exponent < 0) return sign + "0." + std::string(static_cast<std::size_t>(-exponent - 1), '0') + digits;
