@@ -34,7 +34,8 @@ std::vector<Entry> entries(const infer::Library& library) {
     all.push_back({"matmul", infer::info(q->dtype).name, [](const KernelTable& t, int i) { return any(t.matmul[i].run); },
                    static_cast<int>(q->dtype)});
   }
-  for (const auto& [type, form] : {std::pair{"f32", infer::InputForm::f32}, std::pair{"q8", infer::InputForm::q8},
+  for (const auto& [type, form] : {std::pair{"f32", infer::InputForm::f32}, std::pair{"bf16", infer::InputForm::bf16},
+                                   std::pair{"q8", infer::InputForm::q8},
                                    std::pair{"q8_k", infer::InputForm::q8_k}}) {
     all.push_back({"input", type, [](const KernelTable& t, int i) { return any(t.input[i]); }, static_cast<int>(form)});
   }

@@ -22,10 +22,13 @@ bool has_avx512vnni() noexcept {
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
 }
 
+bool has_avx512bf16() noexcept { return has_avx512vnni() && __builtin_cpu_supports("avx512bf16"); }
+
 #else
 
 bool has_avx2() noexcept { return false; }
 bool has_avx512vnni() noexcept { return false; }
+bool has_avx512bf16() noexcept { return false; }
 
 #endif
 

@@ -8,5 +8,7 @@ namespace infer {
 bool has_avx2() noexcept;
 /// AVX-512 F, BW, CD, DQ, VL and VNNI, and all of AVX2.
 bool has_avx512vnni() noexcept;
+/// The same and BF16.
+bool has_avx512bf16() noexcept;
 
 }  // namespace infer

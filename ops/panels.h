@@ -3,7 +3,8 @@
 // row r in the r-th 1, 2 or 4 bytes of each line; every line of codes is 64 bytes and aligned: columns 4g..4g+3 of each row.
 //
 //   F32            per column        16 floats
-//   F16, BF16      per column        16 halves
+//   F16            per column        16 halves
+//   BF16           per two columns   a line: both of each row
 //   blocks of 32   per 64 columns    the lines of two blocks; 2 x 16 scales d (half); Q4_1, Q5_1: 2 x 16 times -m (half)
 //     Q8_0           8 lines: codes + 128
 //     Q4_0 Q4_1 IQ4_NL   4 lines: low nibbles of line g, high nibbles of line g + 4
@@ -18,7 +19,8 @@
 //
 // A block here is 32 columns, a half four of them. One more bit: of each half, 4 lines; bit b for block b of line g, bit 4 + b of
 // line g + 4. Six-bit planes: n vectors of 16 rows; first nibbles, of vector j low and of
-// vector j + n / 2 high, then two bits, of vectors j, j + n / 4 ... from low to high. Where both are, scales come before mins.
+// vector j + n / 2 high, then two bits, of vectors j, j + n / 4 ... from low to high. Where both are, scales come before mins,
+// and mins of two neighbouring sub-blocks stand side by side: row by row the min of 2i and that of 2i + 1.
 //
 // Each type's file in ops/quant packs its own; tables for instruction sets read them (ops/simd). The same bytes as in the file, but
 // for the last 64 columns of types of 32 where they are only half used, and what Q3_K and Q6_K need to stay aligned (2 and 1 %).
@@ -107,6 +109,9 @@ inline void pack_one_bits(const std::uint8_t (&bits)[32], std::size_t row, std::
     }
   }
 }
+
+/// Where the min of a sub-block stands among mins: beside that of its neighbour.
+constexpr std::size_t pair_place(std::size_t sub, std::size_t row) noexcept { return (sub / 2 * kPanelRows + row) * 2 + sub % 2; }
 
 /// A value of vector j of n to its place in the planes, which are zero before.
 inline void pack_six_bits(unsigned value, std::size_t j, std::size_t n, std::size_t row, std::byte* planes) noexcept {

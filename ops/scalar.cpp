@@ -8,6 +8,7 @@
 #include <cstring>
 #include <limits>
 
+#include "ops/flush.h"
 #include "ops/ops.h"
 #include "ops/quant/half.h"
 
@@ -21,6 +22,18 @@ void input_f32(const InputArgs& a) noexcept {
   for (std::int64_t t = 0; t < a.tokens; ++t) {
     std::memcpy(a.out + t * input_bytes(InputForm::f32, a.cols), a.x + t * a.stride,
                 static_cast<std::size_t>(a.cols) * sizeof(float));
+  }
+}
+
+/// Two columns in a dword, the first in its lower half.
+void input_bf16(const InputArgs& a) noexcept {
+  for (std::int64_t t = 0; t < a.tokens; ++t) {
+    const float* x = a.x + t * a.stride;
+    std::byte* out = a.out + t * input_bytes(InputForm::bf16, a.cols);
+    for (std::int64_t c = 0; c < a.cols; c += 2, out += 4) {
+      const std::uint16_t pair[2] = {float_to_bf16(x[c]), c + 1 < a.cols ? float_to_bf16(x[c + 1]) : std::uint16_t{0}};
+      std::memcpy(out, pair, sizeof pair);
+    }
   }
 }
 
@@ -58,13 +71,15 @@ void block_q8_k(const float* x, std::byte* out) noexcept {
   constexpr std::int64_t kHalf = scale_cols(InputForm::q8_k);
   std::int8_t codes[kSuperCols];
   const float scales[2] = {round_block(x, codes, kHalf), round_block(x + kHalf, codes + kHalf, kHalf)};
-  std::int16_t sums[kSuperCols / kSubCols];
-  for (std::int64_t i = 0; i < kSuperCols; i += kSubCols) {
-    sums[i / kSubCols] = static_cast<std::int16_t>(sum_of(codes + i, kSubCols));
+  std::int16_t of_16[kSuperCols / kSubCols], of_32[kSuperCols / kBlockCols];
+  for (std::int64_t i = 0; i < kSuperCols; i += kSubCols) of_16[i / kSubCols] = static_cast<std::int16_t>(-sum_of(codes + i, kSubCols));
+  for (std::int64_t i = 0; i < kSuperCols; i += kBlockCols) {
+    of_32[i / kBlockCols] = static_cast<std::int16_t>(-sum_of(codes + i, kBlockCols));
   }
   std::memcpy(out, codes, sizeof codes);
   std::memcpy(out + kSuperCols, scales, sizeof scales);
-  std::memcpy(out + kSuperCols + sizeof scales, sums, sizeof sums);
+  std::memcpy(out + kSuperCols + sizeof scales, of_16, sizeof of_16);
+  std::memcpy(out + kSuperCols + sizeof scales + sizeof of_16, of_32, sizeof of_32);
 }
 
 template <InputForm form, void (*block)(const float*, std::byte*) noexcept>
@@ -127,9 +142,35 @@ void matmul_f32(const MatmulArgs& m) noexcept {
   }
 }
 
+/// Both as bfloat16: their products are exact in float. Within a block of 32 columns one chain of fused multiply-adds, in which
+/// of two columns the second comes first; then the blocks' sums in order. All subnormal numbers count as zeros.
+void matmul_bf16(const MatmulArgs& m) noexcept {
+  const SubnormalsAreZeros mode;
+  for (std::int64_t r = 0; r < m.rows; ++r) {
+    for (std::int64_t t = 0; t < m.tokens; ++t) {
+      const InTile tile = find(m, t);
+      float y = 0.0f;
+      for (std::int64_t c = 0; c < m.cols; c += kBlockCols) {
+        float w[kBlockCols] = {};
+        const std::int64_t n = std::min(kBlockCols, m.cols - c);
+        m.format->decode(at_col(m, r, c), w, n);
+        float sum = 0.0f;
+        for (std::int64_t i = 0; i < n; i += 2) {
+          std::uint16_t x[2];
+          std::memcpy(x, tile.data + ((c + i) / 2 * tile.n + tile.t) * 4, sizeof x);
+          sum = std::fma(w[i + 1], bf16_to_float(x[1]), sum);
+          sum = std::fma(w[i], bf16_to_float(x[0]), sum);
+        }
+        y += sum;
+      }
+      store(m, t, r, y);
+    }
+  }
+}
+
 /// Weights and activations as codes. Of the columns that share a scale of the activations the products are summed exactly, in
-/// integers: those of sixteen columns times their scale; and the columns' activations times their min. Two fused multiply-adds
-/// take these sums, times the products of the floats, to the row's.
+/// integers: those of sixteen columns times their scale; and the columns' activations times their min. These sums times the
+/// floats of the weights, and then the scale of the activations, go to the row's.
 void matmul_codes(const MatmulArgs& m) noexcept {
   const InputForm form = m.format->input;
   const std::int64_t block_cols = input_block(form), part_cols = scale_cols(form);
@@ -156,8 +197,9 @@ void matmul_codes(const MatmulArgs& m) noexcept {
           }
           float x_scale;
           std::memcpy(&x_scale, x + (block_cols + part * 4) * tile.n, sizeof x_scale);
-          y = std::fma(static_cast<float>(dot), w.d * x_scale, y);
-          if (m.format->has_mins) y = std::fma(static_cast<float>(-offset), w.m * x_scale, y);
+          float sum = static_cast<float>(dot) * w.d;
+          if (m.format->has_mins) sum = std::fma(static_cast<float>(-offset), w.m, sum);
+          y = std::fma(sum, x_scale, y);
         }
       }
     }
@@ -165,7 +207,14 @@ void matmul_codes(const MatmulArgs& m) noexcept {
   }
 }
 
-void matmul(const MatmulArgs& m) noexcept { m.format->input == InputForm::f32 ? matmul_f32(m) : matmul_codes(m); }
+void matmul(const MatmulArgs& m) noexcept {
+  switch (m.format->input) {
+    case InputForm::f32: return matmul_f32(m);
+    case InputForm::bf16: return matmul_bf16(m);
+    case InputForm::q8:
+    case InputForm::q8_k: return matmul_codes(m);
+  }
+}
 
 // ---- sums over a vector
 
@@ -384,7 +433,9 @@ constexpr KernelTable make_table() noexcept {
   t.name = "scalar";
   t.runs_here = []() noexcept { return true; };
   t.tile_tokens = 1;
+  t.work_per_look = std::int64_t{1} << 22;
   t.input[static_cast<int>(InputForm::f32)] = input_f32;
+  t.input[static_cast<int>(InputForm::bf16)] = input_bf16;
   t.input[static_cast<int>(InputForm::q8)] = input_blocks<InputForm::q8, block_q8>;
   t.input[static_cast<int>(InputForm::q8_k)] = input_blocks<InputForm::q8_k, block_q8_k>;
   for (Matmul& m : t.matmul) m = {.run = matmul, .packed = false};

@@ -5,7 +5,7 @@
 namespace infer {
 std::span<const KernelTable* const> builtin_kernels() noexcept {
 #if defined(__x86_64__)
-  static constexpr const KernelTable* tables[] = {&kernels_avx512vnni, &kernels_avx2, &kernels_scalar};
+  static constexpr const KernelTable* tables[] = {&kernels_avx512bf16, &kernels_avx512vnni, &kernels_avx2, &kernels_scalar};
 #else
   static constexpr const KernelTable* tables[] = {&kernels_scalar};
 #endif

@@ -30,6 +30,7 @@ void matmul(benchmark::State& state, const KernelTable& table, const QuantFormat
     format.pack(weights.bytes.data() + static_cast<std::size_t>(p * kPanelRows) * weights.row_bytes, weights.row_bytes, n,
                 panels.data + static_cast<std::size_t>(p) * panel_bytes);
   }
+  const testing::AlignedBytes scratch(table.scratch_bytes);
   const MatmulArgs args{.weights = kernel.packed ? panels.data : weights.bytes.data(),
                         .stride = kernel.packed ? panel_bytes : weights.row_bytes,
                         .format = &format,
@@ -40,7 +41,8 @@ void matmul(benchmark::State& state, const KernelTable& table, const QuantFormat
                         .input = input->data,
                         .tile_tokens = table.tile_tokens,
                         .y = y.row(0),
-                        .y_stride = n};
+                        .y_stride = n,
+                        .scratch = scratch.data};
   for (auto _ : state) {
     kernel.run(args);
     benchmark::DoNotOptimize(y.values.data());

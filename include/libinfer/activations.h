@@ -39,12 +39,15 @@ struct Activations {
   std::span<float> chosen_weights;    ///< (batch, n_used)
   MatF32 expert;        ///< (batch, n_embd) rows of one expert: input, then output
   std::byte* input[kInputFormCount] = {};   ///< what products take, of x in one of its forms: (batch, widest input)
+  std::byte* scratch = nullptr;   ///< (n_threads, KernelTable::scratch_bytes) what kernels use while they run
   MatF32 logits;        ///< (n_logits, n_vocab)
 };
 
 struct ActivationSizes {
   std::int64_t batch = 0;
   std::int64_t n_logits = 0;
+  std::int64_t n_threads = 1;
+  std::size_t scratch_bytes = 0;   ///< of each thread
 };
 
 /// Takes all buffers from `workspace` (counts only, when it is a planning one). Implemented in models/activations.cpp.

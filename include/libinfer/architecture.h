@@ -193,16 +193,17 @@ struct Step {
     return true;
   }
 
-  /// Multiply-adds, or as long a time of other work, that a thread may do between two looks at the flag: about 20 ms of the
-  /// slowest kernels, much less than a millisecond of the fast ones.
-  static constexpr std::int64_t kWorkPerLook = std::int64_t{1} << 22;
+  /// Multiply-adds, or as long a time of other work, that a thread may do between two looks at the flag.
+  std::int64_t work_per_look() const noexcept { return kernels.work_per_look; }
+  /// What kernels of this worker may use: KernelTable::scratch_bytes.
+  std::byte* scratch(int worker) const noexcept { return act.scratch + static_cast<std::size_t>(worker) * kernels.scratch_bytes; }
   /// What is worth handing to another thread.
   static constexpr std::int64_t kLeastWork = std::int64_t{1} << 14;
 
   /// Items per range for n of this many multiply-adds each (at least 1): even over the threads, worth it, a look in time.
   std::int64_t grain(std::int64_t n, std::int64_t work_per_item) const noexcept {
     const std::int64_t least = std::max(pool.even_grain(n), kLeastWork / work_per_item);
-    return std::max<std::int64_t>(1, std::min(least, kWorkPerLook / work_per_item));
+    return std::max<std::int64_t>(1, std::min(least, work_per_look() / work_per_item));
   }
 
   /// pool.parallel_for that looks at the flag before each range: once it was seen, the rest of the loop is not done.
@@ -229,7 +230,7 @@ struct Architecture {
   void (*layer)(Step& step, const Layer& layer, std::int64_t index) noexcept;
 };
 
-/// Runs all rows through the model; logits rows are in step.act.logits. False: cancelled (seen within Step::kWorkPerLook),
+/// Runs all rows through the model; logits rows are in step.act.logits. False: cancelled (seen within Step::work_per_look),
 /// and what was stored in the KV cache for these rows is not to be used. Implemented in models/decoder.cpp.
 bool decoder_forward(const Decoder& decoder, Step& step) noexcept;
 

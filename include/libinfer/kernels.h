@@ -51,24 +51,26 @@ using PackFn = void (*)(const std::byte* rows, std::size_t row_bytes, std::int64
 /// What a product takes for activations.
 enum class InputForm : std::uint8_t {
   f32,   ///< as they are
+  bf16,  ///< rounded to bfloat16, two columns side by side (docs/numerics.md)
   q8,    ///< rounded to 8 bits in blocks of 32: x = scale * code, scale = max |x| / 127 (docs/numerics.md)
   q8_k,  ///< the same in blocks of 256, with a scale for each half
 };
-inline constexpr InputForm kInputForms[] = {InputForm::f32, InputForm::q8, InputForm::q8_k};
-inline constexpr int kInputFormCount = 3;
+inline constexpr InputForm kInputForms[] = {InputForm::f32, InputForm::bf16, InputForm::q8, InputForm::q8_k};
+inline constexpr int kInputFormCount = 4;
 
 /// Bytes that one token takes in the form.
 constexpr std::int64_t input_bytes(InputForm form, std::int64_t cols) noexcept {
   switch (form) {
     case InputForm::f32: return cols * 4;
+    case InputForm::bf16: return (cols + 1) / 2 * 4;
     case InputForm::q8: return cols / kBlockCols * (kBlockCols + 8);          // codes, scale, minus the sum of the codes
-    case InputForm::q8_k: return cols / kSuperCols * (kSuperCols + 8 + 32);   // codes, scales, the sums of sixteen codes
+    case InputForm::q8_k: return cols / kSuperCols * (kSuperCols + 8 + 32 + 16);   // codes, scales, minus the sums of 16 and of 32
   }
   return 0;
 }
 /// What a form's rows have to be a multiple of.
 constexpr std::int64_t input_block(InputForm form) noexcept {
-  return form == InputForm::f32 ? 1 : form == InputForm::q8 ? kBlockCols : kSuperCols;
+  return form == InputForm::q8 ? kBlockCols : form == InputForm::q8_k ? kSuperCols : 1;
 }
 /// Columns of an activation that share a scale.
 constexpr std::int64_t scale_cols(InputForm form) noexcept {
@@ -94,9 +96,10 @@ inline constexpr float kLeastQ8 = 0x1p-100f;   ///< see InputArgs
 /// Brings rows of activations into a form. Tokens are taken in tiles of KernelTable::tile_tokens (the last may be
 /// smaller); within a tile of n tokens, dwords of the same place stand side by side:
 ///   f32  (cols, n) floats
+///   bf16 (cols / 2, n) pairs of bfloat16, column 2i in the lower half; an odd last column has a zero beside it
 ///   q8   per block: (8, n) groups of four codes, n scales (float), n times minus the sum of the codes (int32)
-///   q8_k per block: (64, n) groups of four codes, (2, n) scales (float) of its halves, (8, n) pairs of int16: of each 32
-///        codes, the sum of the first sixteen and that of the others
+///   q8_k per block: (64, n) groups of four codes, (2, n) scales (float) of its halves, (8, n) pairs of int16: minus the sums
+///        of sixteen codes and of the next sixteen; (4, n) pairs: minus the sums of 32 codes and of the next 32
 /// What shares a scale and has an infinite or NaN entry gets the scale NaN and codes of 0; where all entries are below
 /// kLeastQ8 they count as zeros.
 struct InputArgs {
@@ -120,6 +123,7 @@ struct MatmulArgs {
   std::int64_t tile_tokens;   ///< of the table that made the input
   float* y;                   ///< (tokens, rows)
   std::int64_t y_stride;
+  std::byte* scratch;         ///< KernelTable::scratch_bytes of the calling thread's, 64-byte aligned
 };
 
 /// out[i] = x[i] / sqrt(mean(x^2) + eps) * weight[i]. RMSNorm, arXiv:1910.07467.
@@ -221,6 +225,8 @@ struct KernelTable {
   const char* name;                       ///< "scalar"
   bool (*runs_here)() noexcept;           ///< whether this machine has the instructions
   std::int64_t tile_tokens;               ///< tokens side by side in an input
+  std::size_t scratch_bytes;              ///< of each thread that multiplies; a multiple of 64
+  std::int64_t work_per_look;             ///< multiply-adds in well below a millisecond or, of the specification, 20
   InputFn input[kInputFormCount];
   Matmul matmul[kDTypeCount];             ///< by weight type
   MatmulFn matmul_rows;                   ///< any weight type, rows of the file: what is left over beside whole panels

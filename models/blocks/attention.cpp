@@ -57,7 +57,7 @@ void attend(Step& step, std::int64_t layer, const MatF32& q, const MatF32& out, 
   args.softcap = c.attention_softcap;
   args.out = out.row(i) + kv_head * heads * c.value_dim;
   const std::int64_t work_per_head = (args.last - args.first + 1) * (c.key_dim + c.value_dim);
-  const std::int64_t at_once = std::clamp<std::int64_t>(Step::kWorkPerLook / work_per_head, 1, heads);
+  const std::int64_t at_once = std::clamp<std::int64_t>(step.work_per_look() / work_per_head, 1, heads);
   for (std::int64_t head = 0; head < heads && !step.is_cancelled(); head += at_once) {
     args.heads = std::min(at_once, heads - head);
     step.kernels.attention[static_cast<std::size_t>(step.kv.type())](args);

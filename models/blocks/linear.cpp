@@ -27,7 +27,7 @@ void make_input(Step& step, InputForm form, const MatF32& x) noexcept {
 std::int64_t n_units(const Linear& w) noexcept { return (w.weight.rows + kPanelRows - 1) / kPanelRows; }
 
 /// Some units times some tokens of x, starting with a tile.
-void run_units(const Step& step, const Product& product, const MatF32& x, std::int64_t token, std::int64_t tokens,
+void run_units(const Step& step, int worker, const Product& product, const MatF32& x, std::int64_t token, std::int64_t tokens,
                std::int64_t first, std::int64_t last) noexcept {
   const Linear& w = product.weights;
   const auto run = [&](MatmulFn matmul, const std::byte* weights, std::size_t stride, std::int64_t row,
@@ -43,7 +43,8 @@ void run_units(const Step& step, const Product& product, const MatF32& x, std::i
             .input = input_of(step, w.format->input) + token * input_bytes(w.format->input, x.cols),
             .tile_tokens = step.kernels.tile_tokens,
             .y = product.out.row(token) + row,
-            .y_stride = product.out.stride});
+            .y_stride = product.out.stride,
+            .scratch = step.scratch(worker)});
   };
   run(w.matmul.run, w.panels, w.panel_bytes, first * kPanelRows, std::min(last, w.n_panels) * kPanelRows);
   run(w.matmul_rows, w.weight.data, w.weight.row_bytes, std::max(first, w.n_panels) * kPanelRows,
@@ -65,17 +66,17 @@ void linear(Step& step, std::initializer_list<Product> products, const MatF32& x
   // One look at the cancel flag per range of units, and per piece of a batch that is too much work even for one unit.
   constexpr std::int64_t kUnits = 2;   // of a range: kernels take up to two panels at a time
   const std::int64_t tile = step.kernels.tile_tokens, work_per_token = kUnits * kPanelRows * x.cols;
-  const std::int64_t tiles_per_look = std::max<std::int64_t>(1, Step::kWorkPerLook / (work_per_token * tile));
+  const std::int64_t tiles_per_look = std::max<std::int64_t>(1, step.work_per_look() / (work_per_token * tile));
   const std::int64_t tokens_per_look = std::min(tiles_per_look * tile, x.rows);
   const std::int64_t ranges = (n + kUnits - 1) / kUnits;
   const std::int64_t grain = kUnits * step.grain(ranges, work_per_token * tokens_per_look);
-  step.parallel_for(n, grain, [&](int, std::int64_t first, std::int64_t last) noexcept {
+  step.parallel_for(n, grain, [&](int worker, std::int64_t first, std::int64_t last) noexcept {
     std::int64_t begin = 0;   // of the product's units among all
     for (const Product& p : products) {
       const std::int64_t units = n_units(p.weights);
       const std::int64_t from = std::max(first - begin, std::int64_t{0}), to = std::min(last - begin, units);
       for (std::int64_t token = 0; from < to && token < x.rows && !step.is_cancelled(); token += tokens_per_look) {
-        run_units(step, p, x, token, std::min(tokens_per_look, x.rows - token), from, to);
+        run_units(step, worker, p, x, token, std::min(tokens_per_look, x.rows - token), from, to);
       }
       begin += units;
     }

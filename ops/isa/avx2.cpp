@@ -12,6 +12,7 @@ namespace {
 
 struct Avx2 {
   using Arch = xsimd::avx2;
+  static constexpr bool kSeeds = false;
   using Reg = xsimd::batch<float, Arch>;
   using Vector = simd::Lanes<Avx2>;
   static constexpr int kTilePanels = 1;
@@ -23,11 +24,6 @@ struct Avx2 {
   INFER_INLINE static __m128i eight(const std::byte* p) noexcept { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
   INFER_INLINE static Vector load_halves(const std::byte* p) noexcept {
     return {{_mm256_cvtph_ps(eight(p)), _mm256_cvtph_ps(eight(p + 16))}};
-  }
-  INFER_INLINE static Vector load_bf16(const std::byte* p) noexcept {
-    const __m256i low = _mm256_slli_epi32(_mm256_cvtepu16_epi32(eight(p)), 16);
-    const __m256i high = _mm256_slli_epi32(_mm256_cvtepu16_epi32(eight(p + 16)), 16);
-    return {{_mm256_castsi256_ps(low), _mm256_castsi256_ps(high)}};
   }
   INFER_INLINE static float load_half(const std::byte* p) noexcept {
     std::uint16_t h;
@@ -74,12 +70,20 @@ struct Avx2 {
     __m256i v[2];
   };
   INFER_INLINE static Ints ints(std::int32_t i) noexcept { return {{_mm256_set1_epi32(i), _mm256_set1_epi32(i)}}; }
-  INFER_INLINE static Ints load_ints(const std::int16_t* p) noexcept {
-    return {{_mm256_load_si256(reinterpret_cast<const __m256i*>(p)), _mm256_load_si256(reinterpret_cast<const __m256i*>(p + 16))}};
+  INFER_INLINE static __m256i widened(const std::int8_t* p) noexcept {
+    return _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
   }
-  INFER_INLINE static Ints minus(Ints a) noexcept {
-    const __m256i zero = _mm256_setzero_si256();
-    return {{_mm256_sub_epi32(zero, a.v[0]), _mm256_sub_epi32(zero, a.v[1])}};
+  INFER_INLINE static __m256i pairs_of(__m256i first, __m256i second) noexcept {
+    return _mm256_blend_epi16(first, _mm256_slli_epi32(second, 16), 0xaa);
+  }
+  /// In both halves of each pair, as plus() multiplies.
+  INFER_INLINE static Ints scale(const std::int8_t* p) noexcept { return scale_pairs(p, p); }
+  INFER_INLINE static Ints scale_pairs(const std::int8_t* first, const std::int8_t* second) noexcept {
+    return {{pairs_of(widened(first), widened(second)), pairs_of(widened(first + 8), widened(second + 8))}};
+  }
+  INFER_INLINE static Ints min_pairs(const std::uint8_t* p) noexcept {
+    const auto* const v = reinterpret_cast<const __m128i*>(p);
+    return {{_mm256_cvtepu8_epi16(_mm_load_si128(v)), _mm256_cvtepu8_epi16(_mm_load_si128(v + 1))}};
   }
   template <int n>
   INFER_INLINE static Ints shift_left(Ints a) noexcept {
@@ -98,6 +102,21 @@ struct Avx2 {
   INFER_INLINE static Line line(const std::byte* p) noexcept {
     return {{_mm256_load_si256(reinterpret_cast<const __m256i*>(p)), _mm256_load_si256(reinterpret_cast<const __m256i*>(p + 32))}};
   }
+  INFER_INLINE static void store_line(Line a, std::byte* p) noexcept {
+    for (int i = 0; i < 2; ++i) _mm256_store_si256(reinterpret_cast<__m256i*>(p + 32 * i), a.v[i]);
+  }
+  INFER_INLINE static __m256 first_of(__m256i pairs) noexcept { return _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16)); }
+  INFER_INLINE static __m256 second_of(__m256i pairs) noexcept {
+    return _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(static_cast<int>(0xffff0000u))));
+  }
+  INFER_INLINE static Vector dot_bf16(Line a, std::int32_t pair, Vector sum) noexcept {
+    const __m256i x = _mm256_set1_epi32(pair);
+    for (int i = 0; i < 2; ++i) {
+      sum.reg[i] = _mm256_fmadd_ps(second_of(a.v[i]), second_of(x), sum.reg[i]);
+      sum.reg[i] = _mm256_fmadd_ps(first_of(a.v[i]), first_of(x), sum.reg[i]);
+    }
+    return sum;
+  }
   INFER_INLINE static Line either(Line a, Line b) noexcept {
     return {{_mm256_or_si256(a.v[0], b.v[0]), _mm256_or_si256(a.v[1], b.v[1])}};
   }
@@ -115,6 +134,10 @@ struct Avx2 {
     Line a = line(p);
     for (__m256i& v : a.v) v = _mm256_xor_si256(v, _mm256_set1_epi8(-128));
     return a;
+  }
+  template <int n>
+  INFER_INLINE static Line less(Line a) noexcept {
+    return {{_mm256_sub_epi8(a.v[0], _mm256_set1_epi8(n)), _mm256_sub_epi8(a.v[1], _mm256_set1_epi8(n))}};
   }
   INFER_INLINE static Line lookup(Line a, const std::int8_t (&book)[16]) noexcept {
     const __m256i table = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(book)));
@@ -139,23 +162,13 @@ struct Avx2 {
         }
       }
     }
-    INFER_INLINE Ints plus(Ints sum) const noexcept { return plus(sum, {{_mm256_set1_epi16(1), _mm256_set1_epi16(1)}}); }
+    INFER_INLINE void begin(Ints) noexcept {}
+    INFER_INLINE Ints sum(Ints before) const noexcept { return plus(before, {{_mm256_set1_epi16(1), _mm256_set1_epi16(1)}}); }
     INFER_INLINE Ints plus(Ints sum, Ints scale) const noexcept {
       for (int i = 0; i < 2; ++i) sum.v[i] = _mm256_add_epi32(sum.v[i], _mm256_madd_epi16(t[i], scale.v[i]));
       return sum;
     }
   };
-  /// The scale in both halves of each pair; with one for all 32 columns it lies so.
-  template <int sub, int subs>
-  INFER_INLINE static Ints sub_scale(const std::int16_t* pairs) noexcept {
-    Ints a = load_ints(pairs);
-    if constexpr (subs == 2) {
-      for (__m256i& v : a.v) {
-        v = sub == 0 ? _mm256_blend_epi16(v, _mm256_slli_epi32(v, 16), 0xaa) : _mm256_blend_epi16(_mm256_srli_epi32(v, 16), v, 0xaa);
-      }
-    }
-    return a;
-  }
 };
 
 }  // namespace

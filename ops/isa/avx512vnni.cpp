@@ -23,10 +23,6 @@ struct Avx512Vnni {
   INFER_INLINE static Vector load_halves(const std::byte* p) noexcept {
     return {{_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))}};
   }
-  INFER_INLINE static Vector load_bf16(const std::byte* p) noexcept {
-    const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
-    return {{_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16))}};
-  }
   INFER_INLINE static float load_half(const std::byte* p) noexcept {
     std::uint16_t h;
     __builtin_memcpy(&h, p, 2);
@@ -52,9 +48,21 @@ struct Avx512Vnni {
   }
 
   using Ints = __m512i;
+  static constexpr bool kSeeds = true;
   INFER_INLINE static Ints ints(std::int32_t i) noexcept { return _mm512_set1_epi32(i); }
-  INFER_INLINE static Ints load_ints(const std::int16_t* p) noexcept { return _mm512_load_si512(p); }
-  INFER_INLINE static Ints minus(Ints a) noexcept { return _mm512_sub_epi32(_mm512_setzero_si512(), a); }
+  INFER_INLINE static Ints scale(const std::int8_t* p) noexcept {
+    return _mm512_cvtepi8_epi32(_mm_load_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  INFER_INLINE static Ints scale_pairs(const std::int8_t* first, const std::int8_t* second) noexcept {
+    return _mm512_mask_blend_epi16(0xaaaaaaaau, scale(first), _mm512_slli_epi32(scale(second), 16));
+  }
+  INFER_INLINE static Ints min_pairs(const std::uint8_t* p) noexcept {
+    return _mm512_cvtepu8_epi16(_mm256_load_si256(reinterpret_cast<const __m256i*>(p)));
+  }
+  template <int n>
+  INFER_INLINE static Ints seed(const std::int16_t* sum) noexcept {
+    return _mm512_slli_epi32(_mm512_srai_epi32(_mm512_set1_epi16(*sum), 16), n);
+  }
   template <int n>
   INFER_INLINE static Ints shift_left(Ints a) noexcept {
     return _mm512_slli_epi32(a, n);
@@ -66,6 +74,16 @@ struct Avx512Vnni {
 
   using Line = __m512i;
   INFER_INLINE static Line line(const std::byte* p) noexcept { return _mm512_load_si512(p); }
+  INFER_INLINE static void store_line(Line a, std::byte* p) noexcept { _mm512_store_si512(p, a); }
+  INFER_INLINE static __m512 first_of(__m512i pairs) noexcept { return _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16)); }
+  INFER_INLINE static __m512 second_of(__m512i pairs) noexcept {
+    return _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(static_cast<int>(0xffff0000u))));
+  }
+  INFER_INLINE static Vector dot_bf16(Line a, std::int32_t pair, Vector sum) noexcept {
+    const __m512i x = _mm512_set1_epi32(pair);
+    const __m512 second = _mm512_fmadd_ps(second_of(a), second_of(x), sum.reg[0]);
+    return {{_mm512_fmadd_ps(first_of(a), first_of(x), second)}};
+  }
   INFER_INLINE static Line either(Line a, Line b) noexcept { return _mm512_or_si512(a, b); }
   template <int n, int mask>
   INFER_INLINE static Line bits(Line a) noexcept {
@@ -75,6 +93,10 @@ struct Avx512Vnni {
   }
   static constexpr int kSignedOffset = 128;   // Dot takes unsigned codes only
   INFER_INLINE static Line signed_line(const std::byte* p) noexcept { return line(p); }
+  template <int n>
+  INFER_INLINE static Line less(Line a) noexcept {
+    return _mm512_sub_epi8(a, _mm512_set1_epi8(n));
+  }
   INFER_INLINE static Line lookup(Line a, const std::int8_t (&book)[16]) noexcept {
     const __m128i table = _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(book)), _mm_set1_epi8(-128));
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), a);
@@ -87,18 +109,32 @@ struct Avx512Vnni {
     __m512i t = _mm512_setzero_si512();
 
     INFER_INLINE void add(Line w, std::int32_t x) noexcept { t = _mm512_dpbusd_epi32(t, w, _mm512_set1_epi32(x)); }
-    INFER_INLINE Ints plus(Ints sum) const noexcept { return _mm512_add_epi32(sum, t); }
+    INFER_INLINE void begin(Ints sum) noexcept { t = sum; }
+    INFER_INLINE Ints sum(Ints) const noexcept { return t; }
     INFER_INLINE Ints plus(Ints sum, Ints scale) const noexcept { return _mm512_add_epi32(sum, _mm512_mullo_epi32(t, scale)); }
   };
-  template <int sub, int subs>
-  INFER_INLINE static Ints sub_scale(const std::int16_t* pairs) noexcept {
-    const Ints a = load_ints(pairs);
-    return _mm512_srai_epi32(sub == 0 && subs == 2 ? _mm512_slli_epi32(a, 16) : a, 16);
+};
+
+/// With the instruction for bfloat16, written as such: the compiler is not told of it, nor are machines without it.
+struct Avx512Bf16 : Avx512Vnni {
+  using Vector = simd::Lanes<Avx512Bf16>;
+  INFER_INLINE static Vector dot_bf16(Line a, std::int32_t pair, Vector sum) noexcept {
+    __m512 s = sum.reg[0];
+    asm("vdpbf16ps %2, %1, %0" : "+v"(s) : "v"(a), "v"(_mm512_set1_epi32(pair)));
+    return {{s}};
   }
 };
+
+constexpr KernelTable with_bf16(KernelTable t) noexcept {
+  t.name = "avx512bf16";
+  t.runs_here = has_avx512bf16;
+  t.matmul[static_cast<int>(DType::bf16)].run = simd::matmul<Avx512Bf16, simd::PairTiles>;
+  return t;
+}
 
 }  // namespace
 
 constinit const KernelTable kernels_avx512vnni = simd::make_table<Avx512Vnni>("avx512vnni", has_avx512vnni);
+constinit const KernelTable kernels_avx512bf16 = with_bf16(simd::make_table<Avx512Vnni>("avx512vnni", has_avx512vnni));
 
 }  // namespace infer

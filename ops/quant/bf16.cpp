@@ -24,14 +24,26 @@ void encode(const float* src, const float*, std::byte* dst, std::int64_t n) noex
   }
 }
 
+/// A line for each two columns: both of row 0, both of row 1 ...
+std::size_t bf16_panel_bytes(std::int64_t cols) noexcept { return static_cast<std::size_t>((cols + 1) / 2) * kLineBytes; }
+
+void pack_bf16(const std::byte* rows, std::size_t row_bytes, std::int64_t cols, std::byte* panel) noexcept {
+  if (cols % 2 != 0) std::memset(panel + bf16_panel_bytes(cols) - kLineBytes, 0, kLineBytes);
+  for (std::size_t r = 0; r < static_cast<std::size_t>(kPanelRows); ++r, rows += row_bytes) {
+    for (std::int64_t c = 0; c < cols; c += 2) {
+      std::memcpy(panel + static_cast<std::size_t>(c / 2) * kLineBytes + 4 * r, rows + 2 * c, c + 1 < cols ? 4 : 2);
+    }
+  }
+}
+
 }  // namespace
 
 constinit const QuantFormat quant_bf16{.dtype = DType::bf16,
                                     .block_bytes = 2,
-                                    .input = InputForm::f32,
+                                    .input = InputForm::bf16,
                                     .decode = decode,
                                     .encode = encode,
-                                    .panel_bytes = plain_panel_bytes<2>,
-                                    .pack = pack_plain<2>};
+                                    .panel_bytes = bf16_panel_bytes,
+                                    .pack = pack_bf16};
 
 }  // namespace infer

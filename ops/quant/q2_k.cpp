@@ -43,7 +43,11 @@ void put(const CodeBlock& in, std::byte* out) noexcept {
 
 void pack_row(const BlockQ2_K& b, std::size_t row, std::byte* chunk, std::size_t) noexcept {
   pack_lines(bytes_of(b.q), 16, row, chunk);
-  for (std::size_t s = 0; s < 16; ++s) chunk[PanelQ2_K::kScales + s * kPanelRows + row] = static_cast<std::byte>(b.scales[s]);
+  std::byte* const scales = chunk + PanelQ2_K::kScales;
+  for (std::size_t s = 0; s < 16; ++s) {
+    scales[s * kPanelRows + row] |= static_cast<std::byte>(b.scales[s] & 15);
+    scales[pair_place(s, row)] |= static_cast<std::byte>(b.scales[s] & 0xf0);
+  }
   std::memcpy(chunk + PanelQ2_K::kD + 2 * row, &b.d, 2);
   std::memcpy(chunk + PanelQ2_K::kM + 2 * row, &b.m, 2);
 }

@@ -45,7 +45,9 @@ void pack_row(const BlockQ4_K& b, std::size_t row, std::byte* chunk, std::size_t
   pack_lines(bytes_of(b.q), 32, row, chunk);
   for (std::size_t s = 0; s < 8; ++s) {
     pack_six_bits(static_cast<unsigned>(scale_of(b.scales, static_cast<int>(s))), s, 16, row, chunk + PanelQ4_K::kScales);
-    pack_six_bits(static_cast<unsigned>(min_of(b.scales, static_cast<int>(s))), s + 8, 16, row, chunk + PanelQ4_K::kScales);
+    const std::size_t min = pair_place(s, row);
+    pack_six_bits(static_cast<unsigned>(min_of(b.scales, static_cast<int>(s))), 8 + min / kPanelRows, 16, min % kPanelRows,
+                  chunk + PanelQ4_K::kScales);
   }
   std::memcpy(chunk + PanelQ4_K::kD + 2 * row, &b.d, 2);
   std::memcpy(chunk + PanelQ4_K::kM + 2 * row, &b.m, 2);

@@ -50,7 +50,9 @@ void pack_row(const BlockQ5_K& b, std::size_t row, std::byte* chunk, std::size_t
   pack_one_bits(b.high, row, chunk + PanelQ5_K::kHigh);
   for (std::size_t s = 0; s < 8; ++s) {
     pack_six_bits(static_cast<unsigned>(scale_of(b.scales, static_cast<int>(s))), s, 16, row, chunk + PanelQ5_K::kScales);
-    pack_six_bits(static_cast<unsigned>(min_of(b.scales, static_cast<int>(s))), s + 8, 16, row, chunk + PanelQ5_K::kScales);
+    const std::size_t min = pair_place(s, row);
+    pack_six_bits(static_cast<unsigned>(min_of(b.scales, static_cast<int>(s))), 8 + min / kPanelRows, 16, min % kPanelRows,
+                  chunk + PanelQ5_K::kScales);
   }
   std::memcpy(chunk + PanelQ5_K::kD + 2 * row, &b.d, 2);
   std::memcpy(chunk + PanelQ5_K::kM + 2 * row, &b.m, 2);

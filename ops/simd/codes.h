@@ -38,9 +38,10 @@ INFER_INLINE void with_tokens(std::int64_t n, const Fn& fn) noexcept {
 
 constexpr int log2_of(int power) noexcept { return power <= 1 ? 0 : 1 + log2_of(power / 2); }
 
-/// Scales, or mins, of sixteen rows for each 32 columns, as pairs of int16: of the first sixteen columns, of the others.
-struct alignas(64) ScalePairs {
-  std::int16_t of[kSuperCols / kBlockCols][2 * kPanelRows];
+/// Scales of sixteen rows for each sub-block, and mins, those of two neighbouring sub-blocks side by side.
+struct alignas(64) SubScales {
+  std::int8_t scales[kSuperCols / kSubCols][kPanelRows];
+  std::uint8_t mins[kSuperCols / kSubCols / 2][2 * kPanelRows];
 };
 
 /// What a block of M panels is multiplied with after its integers: d and m of the sixteen rows.
@@ -56,113 +57,173 @@ struct Places {
   const std::byte* high[M];   ///< where Type keeps further bits
 };
 
-/// sums += the products of the 32 columns of block b; with a scale for each sixteen columns (kSubs 2), for all (1), or none (0).
-template <class Isa, class Type, int b, int kSubs, int M, int N>
-INFER_INLINE void add_products(const Places<M>& w, const std::int16_t* const* scales, const std::int32_t* x,
-                               typename Isa::Ints (&sums)[M][N]) noexcept {
-  using Dot = typename Isa::template Dot<Type::kMaxCode>;
-  constexpr int kSubLines = kSubs == 2 ? 4 : 8;
-  constexpr int kLines = Dot::kLines < kSubLines ? Dot::kLines : kSubLines;   // until a dot has to be added to its sum
-  unroll<8 / kLines>([&](auto part) INFER_INLINE_LAMBDA {
-    Dot dot[M][N];
-    unroll<kLines>([&](auto i) INFER_INLINE_LAMBDA {
-      constexpr int g = part.value * kLines + i.value;
-      typename Isa::Line line[M];
-      for (int p = 0; p < M; ++p) line[p] = Type::template line<Isa, b, g>(w.low[p], w.high[p]);
-      for (int t = 0; t < N; ++t) {
-        for (int p = 0; p < M; ++p) dot[p][t].add(line[p], x[g * N + t]);
-      }
-    });
-    for (int p = 0; p < M; ++p) {
-      if constexpr (kSubs == 0) {
-        for (int t = 0; t < N; ++t) sums[p][t] = dot[p][t].plus(sums[p][t]);
-      } else {
-        const auto scale = Isa::template sub_scale<part.value * kLines / kSubLines, kSubs>(scales[p]);
-        for (int t = 0; t < N; ++t) sums[p][t] = dot[p][t].plus(sums[p][t], scale);
-      }
+/// Dwords of an input's block of 256 columns, N tokens side by side: 64 of codes, then these.
+inline constexpr int kScalesAt = 64, kSumsOf16At = 66, kSumsOf32At = 74, kSuperDwords = 78;
+inline constexpr int kBlockDwords = 10;   // of 32 columns: 8 of codes, the scale, minus the sum
+
+/// Pairs of minus the sums of a type's sub-blocks, of half a block.
+template <class Type, int N>
+INFER_INLINE const std::int32_t* sub_sums(const std::int32_t* x, std::size_t half) noexcept {
+  return x + (Type::kSubs == 2 ? kSumsOf16At * N + half * 4 * N : kSumsOf32At * N + half * 2 * N);
+}
+
+/// A dot of line i = first ... of a sub-block with N tokens: lines of M panels times codes.
+template <int kLines, class Lines, class Dot, int M, int N>
+INFER_INLINE void add_lines(const Lines& lines, const std::int32_t* x, Dot (&dot)[M][N]) noexcept {
+  unroll<kLines>([&](auto i) INFER_INLINE_LAMBDA {
+    const auto line = lines(i);
+    for (int t = 0; t < N; ++t) {
+      for (int p = 0; p < M; ++p) dot[p][t].add(line.of[p], x[i.value * N + t]);
     }
   });
 }
 
-/// One block of 32 columns: acc (M panels, N tokens) += its products.
-template <class Isa, class Type, int M, int N>
-INFER_INLINE void add_block(const Places<M>& w, const RowScales<Isa, M>& scales, const std::int32_t* x,
-                            Lanes<Isa> (&acc)[M][N]) noexcept {
-  constexpr int kOffset = Type::template kOffset<Isa>;
-  typename Isa::Ints sums[M][N];
-  for (int t = 0; t < N; ++t) {
-    for (int p = 0; p < M; ++p) {
-      sums[p][t] = kOffset == 0 ? Isa::ints(0) : Isa::template shift_left<log2_of(kOffset)>(Isa::ints(x[9 * N + t]));
-    }
-  }
-  const std::int16_t* const no_scales[M] = {};
-  add_products<Isa, Type, 0, 0>(w, no_scales, x, sums);
-  const float* const x_scales = reinterpret_cast<const float*>(x + 8 * N);
+template <class Isa, int M>
+struct LinesOf {
+  typename Isa::Line of[M];
+};
+
+/// acc += (sums * d + offsets * m) * scale of the activations.
+template <class Isa, bool kMins, int M, int N>
+INFER_INLINE void add_part(const typename Isa::Ints (&sums)[M][N], const typename Isa::Ints (&offsets)[M][N],
+                           const RowScales<Isa, M>& rows, const float* x_scales, Lanes<Isa> (&acc)[M][N]) noexcept {
   for (int t = 0; t < N; ++t) {
     const Lanes<Isa> x_scale = Lanes<Isa>::of(x_scales[t]);
-    for (int p = 0; p < M; ++p) acc[p][t] = fma(Isa::floats(sums[p][t]), scales.d[p] * x_scale, acc[p][t]);
-    if constexpr (Type::kHasMins) {
-      const Lanes<Isa> minus_sum = Isa::floats(Isa::ints(x[9 * N + t]));
-      for (int p = 0; p < M; ++p) acc[p][t] = fma(minus_sum, scales.m[p] * x_scale, acc[p][t]);
+    for (int p = 0; p < M; ++p) {
+      Lanes<Isa> part = Isa::floats(sums[p][t]) * rows.d[p];
+      if constexpr (kMins) part = fma(Isa::floats(offsets[p][t]), rows.m[p], part);
+      acc[p][t] = fma(part, x_scale, acc[p][t]);
     }
   }
+}
+
+/// One block of 32 columns: acc (M panels, N tokens) += its products.
+template <class Isa, class Type, int M, int N>
+INFER_INLINE void add_block(const Places<M>& w, const RowScales<Isa, M>& rows, const std::int32_t* x,
+                            Lanes<Isa> (&acc)[M][N]) noexcept {
+  using Dot = typename Isa::template Dot<Type::kMaxCode>;
+  constexpr int kOffset = Type::template kOffset<Isa>;
+  typename Isa::Ints sums[M][N], offsets[M][N];
+  for (int t = 0; t < N; ++t) {
+    const typename Isa::Ints minus_sum = Isa::ints(x[9 * N + t]);
+    for (int p = 0; p < M; ++p) {
+      sums[p][t] = kOffset == 0 ? Isa::ints(0) : Isa::template shift_left<log2_of(kOffset)>(minus_sum);
+      if constexpr (Type::kHasMins) offsets[p][t] = minus_sum;
+    }
+  }
+  unroll<8 / Dot::kLines>([&](auto part) INFER_INLINE_LAMBDA {
+    constexpr int kFirst = part.value * Dot::kLines;
+    Dot dot[M][N];
+    for (int p = 0; p < M; ++p) {
+      for (int t = 0; t < N; ++t) dot[p][t].begin(sums[p][t]);
+    }
+    add_lines<Dot::kLines>([&](auto i) INFER_INLINE_LAMBDA {
+      LinesOf<Isa, M> line;
+      for (int p = 0; p < M; ++p) line.of[p] = Type::template line<Isa, 0, kFirst + i.value>(w.low[p], w.high[p]);
+      return line;
+    }, x + kFirst * N, dot);
+    for (int p = 0; p < M; ++p) {
+      for (int t = 0; t < N; ++t) sums[p][t] = dot[p][t].sum(sums[p][t]);
+    }
+  });
+  add_part<Isa, Type::kHasMins>(sums, offsets, rows, reinterpret_cast<const float*>(x + 8 * N), acc);
 }
 
 inline constexpr int kHalfBlocks = static_cast<int>(scale_cols(InputForm::q8_k) / kBlockCols);   // of a block of 256
 
-/// sums += scales or mins times the sums of the activations' codes, over half a block of 256 columns.
-template <class Isa, int M, int N>
-INFER_INLINE void add_pairs(const ScalePairs* pairs, std::size_t half, const std::int32_t* x_sums,
-                            typename Isa::Ints (&sums)[M][N]) noexcept {
-  for (std::size_t b = half * kHalfBlocks; b < (half + 1) * kHalfBlocks; ++b) {
+/// sums += scales or mins times minus the sums of the activations' codes, over half a block of 256 columns. pairs(i, p): of
+/// sub-blocks 2i and 2i + 1.
+template <class Isa, class Type, class Pairs, int M, int N>
+INFER_INLINE void add_pairs(const Pairs& pairs, const std::int32_t* x_sums, typename Isa::Ints (&sums)[M][N]) noexcept {
+  for (int i = 0; i < kHalfBlocks * Type::kSubs / 2; ++i) {
     for (int p = 0; p < M; ++p) {
-      const typename Isa::Ints line = Isa::load_ints(pairs[p].of[b]);
-      for (int t = 0; t < N; ++t) sums[p][t] = Isa::add_pairs(sums[p][t], line, x_sums[b * N + static_cast<std::size_t>(t)]);
+      const typename Isa::Ints line = pairs(i, p);
+      for (int t = 0; t < N; ++t) sums[p][t] = Isa::add_pairs(sums[p][t], line, x_sums[i * N + t]);
     }
   }
 }
 
-/// 256 columns: acc += their products.
-template <class Isa, class Type, int M, int N>
-INFER_INLINE void add_super(const std::byte* const (&chunk)[M], const ScalePairs* scales, const ScalePairs* mins,
-                            const RowScales<Isa, M>& rows, const std::int32_t* x, Lanes<Isa> (&acc)[M][N]) noexcept {
+/// What the sums of a half begin with: where a dot does not begin with what its codes are too large by, all of it.
+template <class Isa, class Type, class Pairs, int M, int N>
+INFER_INLINE void begin_half(const Pairs& scale_pairs, const std::int32_t* x_sums, typename Isa::Ints (&sums)[M][N]) noexcept {
   constexpr int kOffset = Type::template kOffset<Isa>;
-  const std::int32_t* const x_sums = x + 66 * N;
-#pragma GCC unroll 1
-  for (std::size_t half = 0; half < 2; ++half) {
-    typename Isa::Ints sums[M][N], offsets[M][N];
+  for (int p = 0; p < M; ++p) {
+    for (int t = 0; t < N; ++t) sums[p][t] = Isa::ints(0);
+  }
+  if constexpr (kOffset != 0 && !Isa::kSeeds) {
+    add_pairs<Isa, Type>(scale_pairs, x_sums, sums);
     for (int p = 0; p < M; ++p) {
-      for (int t = 0; t < N; ++t) sums[p][t] = offsets[p][t] = Isa::ints(0);
+      for (int t = 0; t < N; ++t) sums[p][t] = Isa::template shift_left<log2_of(kOffset)>(sums[p][t]);
     }
-    if constexpr (kOffset != 0) {
-      add_pairs<Isa>(scales, half, x_sums, offsets);
-      for (int p = 0; p < M; ++p) {
-        for (int t = 0; t < N; ++t) {
-          sums[p][t] = Isa::minus(Isa::template shift_left<log2_of(kOffset)>(offsets[p][t]));
-          offsets[p][t] = Isa::ints(0);
-        }
+  }
+}
+
+/// Where minus the sum of the codes of a sub-block of a half is, of the first of N tokens; two int16 further, of the next.
+template <int N>
+INFER_INLINE const std::int16_t* sum_of_sub(const std::int32_t* x_sums, int sub) noexcept {
+  return reinterpret_cast<const std::int16_t*>(x_sums + sub / 2 * N) + sub % 2;
+}
+
+/// A sub-block: sums += scale * its products. x: its codes.
+template <class Isa, class Type, int M, int N, class Lines>
+INFER_INLINE void add_sub(const Lines& lines, const typename Isa::Ints (&scale)[M], const std::int32_t* x, const std::int16_t* x_sum,
+                          typename Isa::Ints (&sums)[M][N]) noexcept {
+  using Dot = typename Isa::template Dot<Type::kMaxCode>;
+  constexpr int kOffset = Type::template kOffset<Isa>, kSubLines = 8 / Type::kSubs;
+  constexpr int kLines = Dot::kLines < kSubLines ? Dot::kLines : kSubLines;   // until a dot has to be added to its sum
+  unroll<kSubLines / kLines>([&](auto part) INFER_INLINE_LAMBDA {
+    constexpr int kFirst = part.value * kLines;
+    Dot dot[M][N];
+    if constexpr (kOffset != 0 && Isa::kSeeds && kFirst == 0) {
+      for (int t = 0; t < N; ++t) {
+        const typename Isa::Ints seed = Isa::template seed<log2_of(kOffset)>(x_sum + 2 * t);
+        for (int p = 0; p < M; ++p) dot[p][t].begin(seed);
       }
     }
+    add_lines<kLines>([&](auto i) INFER_INLINE_LAMBDA { return lines(Constant<kFirst + i.value>{}); }, x + kFirst * N, dot);
+    for (int p = 0; p < M; ++p) {
+      for (int t = 0; t < N; ++t) sums[p][t] = dot[p][t].plus(sums[p][t], scale[p]);
+    }
+  });
+}
+
+/// 256 columns: acc += their products.
+template <class Isa, class Type, int M, int N>
+INFER_INLINE void add_super(const std::byte* const (&chunk)[M], const SubScales (&scales)[M], const RowScales<Isa, M>& rows,
+                            const std::int32_t* x,
+                            Lanes<Isa> (&acc)[M][N]) noexcept {
+  constexpr int kHalfSubs = kHalfBlocks * Type::kSubs, kSubLines = 8 / Type::kSubs;
+#pragma GCC unroll 1
+  for (std::size_t half = 0; half < 2; ++half) {
+    const std::int32_t* const codes = x + half * 32 * N;
+    const std::int32_t* const x_sums = sub_sums<Type, N>(x, half);
+    const std::size_t first_sub = half * kHalfSubs, first_pair = first_sub / 2;
     Places<M> w;
     for (int p = 0; p < M; ++p) {
       w.low[p] = chunk[p] + half * Type::kHalfLines * kLineBytes;
       w.high[p] = chunk[p] + 2 * Type::kHalfLines * kLineBytes + half * Type::kHalfHighLines * kLineBytes;
     }
-    unroll<kHalfBlocks>([&](auto b) INFER_INLINE_LAMBDA {
-      const std::size_t block = half * kHalfBlocks + b.value;
-      const std::int16_t* of_block[M];
-      for (int p = 0; p < M; ++p) of_block[p] = scales[p].of[block];
-      add_products<Isa, Type, b.value, Type::kSubs>(w, of_block, x + block * 8 * N, sums);
+    typename Isa::Ints sums[M][N], offsets[M][N];
+    begin_half<Isa, Type>([&](int i, int p) INFER_INLINE_LAMBDA {
+      return Isa::scale_pairs(scales[p].scales[first_sub + 2 * i], scales[p].scales[first_sub + 2 * i + 1]);
+    }, x_sums, sums);
+    unroll<kHalfSubs>([&](auto sub) INFER_INLINE_LAMBDA {
+      typename Isa::Ints scale[M];
+      for (int p = 0; p < M; ++p) scale[p] = Isa::scale(scales[p].scales[first_sub + sub.value]);
+      add_sub<Isa, Type>([&](auto i) INFER_INLINE_LAMBDA {
+        constexpr int kLine = sub.value * kSubLines + i.value;
+        LinesOf<Isa, M> line;
+        for (int p = 0; p < M; ++p) line.of[p] = Type::template line<Isa, kLine / 8, kLine % 8>(w.low[p], w.high[p]);
+        return line;
+      }, scale, codes + sub.value * kSubLines * N, sum_of_sub<N>(x_sums, sub.value), sums);
     });
-    if constexpr (Type::kHasMins) add_pairs<Isa>(mins, half, x_sums, offsets);
-    const float* const x_scales = reinterpret_cast<const float*>(x + 64 * N) + half * N;
-    for (int t = 0; t < N; ++t) {
-      const Lanes<Isa> x_scale = Lanes<Isa>::of(x_scales[t]);
+    if constexpr (Type::kHasMins) {
       for (int p = 0; p < M; ++p) {
-        acc[p][t] = fma(Isa::floats(sums[p][t]), rows.d[p] * x_scale, acc[p][t]);
-        if constexpr (Type::kHasMins) acc[p][t] = fma(Isa::floats(Isa::minus(offsets[p][t])), rows.m[p] * x_scale, acc[p][t]);
+        for (int t = 0; t < N; ++t) offsets[p][t] = Isa::ints(0);
       }
+      add_pairs<Isa, Type>([&](int i, int p) INFER_INLINE_LAMBDA { return Isa::min_pairs(scales[p].mins[first_pair + i]); }, x_sums, offsets);
     }
+    add_part<Isa, Type::kHasMins>(sums, offsets, rows, reinterpret_cast<const float*>(x + kScalesAt * N) + half * N, acc);
   }
 }
 
@@ -195,7 +256,7 @@ struct BlockTiles {
     Lanes<Isa> acc[M][N];
     clear(acc);
     const auto blocks = static_cast<std::size_t>(m.cols / kBlockCols);
-    for (std::size_t b = 0; b < blocks; ++b, x += 10 * N) {
+    for (std::size_t b = 0; b < blocks; ++b, x += kBlockDwords * N) {
       Places<M> w;
       RowScales<Isa, M> scales;
       for (int p = 0; p < M; ++p) {
@@ -206,7 +267,7 @@ struct BlockTiles {
       }
       add_block<Isa, Type>(w, scales, x, acc);
     }
-    store<Isa, M, N>(m, row, y, acc);
+    store(m, row, y, acc);
   }
 };
 
@@ -220,19 +281,19 @@ struct SuperTiles {
     const std::byte* const first = m.weights + static_cast<std::size_t>(row / kPanelRows) * m.stride;
     Lanes<Isa> acc[M][N];
     clear(acc);
-    for (std::int64_t c = 0; c < m.cols / kSuperCols; ++c, x += 74 * N) {
+    for (std::int64_t c = 0; c < m.cols / kSuperCols; ++c, x += kSuperDwords * N) {
       const std::byte* chunk[M];
-      ScalePairs scales[M], mins[Type::kHasMins ? M : 1];
+      SubScales scales[M];
       RowScales<Isa, M> rows;
       for (int p = 0; p < M; ++p) {
         chunk[p] = first + static_cast<std::size_t>(p) * m.stride + static_cast<std::size_t>(c) * Panel::kBytes;
-        Type::scales(chunk[p], scales[p], mins[Type::kHasMins ? p : 0]);
+        Type::template scales<Isa>(chunk[p], scales[p]);
         rows.d[p] = Isa::load_halves(chunk[p] + Panel::kD);
         if constexpr (Type::kHasMins) rows.m[p] = Isa::load_halves(chunk[p] + Panel::kM);
       }
-      add_super<Isa, Type>(chunk, scales, mins, rows, x, acc);
+      add_super<Isa, Type>(chunk, scales, rows, x, acc);
     }
-    store<Isa, M, N>(m, row, y, acc);
+    store(m, row, y, acc);
   }
 };
 

@@ -26,6 +26,27 @@ void input_f32(const InputArgs& a) noexcept {
   }
 }
 
+/// A float to bfloat16, ties to even; NaNs are quiet.
+INFER_INLINE std::uint32_t to_bf16(float f) noexcept {
+  const auto bits = __builtin_bit_cast(std::uint32_t, f);
+  return (bits & 0x7fffffffu) > 0x7f800000u ? bits >> 16 | 0x40u : (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
+}
+
+template <class Isa>
+void input_bf16(const InputArgs& a) noexcept {
+  std::uint32_t* out = reinterpret_cast<std::uint32_t*>(a.out);
+  for (std::int64_t first = 0; first < a.tokens; first += Isa::kTileTokens) {
+    const std::int64_t n = a.tokens - first < Isa::kTileTokens ? a.tokens - first : Isa::kTileTokens;
+    const std::int64_t pairs = a.cols / 2;
+    for (std::int64_t t = 0; t < n; ++t) {
+      const float* x = a.x + (first + t) * a.stride;
+      for (std::int64_t i = 0; i < pairs; ++i) out[i * n + t] = to_bf16(x[2 * i]) | to_bf16(x[2 * i + 1]) << 16;
+      if (a.cols % 2 != 0) out[pairs * n + t] = to_bf16(x[2 * pairs]);
+    }
+    out += n * ((a.cols + 1) / 2);
+  }
+}
+
 /// `kCols` floats that share a scale to codes, which stand `n` dwords apart; answers the scale. `sums` gets the sums of the
 /// codes of each 32.
 template <class Isa, std::int64_t kCols>
@@ -47,6 +68,11 @@ INFER_INLINE float round_block(const float* x, std::int32_t* out, std::int64_t n
   return !finite ? __builtin_nanf("") : zero ? 0.0f : magnitude / 127.0f;
 }
 
+/// Two int16, the first in the lower half.
+INFER_INLINE std::int32_t minus_pair(std::int32_t first, std::int32_t second) noexcept {
+  return static_cast<std::int32_t>((static_cast<std::uint32_t>(-second) << 16) | (static_cast<std::uint32_t>(-first) & 0xffffu));
+}
+
 template <class Isa, InputForm kForm>
 void input_codes(const InputArgs& a) noexcept {
   constexpr std::int64_t kCols = input_block(kForm), kScaleCols = scale_cols(kForm), kDwords = input_bytes(kForm, kCols) / 4;
@@ -66,9 +92,10 @@ void input_codes(const InputArgs& a) noexcept {
         if constexpr (kForm == InputForm::q8) {
           *rest = -(sums[0].first + sums[0].second);
         } else {
-          for (std::int64_t b = 0; b < kCols / kBlockCols; ++b) {
-            rest[b * n] = static_cast<std::int32_t>((static_cast<std::uint32_t>(sums[b].second) << 16) |
-                                                          (static_cast<std::uint32_t>(sums[b].first) & 0xffffu));
+          constexpr std::int64_t kBlocks = kCols / kBlockCols;
+          for (std::int64_t b = 0; b < kBlocks; ++b) rest[b * n] = minus_pair(sums[b].first, sums[b].second);
+          for (std::int64_t b = 0; b < kBlocks; b += 2) {
+            rest[(kBlocks + b / 2) * n] = minus_pair(sums[b].first + sums[b].second, sums[b + 1].first + sums[b + 1].second);
           }
         }
       }

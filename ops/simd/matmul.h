@@ -4,8 +4,10 @@
 // depend on M and N. Tested by tests/ops/kernels_test.cpp.
 #pragma once
 
+#include "ops/flush.h"
 #include "ops/simd/codes.h"
 #include "ops/simd/lanes.h"
+#include "ops/simd/strips.h"
 
 namespace infer::simd {
 
@@ -18,9 +20,7 @@ struct FloatTiles {
     const float* x = reinterpret_cast<const float*>(input);
     const std::byte* w = m.weights + static_cast<std::size_t>(row / kPanelRows) * m.stride;
     Lanes<Isa> acc[M][N];
-    for (int p = 0; p < M; ++p) {
-      for (int t = 0; t < N; ++t) acc[p][t] = Lanes<Isa>::of(0.0f);
-    }
+    clear(acc);
     for (std::int64_t c = 0; c < m.cols;) {
       const std::int64_t end = c + kBlockCols < m.cols ? c + kBlockCols : m.cols;
       Lanes<Isa> sum[M][N];
@@ -39,18 +39,66 @@ struct FloatTiles {
         for (int t = 0; t < N; ++t) acc[p][t] = acc[p][t] + sum[p][t];
       }
     }
-    store<Isa, M, N>(m, row, y, acc);
+    store(m, row, y, acc);
   }
 };
 
+/// acc += a block of 32 columns, or what is left of them: `pairs` lines of two columns of bfloat16, `stride` bytes apart.
+template <class Isa, int M, int N>
+INFER_INLINE void add_pair_lines(const std::byte* const (&w)[M], std::int64_t pairs, const std::int32_t* x,
+                                 Lanes<Isa> (&acc)[M][N]) noexcept {
+  Lanes<Isa> sum[M][N];
+  clear(sum);
+  for (std::int64_t i = 0; i < pairs; ++i, x += N) {
+    typename Isa::Line line[M];
+    for (int p = 0; p < M; ++p) line[p] = Isa::line(w[p] + i * static_cast<std::int64_t>(kLineBytes));
+    for (int t = 0; t < N; ++t) {
+      for (int p = 0; p < M; ++p) sum[p][t] = Isa::dot_bf16(line[p], x[t], sum[p][t]);
+    }
+  }
+  for (int p = 0; p < M; ++p) {
+    for (int t = 0; t < N; ++t) acc[p][t] = acc[p][t] + sum[p][t];
+  }
+}
+
+/// Weights that are bfloat16, with activations that are.
+struct PairTiles {
+  template <class Isa, int M, int N>
+  [[gnu::noinline]] static void run(const MatmulArgs& m, std::int64_t row, const std::byte* input, float* y) noexcept {
+    const SubnormalsAreZeros mode;
+    const std::int32_t* x = reinterpret_cast<const std::int32_t*>(input);
+    const std::byte* w[M];
+    for (int p = 0; p < M; ++p) w[p] = m.weights + static_cast<std::size_t>(row / kPanelRows + p) * m.stride;
+    Lanes<Isa> acc[M][N];
+    clear(acc);
+    constexpr std::int64_t kPairs = kBlockCols / 2;
+    std::int64_t c = 0;
+    for (; c + kBlockCols <= m.cols; c += kBlockCols, x += kPairs * N) {
+      add_pair_lines<Isa>(w, kPairs, x, acc);
+      for (const std::byte*& panel : w) panel += kPairs * kLineBytes;
+    }
+    if (c < m.cols) add_pair_lines<Isa>(w, (m.cols - c + 1) / 2, x, acc);
+    store(m, row, y, acc);
+  }
+};
+
+inline constexpr std::int64_t kStripLeast = 48;   ///< tokens that taking apart pays for
+
 /// All rows and tokens: panels outside, so that weights are read once and stay near while the tokens pass. Several panels
 /// go together where a whole tile of tokens shares them; fewer tokens take panels one by one, for then each thread reads one
-/// stream of memory.
-template <class Isa, class Tiles>
+/// stream of memory. Many tokens take strips, of types that have them.
+template <class Isa, class Tiles, class Strips = void>
 void matmul(const MatmulArgs& m) noexcept {
   const std::int64_t token_bytes = input_bytes(m.format->input, m.cols);
   constexpr int kTile = Isa::kTileTokens, kPanels = Isa::kTilePanels;
   for (std::int64_t row = 0; row < m.rows;) {
+    if constexpr (!__is_same(Strips, void)) {
+      if (m.tokens >= kStripLeast && m.rows - row >= kPanels * kPanelRows) {
+        matmul_strip<Isa, Strips>(m, row);
+        row += kPanels * kPanelRows;
+        continue;
+      }
+    }
     const std::int64_t panels = m.tokens > 1 && m.rows - row >= kPanels * kPanelRows ? kPanels : 1;
     for (std::int64_t t = 0; t < m.tokens; t += kTile) {
       const std::int64_t n = m.tokens - t < kTile ? m.tokens - t : kTile;

@@ -4,14 +4,14 @@
 // Tested by tests/ops/kernels_test.cpp and bad_bytes_test.cpp.
 #pragma once
 
-#include "ops/simd/codes.h"
+#include "ops/simd/matmul.h"
 
 namespace infer::simd {
 
 /// Codes of sixteen rows, taken apart: a signed line is 64 bytes of codes + 128.
 struct TakenApart {
   alignas(64) std::byte lines[kSuperCols / 4 * kLineBytes];
-  ScalePairs scales, mins;
+  SubScales scales[1];
   alignas(64) float d[kPanelRows], m[kPanelRows];
 };
 
@@ -43,8 +43,8 @@ void take_apart(const QuantFormat& format, const std::byte* block, std::size_t r
       __builtin_memcpy(out.lines + g * static_cast<std::int64_t>(kLineBytes) + 4 * r, &four, 4);
     }
     for (std::int64_t s = 0; s < cols / kSubCols; ++s) {
-      out.scales.of[s / 2][2 * r + s % 2] = b.scales[s];
-      if (format.has_mins) out.mins.of[s / 2][2 * r + s % 2] = b.mins[s];
+      out.scales[0].scales[s][r] = static_cast<std::int8_t>(b.scales[s]);
+      if (format.has_mins) out.scales[0].mins[s / 2][2 * r + s % 2] = static_cast<std::uint8_t>(b.mins[s]);
     }
     out.d[r] = b.d;
     out.m[r] = format.has_mins ? b.m : 0.0f;
@@ -61,7 +61,7 @@ template <class Isa, bool kMins, int N>
   if (form == InputForm::q8) {
     add_block<Isa, Apart<kMins>>(Places<1>{{rows.lines}, {rows.lines}}, scales, x, sums);
   } else {
-    add_super<Isa, Apart<kMins>>(chunk, &rows.scales, &rows.mins, scales, x, sums);
+    add_super<Isa, Apart<kMins>>(chunk, rows.scales, scales, x, sums);
   }
   for (int t = 0; t < N; ++t) sums[0][t].store(acc + t * kPanelRows);
 }
@@ -81,6 +81,20 @@ void tile_floats(const float* w, std::int64_t cols, const float* x, float* acc) 
   }
 }
 
+/// The same for pairs of bfloat16: lines of two columns.
+template <class Isa, int N>
+void tile_pairs(const std::byte* lines, std::int64_t cols, const std::int32_t* x, float* acc) noexcept {
+  const SubnormalsAreZeros mode;
+  Lanes<Isa> sums[1][N];
+  for (int t = 0; t < N; ++t) sums[0][t] = Lanes<Isa>::load(acc + t * kPanelRows);
+  for (std::int64_t pair = 0; pair < (cols + 1) / 2; pair += kBlockCols / 2) {
+    const std::int64_t left = (cols + 1) / 2 - pair;
+    const std::byte* const w[1] = {lines + pair * static_cast<std::int64_t>(kLineBytes)};
+    add_pair_lines<Isa>(w, left < kBlockCols / 2 ? left : kBlockCols / 2, x + pair * N, sums);
+  }
+  for (int t = 0; t < N; ++t) sums[0][t].store(acc + t * kPanelRows);
+}
+
 template <class Isa>
 void matmul_rows(const MatmulArgs& m) noexcept {
   constexpr std::int64_t kTile = Isa::kTileTokens, kBatch = 16 * kTile;
@@ -90,6 +104,7 @@ void matmul_rows(const MatmulArgs& m) noexcept {
   union {
     TakenApart apart;
     alignas(64) float floats[kSuperCols * kPanelRows];   // (columns, rows)
+    alignas(64) std::byte pairs[kSuperCols / 2][kLineBytes];
   } rows;
   alignas(64) float acc[kBatch * kPanelRows];
   for (std::int64_t row = 0; row < m.rows; row += kPanelRows) {
@@ -110,6 +125,14 @@ void matmul_rows(const MatmulArgs& m) noexcept {
           for (std::int64_t r = n_rows; r < kPanelRows; ++r) {
             for (std::int64_t i = 0; i < cols; ++i) rows.floats[i * kPanelRows + r] = 0.0f;
           }
+        } else if (form == InputForm::bf16) {
+          for (std::int64_t i = 0; i < cols; i += 2) {
+            __builtin_memset(rows.pairs[i / 2], 0, kLineBytes);
+            for (std::int64_t r = 0; r < n_rows; ++r) {
+              const std::byte* const pair = block + static_cast<std::size_t>(r) * m.stride + 2 * i;
+              __builtin_memcpy(rows.pairs[i / 2] + 4 * r, pair, i + 1 < cols ? 4 : 2);
+            }
+          }
         } else {
           take_apart<Isa>(*m.format, block, m.stride, n_rows, rows.apart);
         }
@@ -120,6 +143,8 @@ void matmul_rows(const MatmulArgs& m) noexcept {
           with_tokens<Isa::kTileTokens>(n, [&](auto tile) noexcept {
             if (form == InputForm::f32) {
               tile_floats<Isa, tile.value>(rows.floats, cols, reinterpret_cast<const float*>(x), sums);
+            } else if (form == InputForm::bf16) {
+              tile_pairs<Isa, tile.value>(rows.pairs[0], cols, reinterpret_cast<const std::int32_t*>(x), sums);
             } else if (m.format->has_mins) {
               tile_apart<Isa, true, tile.value>(form, rows.apart, reinterpret_cast<const std::int32_t*>(x), sums);
             } else {

@@ -6,20 +6,25 @@
 //   kHeads                                   query heads that attention takes at once: 4 or 8
 //   fma(a, b, c)                             a * b + c of registers, rounded once
 //   load_halves(p), load_half(p), store_half(f, p)   half floats
-//   load_bf16(p)                             sixteen bfloat16
+//   dot_bf16(line, pair, sum)                of pairs of bfloat16: sum + line.second * pair.second, then + the first's
 //   largest_magnitude(x)                     of 32 floats, as bits: ordered as integers, NaNs on top
 //   round_block(x, inverse, codes)           32 floats times inverse to bytes, ties to even; answers the two SubSums
 //
 // and of integers (ops/simd/codes.h):
 //
-//   Ints                                     sixteen int32: ints(i), load_ints(p), minus(v), shift_left<n>(v), floats(v)
+//   Ints                                     sixteen int32: ints(i), shift_left<n>(v), floats(v)
 //   Line                                     64 bytes, four of each row: line(p), either(a, b),
 //                                            bits<n, mask>(v): each byte moved n bits down (up where negative), masked,
+//                                            store_line(v, p), less<n>(v): each byte minus n,
 //                                            lookup(v, book): of sixteen signed codes, as signed_line(p) has them
 //   kSignedOffset, signed_line(p)            codes stored + 128, as Dot<0> takes them: still too large by kSignedOffset
 //   Dot<max>                                 the sum of products of up to kLines lines of codes 0..max with four codes of a token:
-//                                            add(line, codes), plus(ints) or, times a sub-scale, plus(ints, scale)
-//   sub_scale<sub, subs>(pairs)              of ScalePairs, as Dot::plus takes it
+//                                            begin(ints), add(line, codes), then sum(ints): with the ints that it began
+//                                            with; or, times a sub-scale, plus(ints, scale)
+//   kSeeds                                   whether a dot may begin with a number, seed<n>(p): an int16 times 2^n, and then
+//                                            be multiplied by a sub-scale
+//   scale(p), scale_pairs(p, q)              sixteen int8 as Dot::plus takes them; two times sixteen as pairs of int16
+//   min_pairs(p)                             pairs of unsigned bytes as pairs of int16
 //   add_pairs(ints, pairs, sums)             ints + the products of pairs of int16
 #pragma once
 
@@ -42,11 +47,6 @@ struct ColumnF16 {
   static constexpr std::size_t kBytes = 32;
   INFER_INLINE static Lanes<Isa> load(const std::byte* p) noexcept { return Isa::load_halves(p); }
 };
-template <class Isa>
-struct ColumnBf16 {
-  static constexpr std::size_t kBytes = 32;
-  INFER_INLINE static Lanes<Isa> load(const std::byte* p) noexcept { return Isa::load_bf16(p); }
-};
 
 /// Types without panels are taken apart row by row.
 template <class Isa>
@@ -55,24 +55,27 @@ constexpr KernelTable make_table(const char* name, bool (*runs_here)() noexcept)
   t.name = name;
   t.runs_here = runs_here;
   t.tile_tokens = Isa::kTileTokens;
+  t.scratch_bytes = sizeof(Strip<Isa>);
+  t.work_per_look = std::int64_t{1} << 25;
   t.input[static_cast<int>(InputForm::f32)] = input_f32<Isa>;
+  t.input[static_cast<int>(InputForm::bf16)] = input_bf16<Isa>;
   t.input[static_cast<int>(InputForm::q8)] = input_codes<Isa, InputForm::q8>;
   t.input[static_cast<int>(InputForm::q8_k)] = input_codes<Isa, InputForm::q8_k>;
   t.matmul[static_cast<int>(DType::f32)] = {matmul<Isa, FloatTiles<ColumnF32<Isa>>>, true};
   t.matmul[static_cast<int>(DType::f16)] = {matmul<Isa, FloatTiles<ColumnF16<Isa>>>, true};
-  t.matmul[static_cast<int>(DType::bf16)] = {matmul<Isa, FloatTiles<ColumnBf16<Isa>>>, true};
-  t.matmul[static_cast<int>(DType::q4_0)] = {matmul<Isa, BlockTiles<Q4_0>>, true};
-  t.matmul[static_cast<int>(DType::q4_1)] = {matmul<Isa, BlockTiles<Q4_1>>, true};
-  t.matmul[static_cast<int>(DType::q5_0)] = {matmul<Isa, BlockTiles<Q5_0>>, true};
-  t.matmul[static_cast<int>(DType::q5_1)] = {matmul<Isa, BlockTiles<Q5_1>>, true};
+  t.matmul[static_cast<int>(DType::bf16)] = {matmul<Isa, PairTiles>, true};
+  t.matmul[static_cast<int>(DType::q4_0)] = {matmul<Isa, BlockTiles<Q4_0>, BlockStrips<Q4_0>>, true};
+  t.matmul[static_cast<int>(DType::q4_1)] = {matmul<Isa, BlockTiles<Q4_1>, BlockStrips<Q4_1>>, true};
+  t.matmul[static_cast<int>(DType::q5_0)] = {matmul<Isa, BlockTiles<Q5_0>, BlockStrips<Q5_0>>, true};
+  t.matmul[static_cast<int>(DType::q5_1)] = {matmul<Isa, BlockTiles<Q5_1>, BlockStrips<Q5_1>>, true};
   t.matmul[static_cast<int>(DType::q8_0)] = {matmul<Isa, BlockTiles<Q8_0>>, true};
-  t.matmul[static_cast<int>(DType::iq4_nl)] = {matmul<Isa, BlockTiles<Iq4Nl>>, true};
-  t.matmul[static_cast<int>(DType::q2_k)] = {matmul<Isa, SuperTiles<Q2_K>>, true};
-  t.matmul[static_cast<int>(DType::q3_k)] = {matmul<Isa, SuperTiles<Q3_K>>, true};
-  t.matmul[static_cast<int>(DType::q4_k)] = {matmul<Isa, SuperTiles<Q4_K>>, true};
-  t.matmul[static_cast<int>(DType::q5_k)] = {matmul<Isa, SuperTiles<Q5_K>>, true};
-  t.matmul[static_cast<int>(DType::q6_k)] = {matmul<Isa, SuperTiles<Q6_K>>, true};
-  t.matmul[static_cast<int>(DType::iq4_xs)] = {matmul<Isa, SuperTiles<Iq4Xs>>, true};
+  t.matmul[static_cast<int>(DType::iq4_nl)] = {matmul<Isa, BlockTiles<Iq4Nl>, BlockStrips<Iq4Nl>>, true};
+  t.matmul[static_cast<int>(DType::q2_k)] = {matmul<Isa, SuperTiles<Q2_K>, SuperStrips<Q2_K>>, true};
+  t.matmul[static_cast<int>(DType::q3_k)] = {matmul<Isa, SuperTiles<Q3_K>, SuperStrips<Q3_K>>, true};
+  t.matmul[static_cast<int>(DType::q4_k)] = {matmul<Isa, SuperTiles<Q4_K>, SuperStrips<Q4_K>>, true};
+  t.matmul[static_cast<int>(DType::q5_k)] = {matmul<Isa, SuperTiles<Q5_K>, SuperStrips<Q5_K>>, true};
+  t.matmul[static_cast<int>(DType::q6_k)] = {matmul<Isa, SuperTiles<Q6_K>, SuperStrips<Q6_K>>, true};
+  t.matmul[static_cast<int>(DType::iq4_xs)] = {matmul<Isa, SuperTiles<Iq4Xs>, SuperStrips<Iq4Xs>>, true};
   t.matmul_rows = matmul_rows<Isa>;
   for (Matmul& m : t.matmul) {
     if (m.run == nullptr) m = {.run = matmul_rows<Isa>, .packed = false};

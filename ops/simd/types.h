@@ -68,34 +68,19 @@ struct Iq4Nl {
 
 // ---- scales of blocks of 256
 
-typedef std::uint8_t Bytes16 __attribute__((vector_size(16)));
-typedef std::int8_t SignedBytes16 __attribute__((vector_size(16)));
-typedef std::int16_t Shorts16 __attribute__((vector_size(32)));
-
-INFER_INLINE Bytes16 load_rows(const std::byte* p) noexcept {
-  Bytes16 v;
-  __builtin_memcpy(&v, p, sizeof v);
-  return v;
-}
-
-/// Row by row a value of `first` and one of `second`, both as int8.
-INFER_INLINE void store_pairs(Bytes16 first, Bytes16 second, std::int16_t* out) noexcept {
-  const Bytes16 low = __builtin_shufflevector(first, second, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-  const Bytes16 high = __builtin_shufflevector(first, second, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-  const Shorts16 a = __builtin_convertvector(reinterpret_cast<SignedBytes16>(low), Shorts16);
-  const Shorts16 b = __builtin_convertvector(reinterpret_cast<SignedBytes16>(high), Shorts16);
-  __builtin_memcpy(out, &a, sizeof a);
-  __builtin_memcpy(out + 16, &b, sizeof b);
-}
-
-/// Vector j of n of six-bit planes.
-template <int j, int n>
-INFER_INLINE Bytes16 six_bits(const std::byte* planes) noexcept {
-  const Bytes16 low = load_rows(planes + j % (n / 2) * kPanelRows), high = load_rows(planes + (n / 2 + j % (n / 4)) * kPanelRows);
-  return (low >> (j / (n / 2) * 4) & 15) | (high >> (j / (n / 4) * 2) & 3) << 4;
+/// 64 values of six bits of planes of 16 vectors: vectors 4 * group ... 4 * group + 3.
+template <class Isa, int group>
+INFER_INLINE auto six_bits(const std::byte* planes) noexcept {
+  const auto low = Isa::template bits<group / 2 * 4, 15>(Isa::line(planes + group % 2 * static_cast<int>(kLineBytes)));
+  return Isa::either(low, Isa::template bits<group * 2 - 4, 48>(Isa::line(planes + 2 * kLineBytes)));
 }
 
 // ---- blocks of 256
+
+template <class T, std::size_t n, std::size_t m>
+INFER_INLINE std::byte* bytes_of(T (&array)[n][m]) noexcept {
+  return reinterpret_cast<std::byte*>(array);
+}
 
 /// Two bits of each block of a half in a line.
 template <class Isa, int b, int g>
@@ -125,12 +110,12 @@ struct Q2_K {
   INFER_INLINE static auto line(const std::byte* w, const std::byte*) noexcept {
     return two_bits<Isa, b, g>(w);
   }
-  INFER_INLINE static void scales(const std::byte* w, ScalePairs& scales, ScalePairs& mins) noexcept {
-    unroll<8>([&](auto b) INFER_INLINE_LAMBDA {
-      const std::byte* const p = w + Panel::kScales + 2 * b.value * kPanelRows;
-      const Bytes16 first = load_rows(p), second = load_rows(p + kPanelRows);
-      store_pairs(first & 15, second & 15, scales.of[b.value]);
-      store_pairs(first >> 4, second >> 4, mins.of[b.value]);
+  template <class Isa>
+  INFER_INLINE static void scales(const std::byte* w, SubScales& out) noexcept {
+    unroll<4>([&](auto i) INFER_INLINE_LAMBDA {
+      const auto both = Isa::line(w + Panel::kScales + i.value * kLineBytes);
+      Isa::store_line(Isa::template bits<0, 15>(both), bytes_of(out.scales) + i.value * kLineBytes);
+      Isa::store_line(Isa::template bits<4, 15>(both), bytes_of(out.mins) + i.value * kLineBytes);
     });
   }
 };
@@ -145,10 +130,10 @@ struct Q3_K {
   INFER_INLINE static auto line(const std::byte* w, const std::byte* high) noexcept {
     return Isa::either(two_bits<Isa, b, g>(w), one_bit<Isa, b, g, 2>(high));
   }
-  INFER_INLINE static void scales(const std::byte* w, ScalePairs& scales, ScalePairs&) noexcept {
-    unroll<8>([&](auto b) INFER_INLINE_LAMBDA {
-      const std::byte* const planes = w + Panel::kScales;
-      store_pairs(six_bits<2 * b.value, 16>(planes) - 32, six_bits<2 * b.value + 1, 16>(planes) - 32, scales.of[b.value]);
+  template <class Isa>
+  INFER_INLINE static void scales(const std::byte* w, SubScales& out) noexcept {
+    unroll<4>([&](auto i) INFER_INLINE_LAMBDA {
+      Isa::store_line(Isa::template less<32>(six_bits<Isa, i.value>(w + Panel::kScales)), bytes_of(out.scales) + i.value * kLineBytes);
     });
   }
 };
@@ -160,11 +145,11 @@ struct PairedNibbles {
   static constexpr bool kHasMins = true;
   template <class Isa>
   static constexpr int kOffset = 0;
-  INFER_INLINE static void scales(const std::byte* w, ScalePairs& scales, ScalePairs& mins) noexcept {
-    unroll<8>([&](auto b) INFER_INLINE_LAMBDA {
-      const Bytes16 scale = six_bits<b.value, 16>(w + P::kScales), min = six_bits<b.value + 8, 16>(w + P::kScales);
-      store_pairs(scale, scale, scales.of[b.value]);
-      store_pairs(min, min, mins.of[b.value]);
+  template <class Isa>
+  INFER_INLINE static void scales(const std::byte* w, SubScales& out) noexcept {
+    unroll<2>([&](auto i) INFER_INLINE_LAMBDA {
+      Isa::store_line(six_bits<Isa, i.value>(w + P::kScales), bytes_of(out.scales) + i.value * kLineBytes);
+      Isa::store_line(six_bits<Isa, i.value + 2>(w + P::kScales), bytes_of(out.mins) + i.value * kLineBytes);
     });
   }
 };
@@ -196,11 +181,9 @@ struct Q6_K {
     const auto low = Isa::template bits<b / 2 * 4, 15>(Isa::line(w + (b % 2 * 8 + g) * kLineBytes));
     return Isa::either(low, Isa::template bits<2 * b - 4, 48>(Isa::line(high + g * kLineBytes)));
   }
-  INFER_INLINE static void scales(const std::byte* w, ScalePairs& scales, ScalePairs&) noexcept {
-    unroll<8>([&](auto b) INFER_INLINE_LAMBDA {
-      const std::byte* const p = w + Panel::kScales + 2 * b.value * kPanelRows;
-      store_pairs(load_rows(p), load_rows(p + kPanelRows), scales.of[b.value]);
-    });
+  template <class Isa>
+  INFER_INLINE static void scales(const std::byte* w, SubScales& out) noexcept {
+    __builtin_memcpy(out.scales, w + Panel::kScales, sizeof out.scales);
   }
 };
 
@@ -214,10 +197,16 @@ struct Iq4Xs {
   INFER_INLINE static auto line(const std::byte* w, const std::byte*) noexcept {
     return Isa::lookup(Q4_0::line<Isa, 0, g>(w + b * 4 * kLineBytes, w), kIq4Codebook);
   }
-  INFER_INLINE static void scales(const std::byte* w, ScalePairs& scales, ScalePairs&) noexcept {
+  /// Their upper bits are half a line: of vectors 0 2 4 6, then of vectors 1 3 5 7.
+  template <class Isa>
+  INFER_INLINE static void scales(const std::byte* w, SubScales& out) noexcept {
+    typedef std::uint8_t Rows __attribute__((vector_size(kPanelRows)));
     unroll<8>([&](auto b) INFER_INLINE_LAMBDA {
-      const Bytes16 scale = six_bits<b.value, 8>(w + Panel::kScales) - 32;
-      store_pairs(scale, scale, scales.of[b.value]);
+      Rows low, high;
+      __builtin_memcpy(&low, w + Panel::kScales + b.value % 4 * kPanelRows, sizeof low);
+      __builtin_memcpy(&high, w + Panel::kScales + (4 + b.value % 2) * kPanelRows, sizeof high);
+      const Rows scale = ((low >> (b.value / 4 * 4) & 15) | (high >> (b.value / 2 * 2) & 3) << 4) - 32;
+      __builtin_memcpy(out.scales[b.value], &scale, sizeof scale);
     });
   }
 };

@@ -122,7 +122,11 @@ void Session::lay_out(Workspace& workspace) noexcept {
                          .window = c.sliding_window,
                          .batch = options_.n_batch},
                         c.local, *kv_kind_);
-  act_ = layout_activations(workspace, c, {.batch = options_.n_batch, .n_logits = options_.n_logits});
+  act_ = layout_activations(workspace, c,
+                            {.batch = options_.n_batch,
+                             .n_logits = options_.n_logits,
+                             .n_threads = options_.n_threads,
+                             .scratch_bytes = model_->kernels().scratch_bytes});
   rows_ = workspace.take<StepRow>(MemoryClass::scratch, static_cast<std::uint64_t>(options_.n_batch));
   tokens_ = workspace.take<Token>(MemoryClass::kv,
                                   static_cast<std::uint64_t>(options_.n_seq) * static_cast<std::uint64_t>(options_.n_ctx));

@@ -164,11 +164,12 @@ TEST_P(BadBytes, InPanelsBesideForbiddenMemoryAreMultipliedByEveryTable) {
         ASSERT_FALSE(panel.bytes().empty());
         const GuardedBytes rows(weights, edge);
         Matrix found(kTokens, kPanelRows, 0);
+        const testing::AlignedBytes scratch(table->scratch_bytes);
 
         q_.pack(rows.bytes().data(), row_bytes, cols, panel.data());
         kernel.run({.weights = panel.data(), .stride = q_.panel_bytes(cols), .format = &q_, .bias = nullptr, .rows = kPanelRows,
                     .cols = cols, .tokens = kTokens, .input = input->data, .tile_tokens = table->tile_tokens,
-                    .y = found.row(0), .y_stride = found.stride});
+                    .y = found.row(0), .y_stride = found.stride, .scratch = scratch.data});
 
         for (std::size_t i = 0; i < found.values.size(); ++i) {
           ASSERT_TRUE(same_bits(found.values[i], expected.values[i])) << table->name << ", " << i;

@@ -125,6 +125,14 @@ Matrix as_rounded(InputForm form, const Matrix& x) {
   const auto input = testing::make_input(kernels_scalar, form, x, 0, x.rows);
   const std::int64_t bytes = input_bytes(form, x.cols), block_cols = input_block(form), block_dwords = input_bytes(form, block_cols) / 4;
   const auto at = [&](std::int64_t place, std::int64_t t) { return dword(*input, kernels_scalar, bytes, x.rows, place, t); };
+  if (form == InputForm::bf16) {
+    for (std::int64_t t = 0; t < x.rows; ++t) {
+      for (std::int64_t c = 0; c < x.cols; ++c) {
+        rounded.row(t)[c] = bf16_to_float(static_cast<std::uint16_t>(at(c / 2, t) >> (c % 2 * 16)));
+      }
+    }
+    return rounded;
+  }
   for (std::int64_t t = 0; t < x.rows; ++t) {
     for (std::int64_t c = 0; c < x.cols; ++c) {
       const std::int64_t block = c / block_cols * block_dwords;
@@ -215,6 +223,23 @@ TEST_P(Kernels, MultiplyATokenAloneAndAmongOthersToTheSameBits) {
         ASSERT_EQ(apart.values, together.values)
             << info(q->dtype).name << ", " << cols << " columns, pieces of " << piece;
       }
+    }
+  }
+}
+
+/// So many that kernels take weights apart for all of them.
+TEST_P(Kernels, MultiplyManyTokensToTheBitsOfTheSpecification) {
+  Random random(8);
+  for (const QuantFormat* q : builtin_quants()) {
+    for (const std::int64_t tokens : {61, 251}) {
+      constexpr std::int64_t kRows = 51, kCols = 1280;
+      Weights w(*q, kRows, kCols, random);
+      Matrix x(tokens, kCols, 0), found(tokens, kRows, 0), expected(tokens, kRows, 0);
+      x.randomise(random);
+      const std::vector<float> bias = random.normals(kRows);
+      matmul(*q, w, 0, kRows, x, 0, tokens, bias.data(), found);
+      testing::multiply(kernels_scalar, *q, w, 0, kRows, x, 0, tokens, bias.data(), expected);
+      ASSERT_EQ(found.values, expected.values) << info(q->dtype).name << ", " << tokens;
     }
   }
 }

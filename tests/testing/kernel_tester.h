@@ -146,6 +146,7 @@ inline void multiply(const KernelTable& table, const QuantFormat& q, const std::
   const auto input = make_input(table, q.input, x, first_token, tokens);
   const Matmul& kernel = table.matmul[static_cast<std::size_t>(q.dtype)];
   const std::int64_t packed = kernel.packed ? rows / kPanelRows * kPanelRows : 0;
+  AlignedBytes scratch(table.scratch_bytes);
   MatmulArgs args{.weights = nullptr,
                   .stride = q.panel_bytes == nullptr ? 0 : q.panel_bytes(x.cols),
                   .format = &q,
@@ -156,7 +157,8 @@ inline void multiply(const KernelTable& table, const QuantFormat& q, const std::
                   .input = input->data,
                   .tile_tokens = table.tile_tokens,
                   .y = y.row(first_token) + first_row,
-                  .y_stride = y.stride};
+                  .y_stride = y.stride,
+                  .scratch = scratch.data};
   if (packed > 0) {
     AlignedBytes panels(static_cast<std::size_t>(packed / kPanelRows) * args.stride);
     std::memset(panels.data, 0xff, panels.size);   // bytes that no weight fills belong to nobody

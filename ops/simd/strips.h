@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+// Products with many tokens: a strip, the panels of a register tile, is taken apart once, some columns at a time, to codes in
+// bytes and scales as products take them, small enough to stay in the nearest cache while all tokens pass. The sums run on
+// from one stretch of columns to the next, in the order of the specification: the bits are those of single panels.
+// Tested by tests/ops/kernels_test.cpp.
+#pragma once
+
+#include "ops/simd/codes.h"
+
+namespace infer::simd {
+
+inline constexpr std::int64_t kStripCols = 512;
+inline constexpr std::int64_t kStripTokens = 240;   ///< whose sums are kept at a time: whole tiles
+
+template <class Isa>
+struct alignas(64) Strip {
+  static constexpr int kPanels = Isa::kTilePanels;
+  std::byte lines[kStripCols / 4][kPanels][kLineBytes];
+  RowScales<Isa, kPanels> rows[kStripCols / kBlockCols];       ///< of 256 columns: the first of their eight
+  typename Isa::Ints scales[kStripCols / kSubCols][kPanels];   ///< of sub-blocks, as Dot::plus takes them
+  typename Isa::Ints pairs[kStripCols / kBlockCols][kPanels];  ///< of two neighbouring sub-blocks: their mins, or scales, as add_pairs takes them
+  Lanes<Isa> sums[kStripTokens * kPanels];          ///< (tiles; panels, tokens)
+};
+
+/// A type whose lines lie in a strip.
+template <class Isa, class Type>
+struct InStrip : Type {
+  template <class, int b, int g>
+  INFER_INLINE static auto line(const std::byte* w, const std::byte*) noexcept {
+    return Isa::line(w + (b * 8 + g) * Isa::kTilePanels * static_cast<int>(kLineBytes));
+  }
+};
+
+/// Types of blocks of 32 in a strip.
+template <class Type>
+struct BlockStrips {
+  template <class Isa>
+  [[gnu::noinline]] static void take_apart(const std::byte* const (&panel)[Isa::kTilePanels], std::int64_t first, std::int64_t cols,
+                                           Strip<Isa>& out) noexcept {
+    using Panel = typename Type::Panel;
+    for (int p = 0; p < Isa::kTilePanels; ++p) {
+      for (std::int64_t b = 0; b < cols / kBlockCols; ++b) {
+        const auto block = static_cast<std::size_t>(first / kBlockCols + b);
+        const std::byte* const lines = panel[p] + Panel::lines(block);
+        unroll<8>([&](auto g) INFER_INLINE_LAMBDA {
+          Isa::store_line(Type::template line<Isa, 0, g.value>(lines, lines), out.lines[b * 8 + g.value][p]);
+        });
+        out.rows[b].d[p] = Isa::load_halves(panel[p] + Panel::scales(block));
+        if constexpr (Type::kHasMins) out.rows[b].m[p] = Isa::load_halves(panel[p] + Panel::mins(block));
+      }
+    }
+  }
+
+  template <class Isa, int N>
+  [[gnu::noinline]] static void run(const Strip<Isa>& strip, std::int64_t cols, const std::int32_t* x,
+                                    Lanes<Isa> (&sums)[Isa::kTilePanels][N]) noexcept {
+    constexpr int M = Isa::kTilePanels;
+    Lanes<Isa> acc[M][N];
+    for (int p = 0; p < M; ++p) {
+      for (int t = 0; t < N; ++t) acc[p][t] = sums[p][t];
+    }
+    for (std::int64_t b = 0; b < cols / kBlockCols; ++b, x += kBlockDwords * N) {
+      Places<M> w;
+      for (int p = 0; p < M; ++p) w.low[p] = w.high[p] = strip.lines[b * 8][p];
+      add_block<Isa, InStrip<Isa, Type>>(w, strip.rows[b], x, acc);
+    }
+    for (int p = 0; p < M; ++p) {
+      for (int t = 0; t < N; ++t) sums[p][t] = acc[p][t];
+    }
+  }
+};
+
+/// Types of blocks of 256 in a strip.
+template <class Type>
+struct SuperStrips {
+  template <class Isa>
+  [[gnu::noinline]] static void take_apart(const std::byte* const (&panel)[Isa::kTilePanels], std::int64_t first, std::int64_t cols,
+                                           Strip<Isa>& out) noexcept {
+    using Panel = typename Type::Panel;
+    constexpr int kSubs = 8 * Type::kSubs;
+    for (int p = 0; p < Isa::kTilePanels; ++p) {
+      for (std::int64_t c = 0; c < cols; c += kSuperCols) {
+        const std::byte* const chunk = panel[p] + static_cast<std::size_t>((first + c) / kSuperCols) * Panel::kBytes;
+        const std::int64_t block = c / kBlockCols;
+        unroll<2>([&](auto half) INFER_INLINE_LAMBDA {
+          const std::byte* const low = chunk + half.value * Type::kHalfLines * kLineBytes;
+          const std::byte* const high = chunk + (2 * Type::kHalfLines + half.value * Type::kHalfHighLines) * kLineBytes;
+          unroll<32>([&](auto i) INFER_INLINE_LAMBDA {
+            Isa::store_line(Type::template line<Isa, i.value / 8, i.value % 8>(low, high),
+                            out.lines[c / 4 + half.value * 32 + i.value][p]);
+          });
+        });
+        SubScales scales;
+        Type::template scales<Isa>(chunk, scales);
+        for (int i = 0; i < kSubs; ++i) out.scales[block * Type::kSubs + i][p] = Isa::scale(scales.scales[i]);
+        for (int i = 0; i < kSubs / 2; ++i) {
+          auto& pairs = out.pairs[block * Type::kSubs / 2 + i][p];
+          if constexpr (Type::kHasMins) {
+            pairs = Isa::min_pairs(scales.mins[i]);
+          } else if constexpr (!Isa::kSeeds && Type::template kOffset<Isa> != 0) {
+            pairs = Isa::scale_pairs(scales.scales[2 * i], scales.scales[2 * i + 1]);
+          }
+        }
+        out.rows[block].d[p] = Isa::load_halves(chunk + Panel::kD);
+        if constexpr (Type::kHasMins) out.rows[block].m[p] = Isa::load_halves(chunk + Panel::kM);
+      }
+    }
+  }
+
+  template <class Isa, int N>
+  [[gnu::noinline]] static void run(const Strip<Isa>& strip, std::int64_t cols, const std::int32_t* x,
+                                    Lanes<Isa> (&acc)[Isa::kTilePanels][N]) noexcept {
+    constexpr int M = Isa::kTilePanels, kSubLines = 8 / Type::kSubs, kPairs = kHalfBlocks * Type::kSubs / 2;
+    const std::byte(*lines)[M][kLineBytes] = strip.lines;
+    for (std::int64_t half = 0; half < cols / scale_cols(InputForm::q8_k); ++half) {
+      const std::size_t of_block = static_cast<std::size_t>(half % 2);
+      const std::int32_t* codes = x + of_block * 32 * N;
+      const std::int32_t* const x_sums = sub_sums<Type, N>(x, of_block);
+      typename Isa::Ints sums[M][N], offsets[M][N];
+      const auto pairs = [&](int i, int p) INFER_INLINE_LAMBDA { return strip.pairs[half * kPairs + i][p]; };
+      begin_half<Isa, Type>(pairs, x_sums, sums);
+      int subs = 2 * kPairs;
+      asm("" : "+r"(subs));   // no constant: unrolled, the products of all would wait for their scales on the stack
+      for (int sub = 0; sub < subs; ++sub, lines += kSubLines, codes += kSubLines * N) {
+        add_sub<Isa, Type>([&](auto i) INFER_INLINE_LAMBDA {
+          LinesOf<Isa, M> line;
+          for (int p = 0; p < M; ++p) line.of[p] = Isa::line(lines[i.value][p]);
+          return line;
+        }, strip.scales[half * 2 * kPairs + sub], codes, sum_of_sub<N>(x_sums, sub), sums);
+      }
+      if constexpr (Type::kHasMins) {
+        for (int p = 0; p < M; ++p) {
+          for (int t = 0; t < N; ++t) offsets[p][t] = Isa::ints(0);
+        }
+        add_pairs<Isa, Type>(pairs, x_sums, offsets);
+      }
+      add_part<Isa, Type::kHasMins>(sums, offsets, strip.rows[half / 2 * 8], reinterpret_cast<const float*>(x + kScalesAt * N) + of_block * N, acc);
+      if (of_block == 1) x += kSuperDwords * N;
+    }
+  }
+};
+
+/// Rows of a strip, all tokens.
+template <class Isa, class Strips>
+[[gnu::noinline]] void matmul_strip(const MatmulArgs& m, std::int64_t row) noexcept {
+  constexpr int kTile = Isa::kTileTokens, kPanels = Isa::kTilePanels;
+  Strip<Isa>& strip = *reinterpret_cast<Strip<Isa>*>(m.scratch);
+  const std::int64_t token_bytes = input_bytes(m.format->input, m.cols);
+  const std::byte* panel[kPanels];
+  for (int p = 0; p < kPanels; ++p) panel[p] = m.weights + static_cast<std::size_t>(row / kPanelRows + p) * m.stride;
+  for (std::int64_t token = 0; token < m.tokens; token += kStripTokens) {
+    const std::int64_t n_tokens = m.tokens - token < kStripTokens ? m.tokens - token : kStripTokens;
+    for (std::int64_t i = 0; i < n_tokens * kPanels; ++i) strip.sums[i] = Lanes<Isa>::of(0.0f);
+    for (std::int64_t c = 0; c < m.cols; c += kStripCols) {
+      const std::int64_t cols = m.cols - c < kStripCols ? m.cols - c : kStripCols;
+      Strips::template take_apart<Isa>(panel, c, cols, strip);
+      for (std::int64_t t = 0; t < n_tokens; t += kTile) {
+        const std::int64_t n = n_tokens - t < kTile ? n_tokens - t : kTile;
+        const auto* x = reinterpret_cast<const std::int32_t*>(m.input + (token + t) * token_bytes + n * input_bytes(m.format->input, c));
+        with_tokens<kTile>(n, [&](auto tokens) INFER_INLINE_LAMBDA {
+          Strips::template run<Isa, tokens.value>(strip, cols, x, *reinterpret_cast<Lanes<Isa>(*)[kPanels][tokens.value]>(strip.sums + t * kPanels));
+        });
+      }
+    }
+    for (std::int64_t t = 0; t < n_tokens; t += kTile) {
+      const std::int64_t n = n_tokens - t < kTile ? n_tokens - t : kTile;
+      for (int p = 0; p < kPanels; ++p) {
+        const std::int64_t first = row + p * kPanelRows;
+        for (std::int64_t i = 0; i < n; ++i) {
+          const Lanes<Isa> sum = strip.sums[t * kPanels + p * n + i];
+          (m.bias == nullptr ? sum : sum + Lanes<Isa>::load(m.bias + first)).store(m.y + (token + t + i) * m.y_stride + first);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace infer::simd
