@@ -39,7 +39,7 @@ void matmul(benchmark::State& state, const KernelTable& table, const QuantFormat
                         .cols = n,
                         .tokens = tokens,
                         .input = input->data,
-                        .tile_tokens = table.tile_tokens,
+                        .tile_tokens = even_tile(tokens, table.tile_tokens),
                         .y = y.row(0),
                         .y_stride = n,
                         .scratch = scratch.data};

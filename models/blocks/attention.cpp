@@ -75,7 +75,8 @@ std::int64_t longest(std::span<const StepRow> rows) noexcept {
 
 }  // namespace
 
-void attention(Step& step, const AttentionWeights& w, std::int64_t layer, const MatF32& h, const MatF32& out) noexcept {
+void attention(Step& step, const AttentionWeights& w, std::int64_t layer, const MatF32& h, const MatF32& out,
+               const MatF32* sum) noexcept {
   const DecoderConfig& c = step.config;
   const MatF32 q = step.act.q.first_rows(h.rows), k = step.act.k.first_rows(h.rows), v = step.act.v.first_rows(h.rows);
   const MatF32 context = step.act.attn.first_rows(h.rows);
@@ -97,7 +98,7 @@ void attention(Step& step, const AttentionWeights& w, std::int64_t layer, const 
       attend(step, layer, q, context, item / c.n_kv_heads, item % c.n_kv_heads);
     }
   });
-  linear(step, {{w.output, out}}, context);
+  sum == nullptr ? linear(step, {{w.output, out}}, context) : add_linear(step, {w.output, out}, context, *sum);
 }
 
 }  // namespace infer

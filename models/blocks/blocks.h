@@ -27,20 +27,28 @@ struct Product {
 /// brought into the form that kernels take once, and threads meet once.
 void linear(Step& step, std::initializer_list<Product> products, const MatF32& x) noexcept;
 
+/// The same of one product, and sum += out: a thread adds what it has just made. sum: (n, rows), neither x nor out.
+void add_linear(Step& step, const Product& product, const MatF32& x, const MatF32& sum) noexcept;
+
+/// gate.out = activation(gate.out) * up.out of two products with as many rows.
+void gated_linear(Step& step, const Product& gate, const Product& up, const MatF32& x) noexcept;
+
 /// out = norm(x), row by row. May be in place.
 void norm(Step& step, const Norm& norm, const MatF32& x, const MatF32& out) noexcept;
 /// Of one vector of n.
 void norm_vector(const Step& step, const Norm& norm, const float* x, float* out, std::int64_t n) noexcept;
 
-/// x += y
+/// x += y, for what no product has just made.
 void add(Step& step, const MatF32& x, const MatF32& y) noexcept;
 
 /// Projects h to queries, keys and values, rotates, stores keys and values, attends, projects back into out.
-/// h, out: (n, n_embd), may be the same.
-void attention(Step& step, const AttentionWeights& w, std::int64_t layer, const MatF32& h, const MatF32& out) noexcept;
+/// h, out: (n, n_embd), may be the same. Where there is a sum, sum += out as well.
+void attention(Step& step, const AttentionWeights& w, std::int64_t layer, const MatF32& h, const MatF32& out,
+               const MatF32* sum = nullptr) noexcept;
 
-/// out = down(activation(gate(h)) * up(h)), or down(activation(up(h))). h and out may be the same.
-void ffn(Step& step, const FfnWeights& w, const MatF32& h, const MatF32& out) noexcept;
+/// out = down(activation(gate(h)) * up(h)), or down(activation(up(h))). h and out may be the same. Where there is a sum,
+/// sum += out as well.
+void ffn(Step& step, const FfnWeights& w, const MatF32& h, const MatF32& out, const MatF32* sum = nullptr) noexcept;
 
 /// out = the weighted sum of the experts that each row of h is routed to. h and out: two matrices.
 void experts(Step& step, const ExpertWeights& w, const MatF32& h, const MatF32& out) noexcept;
@@ -51,8 +59,8 @@ void route_softmax(std::span<const float> logits, std::span<std::int32_t> chosen
 std::size_t next_best(std::span<const float> logits, std::size_t previous) noexcept;
 inline constexpr std::size_t kNoExpert = static_cast<std::size_t>(-1);
 
-/// ffn, or experts where the model has them. h and out: two matrices.
-void feed_forward(Step& step, const Layer& layer, const MatF32& h, const MatF32& out) noexcept;
+/// ffn, or experts where the model has them. h and out: two matrices. Where there is a sum, sum += out as well.
+void feed_forward(Step& step, const Layer& layer, const MatF32& h, const MatF32& out, const MatF32* sum = nullptr) noexcept;
 
 /// The layer that most families share: x += attention(norm(x)); x += feed_forward(norm(x)).
 void pre_norm_layer(Step& step, const Layer& layer, std::int64_t index) noexcept;

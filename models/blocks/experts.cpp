@@ -106,11 +106,12 @@ void route_softmax(std::span<const float> logits, std::span<std::int32_t> chosen
   }
 }
 
-void feed_forward(Step& step, const Layer& layer, const MatF32& h, const MatF32& out) noexcept {
+void feed_forward(Step& step, const Layer& layer, const MatF32& h, const MatF32& out, const MatF32* sum) noexcept {
   if (step.config.experts.n > 0) {
     experts(step, layer.experts, h, out);
+    if (sum != nullptr) add(step, *sum, out);
   } else {
-    ffn(step, layer.ffn, h, out);
+    ffn(step, layer.ffn, h, out, sum);
   }
 }
 

@@ -10,14 +10,17 @@ namespace {
 
 std::byte* input_of(const Step& step, InputForm form) noexcept { return step.act.input[static_cast<std::size_t>(form)]; }
 
+std::int64_t tile_of(const Step& step, const MatF32& x) noexcept { return even_tile(x.rows, step.kernels.tile_tokens); }
+
 /// x in the form that kernels take, tile by tile.
 void make_input(Step& step, InputForm form, const MatF32& x) noexcept {
-  const std::int64_t tile = step.kernels.tile_tokens, n_tiles = (x.rows + tile - 1) / tile;
+  const std::int64_t tile = tile_of(step, x), n_tiles = (x.rows + tile - 1) / tile;
   step.parallel_for(n_tiles, step.grain(n_tiles, tile * x.cols), [&](int, std::int64_t first, std::int64_t last) noexcept {
     const std::int64_t begin = first * tile, end = std::min(last * tile, x.rows);
     step.kernels.input[static_cast<std::size_t>(form)]({.x = x.row(begin),
                                                         .stride = x.stride,
                                                         .tokens = end - begin,
+                                                        .tile_tokens = tile,
                                                         .cols = x.cols,
                                                         .out = input_of(step, form) + begin * input_bytes(form, x.cols)});
   });
@@ -41,7 +44,7 @@ void run_units(const Step& step, int worker, const Product& product, const MatF3
             .cols = x.cols,
             .tokens = tokens,
             .input = input_of(step, w.format->input) + token * input_bytes(w.format->input, x.cols),
-            .tile_tokens = step.kernels.tile_tokens,
+            .tile_tokens = tile_of(step, x),
             .y = product.out.row(token) + row,
             .y_stride = product.out.stride,
             .scratch = step.scratch(worker)});
@@ -51,9 +54,16 @@ void run_units(const Step& step, int worker, const Product& product, const MatF3
       std::min(last * kPanelRows, w.weight.rows));
 }
 
-}  // namespace
+/// What a thread has just made: these rows of these tokens, of one product or, side by side, of all.
+struct Piece {
+  std::int64_t row, row_end;
+  std::int64_t token, token_end;
+};
 
-void linear(Step& step, std::initializer_list<Product> products, const MatF32& x) noexcept {
+/// The products of one x. Side by side: all have as many rows, and a thread makes the same rows of each. `done` is told of
+/// each piece by the thread that made it, while it is near.
+template <class Done>
+void multiply(Step& step, std::initializer_list<Product> products, const MatF32& x, bool side_by_side, const Done& done) noexcept {
   bool made[kInputFormCount] = {};
   std::int64_t n = 0;
   for (const Product& p : products) {
@@ -61,24 +71,57 @@ void linear(Step& step, std::initializer_list<Product> products, const MatF32& x
     const InputForm form = p.weights.format->input;
     if (!made[static_cast<std::size_t>(form)]) make_input(step, form, x);
     made[static_cast<std::size_t>(form)] = true;
-    n += n_units(p.weights);
+    n = side_by_side ? n_units(p.weights) : n + n_units(p.weights);
   }
   // One look at the cancel flag per range of units, and per piece of a batch that is too much work even for one unit.
   constexpr std::int64_t kUnits = 2;   // of a range: kernels take up to two panels at a time
-  const std::int64_t tile = step.kernels.tile_tokens, work_per_token = kUnits * kPanelRows * x.cols;
+  const std::int64_t at_once = side_by_side ? static_cast<std::int64_t>(products.size()) : 1;
+  const std::int64_t tile = tile_of(step, x), work_per_token = kUnits * kPanelRows * x.cols * at_once;
   const std::int64_t tiles_per_look = std::max<std::int64_t>(1, step.work_per_look() / (work_per_token * tile));
   const std::int64_t tokens_per_look = std::min(tiles_per_look * tile, x.rows);
   const std::int64_t ranges = (n + kUnits - 1) / kUnits;
   const std::int64_t grain = kUnits * step.grain(ranges, work_per_token * tokens_per_look);
   step.parallel_for(n, grain, [&](int worker, std::int64_t first, std::int64_t last) noexcept {
     std::int64_t begin = 0;   // of the product's units among all
+    for (std::int64_t token = 0; side_by_side && token < x.rows && !step.is_cancelled(); token += tokens_per_look) {
+      const std::int64_t tokens = std::min(tokens_per_look, x.rows - token);
+      for (const Product& p : products) run_units(step, worker, p, x, token, tokens, first, last);
+      const std::int64_t rows = products.begin()->weights.weight.rows;
+      done({first * kPanelRows, std::min(last * kPanelRows, rows), token, token + tokens});
+    }
     for (const Product& p : products) {
+      if (side_by_side) break;
       const std::int64_t units = n_units(p.weights);
       const std::int64_t from = std::max(first - begin, std::int64_t{0}), to = std::min(last - begin, units);
       for (std::int64_t token = 0; from < to && token < x.rows && !step.is_cancelled(); token += tokens_per_look) {
-        run_units(step, worker, p, x, token, std::min(tokens_per_look, x.rows - token), from, to);
+        const std::int64_t tokens = std::min(tokens_per_look, x.rows - token);
+        run_units(step, worker, p, x, token, tokens, from, to);
+        done({from * kPanelRows, std::min(to * kPanelRows, p.weights.weight.rows), token, token + tokens});
       }
       begin += units;
+    }
+  });
+}
+
+}  // namespace
+
+void linear(Step& step, std::initializer_list<Product> products, const MatF32& x) noexcept {
+  multiply(step, products, x, false, [](const Piece&) noexcept {});
+}
+
+void add_linear(Step& step, const Product& product, const MatF32& x, const MatF32& sum) noexcept {
+  multiply(step, {product}, x, false, [&](const Piece& p) noexcept {
+    for (std::int64_t t = p.token; t < p.token_end; ++t) {
+      step.kernels.add(sum.row(t) + p.row, product.out.row(t) + p.row, p.row_end - p.row);
+    }
+  });
+}
+
+void gated_linear(Step& step, const Product& gate, const Product& up, const MatF32& x) noexcept {
+  const auto gated = step.kernels.gated[static_cast<std::size_t>(step.config.activation)];
+  multiply(step, {gate, up}, x, true, [&](const Piece& p) noexcept {
+    for (std::int64_t t = p.token; t < p.token_end; ++t) {
+      gated(gate.out.row(t) + p.row, up.out.row(t) + p.row, gate.out.row(t) + p.row, p.row_end - p.row);
     }
   });
 }

@@ -16,8 +16,8 @@ struct SubSums {
 template <class Isa>
 void input_f32(const InputArgs& a) noexcept {
   float* out = reinterpret_cast<float*>(a.out);
-  for (std::int64_t first = 0; first < a.tokens; first += Isa::kTileTokens) {
-    const std::int64_t n = a.tokens - first < Isa::kTileTokens ? a.tokens - first : Isa::kTileTokens;
+  for (std::int64_t first = 0; first < a.tokens; first += a.tile_tokens) {
+    const std::int64_t n = a.tokens - first < a.tile_tokens ? a.tokens - first : a.tile_tokens;
     for (std::int64_t t = 0; t < n; ++t) {
       const float* x = a.x + (first + t) * a.stride;
       for (std::int64_t c = 0; c < a.cols; ++c) out[c * n + t] = x[c];
@@ -35,8 +35,8 @@ INFER_INLINE std::uint32_t to_bf16(float f) noexcept {
 template <class Isa>
 void input_bf16(const InputArgs& a) noexcept {
   std::uint32_t* out = reinterpret_cast<std::uint32_t*>(a.out);
-  for (std::int64_t first = 0; first < a.tokens; first += Isa::kTileTokens) {
-    const std::int64_t n = a.tokens - first < Isa::kTileTokens ? a.tokens - first : Isa::kTileTokens;
+  for (std::int64_t first = 0; first < a.tokens; first += a.tile_tokens) {
+    const std::int64_t n = a.tokens - first < a.tile_tokens ? a.tokens - first : a.tile_tokens;
     const std::int64_t pairs = a.cols / 2;
     for (std::int64_t t = 0; t < n; ++t) {
       const float* x = a.x + (first + t) * a.stride;
@@ -77,8 +77,8 @@ template <class Isa, InputForm kForm>
 void input_codes(const InputArgs& a) noexcept {
   constexpr std::int64_t kCols = input_block(kForm), kScaleCols = scale_cols(kForm), kDwords = input_bytes(kForm, kCols) / 4;
   std::byte* tile = a.out;
-  for (std::int64_t first = 0; first < a.tokens; first += Isa::kTileTokens) {
-    const std::int64_t n = a.tokens - first < Isa::kTileTokens ? a.tokens - first : Isa::kTileTokens;
+  for (std::int64_t first = 0; first < a.tokens; first += a.tile_tokens) {
+    const std::int64_t n = a.tokens - first < a.tile_tokens ? a.tokens - first : a.tile_tokens;
     for (std::int64_t t = 0; t < n; ++t) {
       const float* x = a.x + (first + t) * a.stride;
       std::int32_t* out = reinterpret_cast<std::int32_t*>(tile) + t;

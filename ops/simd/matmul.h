@@ -91,6 +91,7 @@ template <class Isa, class Tiles, class Strips = void>
 void matmul(const MatmulArgs& m) noexcept {
   const std::int64_t token_bytes = input_bytes(m.format->input, m.cols);
   constexpr int kTile = Isa::kTileTokens, kPanels = Isa::kTilePanels;
+  const std::int64_t tile = m.tile_tokens;
   for (std::int64_t row = 0; row < m.rows;) {
     if constexpr (!__is_same(Strips, void)) {
       if (m.tokens >= kStripLeast && m.rows - row >= kPanels * kPanelRows) {
@@ -100,8 +101,8 @@ void matmul(const MatmulArgs& m) noexcept {
       }
     }
     const std::int64_t panels = m.tokens > 1 && m.rows - row >= kPanels * kPanelRows ? kPanels : 1;
-    for (std::int64_t t = 0; t < m.tokens; t += kTile) {
-      const std::int64_t n = m.tokens - t < kTile ? m.tokens - t : kTile;
+    for (std::int64_t t = 0; t < m.tokens; t += tile) {
+      const std::int64_t n = m.tokens - t < tile ? m.tokens - t : tile;
       const std::byte* const input = m.input + t * token_bytes;
       float* const y = m.y + t * m.y_stride;
       if (panels == kPanels && n == kTile) {

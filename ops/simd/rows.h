@@ -97,7 +97,8 @@ void tile_pairs(const std::byte* lines, std::int64_t cols, const std::int32_t* x
 
 template <class Isa>
 void matmul_rows(const MatmulArgs& m) noexcept {
-  constexpr std::int64_t kTile = Isa::kTileTokens, kBatch = 16 * kTile;
+  constexpr std::int64_t kMostTokens = 16 * Isa::kTileTokens;
+  const std::int64_t tile = m.tile_tokens, batch = kMostTokens / tile * tile;
   const InputForm form = m.format->input;
   const std::int64_t token_bytes = input_bytes(form, m.cols);
   const std::int64_t step = form == InputForm::q8 ? kBlockCols : kSuperCols;
@@ -106,11 +107,11 @@ void matmul_rows(const MatmulArgs& m) noexcept {
     alignas(64) float floats[kSuperCols * kPanelRows];   // (columns, rows)
     alignas(64) std::byte pairs[kSuperCols / 2][kLineBytes];
   } rows;
-  alignas(64) float acc[kBatch * kPanelRows];
+  alignas(64) float acc[kMostTokens * kPanelRows];
   for (std::int64_t row = 0; row < m.rows; row += kPanelRows) {
     const std::int64_t n_rows = m.rows - row < kPanelRows ? m.rows - row : kPanelRows;
-    for (std::int64_t token = 0; token < m.tokens; token += kBatch) {
-      const std::int64_t n_tokens = m.tokens - token < kBatch ? m.tokens - token : kBatch;
+    for (std::int64_t token = 0; token < m.tokens; token += batch) {
+      const std::int64_t n_tokens = m.tokens - token < batch ? m.tokens - token : batch;
       for (std::int64_t i = 0; i < n_tokens * kPanelRows; ++i) acc[i] = 0.0f;
       for (std::int64_t c = 0; c < m.cols; c += step) {
         const std::int64_t cols = m.cols - c < step ? m.cols - c : step;
@@ -136,19 +137,19 @@ void matmul_rows(const MatmulArgs& m) noexcept {
         } else {
           take_apart<Isa>(*m.format, block, m.stride, n_rows, rows.apart);
         }
-        for (std::int64_t t = 0; t < n_tokens; t += kTile) {
-          const std::int64_t n = n_tokens - t < kTile ? n_tokens - t : kTile;
+        for (std::int64_t t = 0; t < n_tokens; t += tile) {
+          const std::int64_t n = n_tokens - t < tile ? n_tokens - t : tile;
           const std::byte* const x = m.input + (token + t) * token_bytes + n * input_bytes(form, c);
           float* const sums = acc + t * kPanelRows;
-          with_tokens<Isa::kTileTokens>(n, [&](auto tile) noexcept {
+          with_tokens<Isa::kTileTokens>(n, [&](auto side_by_side) noexcept {
             if (form == InputForm::f32) {
-              tile_floats<Isa, tile.value>(rows.floats, cols, reinterpret_cast<const float*>(x), sums);
+              tile_floats<Isa, side_by_side.value>(rows.floats, cols, reinterpret_cast<const float*>(x), sums);
             } else if (form == InputForm::bf16) {
-              tile_pairs<Isa, tile.value>(rows.pairs[0], cols, reinterpret_cast<const std::int32_t*>(x), sums);
+              tile_pairs<Isa, side_by_side.value>(rows.pairs[0], cols, reinterpret_cast<const std::int32_t*>(x), sums);
             } else if (m.format->has_mins) {
-              tile_apart<Isa, true, tile.value>(form, rows.apart, reinterpret_cast<const std::int32_t*>(x), sums);
+              tile_apart<Isa, true, side_by_side.value>(form, rows.apart, reinterpret_cast<const std::int32_t*>(x), sums);
             } else {
-              tile_apart<Isa, false, tile.value>(form, rows.apart, reinterpret_cast<const std::int32_t*>(x), sums);
+              tile_apart<Isa, false, side_by_side.value>(form, rows.apart, reinterpret_cast<const std::int32_t*>(x), sums);
             }
           });
         }

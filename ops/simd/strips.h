@@ -10,7 +10,7 @@
 namespace infer::simd {
 
 inline constexpr std::int64_t kStripCols = 512;
-inline constexpr std::int64_t kStripTokens = 240;   ///< whose sums are kept at a time: whole tiles
+inline constexpr std::int64_t kStripTokens = 240;   ///< whose sums are kept at a time
 
 template <class Isa>
 struct alignas(64) Strip {
@@ -144,26 +144,27 @@ struct SuperStrips {
 template <class Isa, class Strips>
 [[gnu::noinline]] void matmul_strip(const MatmulArgs& m, std::int64_t row) noexcept {
   constexpr int kTile = Isa::kTileTokens, kPanels = Isa::kTilePanels;
+  const std::int64_t tile = m.tile_tokens, batch = kStripTokens / tile * tile;
   Strip<Isa>& strip = *reinterpret_cast<Strip<Isa>*>(m.scratch);
   const std::int64_t token_bytes = input_bytes(m.format->input, m.cols);
   const std::byte* panel[kPanels];
   for (int p = 0; p < kPanels; ++p) panel[p] = m.weights + static_cast<std::size_t>(row / kPanelRows + p) * m.stride;
-  for (std::int64_t token = 0; token < m.tokens; token += kStripTokens) {
-    const std::int64_t n_tokens = m.tokens - token < kStripTokens ? m.tokens - token : kStripTokens;
+  for (std::int64_t token = 0; token < m.tokens; token += batch) {
+    const std::int64_t n_tokens = m.tokens - token < batch ? m.tokens - token : batch;
     for (std::int64_t i = 0; i < n_tokens * kPanels; ++i) strip.sums[i] = Lanes<Isa>::of(0.0f);
     for (std::int64_t c = 0; c < m.cols; c += kStripCols) {
       const std::int64_t cols = m.cols - c < kStripCols ? m.cols - c : kStripCols;
       Strips::template take_apart<Isa>(panel, c, cols, strip);
-      for (std::int64_t t = 0; t < n_tokens; t += kTile) {
-        const std::int64_t n = n_tokens - t < kTile ? n_tokens - t : kTile;
+      for (std::int64_t t = 0; t < n_tokens; t += tile) {
+        const std::int64_t n = n_tokens - t < tile ? n_tokens - t : tile;
         const auto* x = reinterpret_cast<const std::int32_t*>(m.input + (token + t) * token_bytes + n * input_bytes(m.format->input, c));
         with_tokens<kTile>(n, [&](auto tokens) INFER_INLINE_LAMBDA {
           Strips::template run<Isa, tokens.value>(strip, cols, x, *reinterpret_cast<Lanes<Isa>(*)[kPanels][tokens.value]>(strip.sums + t * kPanels));
         });
       }
     }
-    for (std::int64_t t = 0; t < n_tokens; t += kTile) {
-      const std::int64_t n = n_tokens - t < kTile ? n_tokens - t : kTile;
+    for (std::int64_t t = 0; t < n_tokens; t += tile) {
+      const std::int64_t n = n_tokens - t < tile ? n_tokens - t : tile;
       for (int p = 0; p < kPanels; ++p) {
         const std::int64_t first = row + p * kPanelRows;
         for (std::int64_t i = 0; i < n; ++i) {

@@ -90,7 +90,7 @@ TEST_P(Kernels, HaveNoEmptyEntry) {
 /// The dword at (place, token) of a tiled input.
 std::uint32_t dword(const testing::AlignedBytes& input, const KernelTable& table, std::int64_t token_bytes, std::int64_t tokens,
                     std::int64_t place, std::int64_t token) {
-  const std::int64_t first = token / table.tile_tokens * table.tile_tokens, n = std::min(table.tile_tokens, tokens - first);
+  const std::int64_t tile = even_tile(tokens, table.tile_tokens), first = token / tile * tile, n = std::min(tile, tokens - first);
   std::uint32_t value;
   std::memcpy(&value, input.data + first * token_bytes + (place * n + token - first) * 4, 4);
   return value;

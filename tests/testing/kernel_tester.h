@@ -133,7 +133,8 @@ inline std::unique_ptr<AlignedBytes> make_input(const KernelTable& table, InputF
                                                 std::int64_t first_token, std::int64_t tokens) {
   auto input = std::make_unique<AlignedBytes>(static_cast<std::size_t>(tokens * input_bytes(form, x.cols)));
   table.input[static_cast<std::size_t>(form)](
-      {.x = x.row(first_token), .stride = x.stride, .tokens = tokens, .cols = x.cols, .out = input->data});
+      {.x = x.row(first_token), .stride = x.stride, .tokens = tokens,
+       .tile_tokens = even_tile(tokens, table.tile_tokens), .cols = x.cols, .out = input->data});
   return input;
 }
 
@@ -155,7 +156,7 @@ inline void multiply(const KernelTable& table, const QuantFormat& q, const std::
                   .cols = x.cols,
                   .tokens = tokens,
                   .input = input->data,
-                  .tile_tokens = table.tile_tokens,
+                  .tile_tokens = even_tile(tokens, table.tile_tokens),
                   .y = y.row(first_token) + first_row,
                   .y_stride = y.stride,
                   .scratch = scratch.data};
