@@ -20,13 +20,13 @@
 // line g + 4. Six-bit planes: n vectors of 16 rows; first nibbles, of vector j low and of
 // vector j + n / 2 high, then two bits, of vectors j, j + n / 4 ... from low to high. Where both are, scales come before mins.
 //
-// Each type's file in ops/quant packs its own; tables for instruction sets read them (ops/simd). The same bytes as in the file, but
-// for the last 64 columns of types of 32 where they are only half used, and what Q3_K and Q6_K need to stay aligned (2 and 1 %).
+// Each type's file in ops/quant packs its own (ops/quant/pack.h); tables for instruction sets read them (ops/simd). The same bytes
+// as in the file, but for the last 64 columns of types of 32 where they are only half used, and what Q3_K and Q6_K need to stay
+// aligned (2 and 1 %): those are zeros.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 
 #include "libinfer/kernels.h"
 
@@ -66,7 +66,8 @@ struct PanelSuper {
   static constexpr std::size_t kScales = kHigh + kHighLines * kLineBytes;
   static constexpr std::size_t kD = kScales + kScaleBytes;
   static constexpr std::size_t kM = kD + kRowHalves;
-  static constexpr std::size_t kBytes = (kD + (kHasMins ? 2 : 1) * kRowHalves + kLineBytes - 1) / kLineBytes * kLineBytes;
+  static constexpr std::size_t kUsed = kD + (kHasMins ? 2 : 1) * kRowHalves;
+  static constexpr std::size_t kBytes = (kUsed + kLineBytes - 1) / kLineBytes * kLineBytes;
 
   static constexpr std::size_t panel_bytes(std::int64_t cols) noexcept {
     return static_cast<std::size_t>(cols / kSuperCols) * kBytes;
@@ -82,68 +83,5 @@ using PanelQ4_K = PanelSuper<32, 0, six_bit_planes(16), true>;
 using PanelQ5_K = PanelSuper<32, 8, six_bit_planes(16), true>;
 using PanelQ6_K = PanelSuper<32, 16, 256>;
 using PanelIq4Xs = PanelSuper<32, 0, six_bit_planes(8)>;
-
-/// Four bytes of a row to their place in each of `n` lines.
-inline void pack_lines(const std::byte* row_bytes, std::size_t n, std::size_t row, std::byte* lines) noexcept {
-  for (std::size_t g = 0; g < n; ++g) std::memcpy(lines + kLineBytes * g + 4 * row, row_bytes + 4 * g, 4);
-}
-
-template <class T, std::size_t n>
-const std::byte* bytes_of(const T (&array)[n]) noexcept {
-  return reinterpret_cast<const std::byte*>(array);
-}
-
-/// Bit 4g + k of `bits` to bit g of the k-th byte.
-inline void pack_fifth_bits(const std::uint8_t (&bits)[4], std::size_t row, std::byte* line) noexcept {
-  for (std::size_t i = 0; i < 32; ++i) line[4 * row + i % 4] |= static_cast<std::byte>((bits[i / 8] >> i % 8 & 1) << i / 4);
-}
-
-/// Bit b of byte 4g + k, of block b, to the lines of one more bit.
-inline void pack_one_bits(const std::uint8_t (&bits)[32], std::size_t row, std::byte* lines) noexcept {
-  for (std::size_t half = 0; half < 2; ++half) {
-    for (std::size_t i = 0; i < 16; ++i) {   // 4 lines, 4 bytes
-      const int both = (bits[i] >> 4 * half & 15) | (bits[i + 16] >> 4 * half & 15) << 4;
-      lines[(half * 4 + i / 4) * kLineBytes + 4 * row + i % 4] = static_cast<std::byte>(both);
-    }
-  }
-}
-
-/// A value of vector j of n to its place in the planes, which are zero before.
-inline void pack_six_bits(unsigned value, std::size_t j, std::size_t n, std::size_t row, std::byte* planes) noexcept {
-  std::byte& low = planes[j % (n / 2) * kPanelRows + row];
-  std::byte& high = planes[n / 2 * kPanelRows + j % (n / 4) * kPanelRows + row];
-  low |= static_cast<std::byte>((value & 15u) << (j / (n / 2) * 4));
-  high |= static_cast<std::byte>((value >> 4 & 3u) << (j / (n / 4) * 2));
-}
-
-/// Rows of blocks to a panel: `pack_row(block, row, panel chunk)` brings one block of a row to its place in a chunk that is
-/// zero before; a chunk holds `kBlocks` of them.
-template <class Panel, class Block, std::size_t kBlocks, void (*pack_row)(const Block&, std::size_t, std::byte*, std::size_t) noexcept>
-void pack_blocks(const std::byte* rows, std::size_t row_bytes, std::int64_t cols, std::byte* panel) noexcept {
-  std::memset(panel, 0, Panel::panel_bytes(cols));
-  const std::size_t blocks = static_cast<std::size_t>(cols / (kBlocks == 1 ? kSuperCols : kBlockCols));
-  for (std::size_t b = 0; b < blocks; ++b) {
-    for (std::size_t r = 0; r < static_cast<std::size_t>(kPanelRows); ++r) {
-      Block block;
-      std::memcpy(&block, rows + r * row_bytes + b * sizeof(Block), sizeof block);
-      pack_row(block, r, panel + b / kBlocks * Panel::kBytes, b % kBlocks);
-    }
-  }
-}
-
-/// Panels of types without blocks: one element of each row per column.
-template <std::size_t kElementBytes>
-constexpr std::size_t plain_panel_bytes(std::int64_t cols) noexcept {
-  return (static_cast<std::size_t>(cols) * kPanelRows * kElementBytes + 63) / 64 * 64;
-}
-
-template <std::size_t kElementBytes>
-void pack_plain(const std::byte* rows, std::size_t row_bytes, std::int64_t cols, std::byte* panel) noexcept {
-  for (std::int64_t c = 0; c < cols; ++c) {
-    for (std::size_t r = 0; r < kPanelRows; ++r, panel += kElementBytes) {
-      std::memcpy(panel, rows + r * row_bytes + static_cast<std::size_t>(c) * kElementBytes, kElementBytes);
-    }
-  }
-}
 
 }  // namespace infer
