@@ -82,6 +82,7 @@ constexpr IntegerFact kIntegers[] = {
     {"n_experts_used", from_experts<&infer::ExpertConfig::n_used>},
     {"n_ff_expert", from_experts<&infer::ExpertConfig::n_ff>},
     {"n_ff_shared", from_experts<&infer::ExpertConfig::n_ff_shared>},
+    {"packed", [](const infer::Model& m) -> std::optional<std::int64_t> { return m.packed() ? 1 : 0; }},
     {"vocab_only", [](const infer::Model& m) -> std::optional<std::int64_t> { return m.decoder() == nullptr ? 1 : 0; }},
 };
 

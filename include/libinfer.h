@@ -270,9 +270,9 @@ INFER_API void infer_model_retain(infer_model *model);                          
 INFER_API void infer_model_release(infer_model *model);                                                         /* T */
 
 /* Facts. Integers: n_params, tensor_bytes, n_tensors, n_vocab, n_layers, n_embd, n_ff, n_heads, n_kv_heads, head_dim,
- * n_ctx_train, sliding_window, n_experts, n_experts_used, n_ff_expert, n_ff_shared, vocab_only. Numbers: rope_base,
- * norm_epsilon. Strings: architecture, format, name, tokenizer, kernels. INFER_E_NOTFOUND names the known keys, or says that
- * the file does not tell. All R. */
+ * n_ctx_train, sliding_window, n_experts, n_experts_used, n_ff_expert, n_ff_shared, packed, vocab_only. Numbers:
+ * rope_base, norm_epsilon. Strings: architecture, format, name, tokenizer, kernels. INFER_E_NOTFOUND names the known keys, or
+ * says that the file does not tell. All R. */
 INFER_API infer_status infer_model_get_i64(const infer_model *model, const char *key, int64_t *value, infer_error **err);
 INFER_API infer_status infer_model_get_f64(const infer_model *model, const char *key, double *value, infer_error **err);
 INFER_API infer_status infer_model_get_str(const infer_model *model, const char *key, char *buffer, size_t capacity,

@@ -85,8 +85,8 @@ struct DecoderConfig {
   std::int64_t window(std::int64_t i) const noexcept { return local[static_cast<std::size_t>(i)] ? sliding_window : 0; }
 };
 
-/// y = x W^T (+ bias). The weights stay quantised: as rows of the file, and where the kernel wants it the same rows again
-/// as panels (src/runtime/packing.h).
+/// y = x W^T (+ bias). The weights stay quantised: as rows of the file, and where the kernel wants it and
+/// ModelOptions::pack allows it the same rows again as panels (src/runtime/packing.h).
 struct Linear {
   TensorView weight;                       ///< rows of the file
   const QuantFormat* format = nullptr;

@@ -22,6 +22,7 @@ namespace infer {
 struct ModelOptions {
   bool use_mmap = true;
   bool vocab_only = false;        ///< no weights are bound; tokenising and read() work, sessions do not
+  bool pack = true;               ///< rearrange the matrices to panels, which is fast; false: products read the file's rows
   std::string architecture{};     ///< instead of what the file says; empty: the file's
   bool allow_default_pretokenizer = false;   ///< an unknown tokenizer.ggml.pre is read as "default", with a warning
   std::shared_ptr<MemoryAccount> memory{};   ///< of this model and its sessions; null: one of their own, without limit
@@ -54,6 +55,8 @@ class Model {
   std::int64_t n_vocab() const noexcept;
   /// Bytes of the longest piece of text that one token stands for.
   std::size_t longest_piece() const noexcept { return longest_piece_; }
+  /// Whether matrices were rearranged to panels.
+  bool packed() const noexcept { return panel_bytes_ > 0; }
   MemoryUse memory() const noexcept { return use_; }
   const std::shared_ptr<MemoryAccount>& account() const noexcept { return account_; }
 
@@ -78,7 +81,7 @@ class Model {
                                                    const ModelOptions& options, Depth depth);
   Status open_header(const Source& source, const ModelOptions& options, std::vector<MappedFile>& files);
   Status configure(const ModelOptions& options);
-  Result<std::uint64_t> bind_plan();
+  Status bind_plan(const ModelOptions& options);
   Status bind(const ModelOptions& options);
   Status make_tokenizer(const ModelOptions& options);
   MemoryUse held() const;
@@ -92,6 +95,7 @@ class Model {
   std::unique_ptr<Tokenizer> tokenizer_;
   Status tokenizer_status_;
   std::size_t longest_piece_ = 0;
+  std::uint64_t panel_bytes_ = 0;
   MemoryUse use_;
   Charge charge_;                   ///< of what is in mappings and standard containers
 };

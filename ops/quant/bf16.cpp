@@ -2,8 +2,8 @@
 // BF16: the upper half of a float, little-endian. Tested by tests/ops/quant_test.cpp.
 #include <cstring>
 
-#include "ops/panels.h"
 #include "ops/quant/half.h"
+#include "ops/quant/pack.h"
 #include "ops/quant/quants.h"
 
 namespace infer {
@@ -28,12 +28,12 @@ void encode(const float* src, const float*, std::byte* dst, std::int64_t n) noex
 std::size_t bf16_panel_bytes(std::int64_t cols) noexcept { return static_cast<std::size_t>((cols + 1) / 2) * kLineBytes; }
 
 void pack_bf16(const std::byte* rows, std::size_t row_bytes, std::int64_t cols, std::byte* panel) noexcept {
-  if (cols % 2 != 0) std::memset(panel + bf16_panel_bytes(cols) - kLineBytes, 0, kLineBytes);
-  for (std::size_t r = 0; r < static_cast<std::size_t>(kPanelRows); ++r, rows += row_bytes) {
-    for (std::int64_t c = 0; c < cols; c += 2) {
-      std::memcpy(panel + static_cast<std::size_t>(c / 2) * kLineBytes + 4 * r, rows + 2 * c, c + 1 < cols ? 4 : 2);
-    }
-  }
+  const std::size_t pairs = static_cast<std::size_t>(cols / 2);
+  transpose<std::uint32_t>({rows, row_bytes}, pairs, panel);
+  if (cols % 2 == 0) return;
+  std::byte* const last = panel + pairs * kLineBytes;
+  std::memset(last, 0, kLineBytes);
+  for (std::size_t r = 0; r < kPanelRows; ++r) std::memcpy(last + 4 * r, rows + r * row_bytes + 4 * pairs, 2);
 }
 
 }  // namespace

@@ -2,8 +2,8 @@
 // F16: IEEE 754 binary16, little-endian. Tested by tests/ops/quant_test.cpp.
 #include <cstring>
 
-#include "ops/panels.h"
 #include "ops/quant/half.h"
+#include "ops/quant/pack.h"
 #include "ops/quant/quants.h"
 
 namespace infer {
@@ -32,6 +32,6 @@ constinit const QuantFormat quant_f16{.dtype = DType::f16,
                                     .decode = decode,
                                     .encode = encode,
                                     .panel_bytes = plain_panel_bytes<2>,
-                                    .pack = pack_plain<2>};
+                                    .pack = pack_plain<std::uint16_t>};
 
 }  // namespace infer

@@ -2,7 +2,7 @@
 // F32: weights as they are. Tested by tests/ops/quant_test.cpp.
 #include <cstring>
 
-#include "ops/panels.h"
+#include "ops/quant/pack.h"
 #include "ops/quant/quants.h"
 
 namespace infer {
@@ -24,6 +24,6 @@ constinit const QuantFormat quant_f32{.dtype = DType::f32,
                                     .decode = decode,
                                     .encode = encode,
                                     .panel_bytes = plain_panel_bytes<4>,
-                                    .pack = pack_plain<4>};
+                                    .pack = pack_plain<std::uint32_t>};
 
 }  // namespace infer

@@ -5,10 +5,10 @@
 //                                       w[i + 16] = d * book[q[i] >> 4]
 //
 // Encoding: d is searched (ops/quant/search.h). Tested by tests/ops/quant_test.cpp.
-#include "ops/panels.h"
 #include "ops/quant/blocks.h"
 #include "ops/quant/codebooks.h"
 #include "ops/quant/half.h"
+#include "ops/quant/pack.h"
 #include "ops/quant/quants.h"
 #include "ops/quant/search.h"
 #include "ops/quant/unpack.h"
@@ -35,15 +35,15 @@ void put(const CodeBlock& in, std::byte* out) noexcept {
   std::memcpy(out, &b, sizeof b);
 }
 
-void pack_row(const BlockIq4Nl& b, std::size_t row, std::byte* chunk, std::size_t half) noexcept {
-  pack_lines(bytes_of(b.q), 4, row, chunk + PanelQ4_0::lines(half));
-  std::memcpy(chunk + PanelQ4_0::scales(half) + 2 * row, &b.d, 2);
+void pack(Rows blocks, std::byte* chunk, std::size_t half) noexcept {
+  pack_lines<4>(blocks.from(offsetof(BlockIq4Nl, q)), chunk + PanelQ4_0::lines(half));
+  pack_halves(blocks.from(offsetof(BlockIq4Nl, d)), chunk + PanelQ4_0::scales(half));
 }
 
 }  // namespace
 
 constinit const QuantFormat quant_iq4_nl = quant_of_codes<DType::iq4_nl, codes>(
     {.encode = encode_searched<DType::iq4_nl, kRule, put>,
-     .panel_bytes = PanelQ4_0::panel_bytes, .pack = pack_blocks<PanelQ4_0, BlockIq4Nl, 2, pack_row>});
+     .panel_bytes = PanelQ4_0::panel_bytes, .pack = pack_blocks<PanelQ4_0, BlockIq4Nl, 2, pack>});
 
 }  // namespace infer

@@ -7,10 +7,10 @@
 // 2s and up of scales_high.
 //
 // Encoding: all scales are searched (ops/quant/search.h). Tested by tests/ops/quant_test.cpp.
-#include "ops/panels.h"
 #include "ops/quant/blocks.h"
 #include "ops/quant/codebooks.h"
 #include "ops/quant/half.h"
+#include "ops/quant/pack.h"
 #include "ops/quant/quants.h"
 #include "ops/quant/search.h"
 #include "ops/quant/unpack.h"
@@ -53,16 +53,29 @@ void put(const CodeBlock& in, std::byte* out) noexcept {
   std::memcpy(out, &b, sizeof b);
 }
 
-void pack_row(const BlockIq4Xs& b, std::size_t row, std::byte* chunk, std::size_t) noexcept {
-  pack_lines(bytes_of(b.q), 32, row, chunk);
-  for (std::size_t s = 0; s < 8; ++s) pack_six_bits(scale_bits(b, s), s, 8, row, chunk + PanelIq4Xs::kScales);
-  std::memcpy(chunk + PanelIq4Xs::kD + 2 * row, &b.d, 2);
+/// Four bytes of nibbles j and j + 4, two of pairs j, j + 2, j + 4 and j + 6: the bits of their numbers go round by one place.
+void planes_of(const std::byte* scales, std::byte* planes) noexcept {
+  std::uint16_t pairs;
+  std::uint32_t nibbles;
+  std::memcpy(&pairs, scales, 2);
+  std::memcpy(&nibbles, scales + 2, 4);
+  nibbles = swap_bits(swap_bits(nibbles, 0x0000ff00, 8), 0x00f000f0, 4);
+  pairs = static_cast<std::uint16_t>(swap_bits(swap_bits(pairs, 0x00cc, 6), 0x0c0c, 2));
+  std::memcpy(planes, &nibbles, 4);
+  std::memcpy(planes + 4, &pairs, 2);
+}
+
+void pack(Rows blocks, std::byte* chunk, std::size_t) noexcept {
+  static_assert(offsetof(BlockIq4Xs, scales_low) == offsetof(BlockIq4Xs, scales_high) + 2);
+  pack_halves_of_lines<PanelIq4Xs, 16>(blocks.from(offsetof(BlockIq4Xs, q)), chunk);
+  pack_planes<6>(blocks.from(offsetof(BlockIq4Xs, scales_high)), planes_of, chunk + PanelIq4Xs::kScales);
+  pack_halves(blocks.from(offsetof(BlockIq4Xs, d)), chunk + PanelIq4Xs::kD);
 }
 
 }  // namespace
 
 constinit const QuantFormat quant_iq4_xs = quant_of_codes<DType::iq4_xs, codes>(
     {.encode = encode_searched<DType::iq4_xs, kRule, put>,
-     .panel_bytes = PanelIq4Xs::panel_bytes, .pack = pack_blocks<PanelIq4Xs, BlockIq4Xs, 1, pack_row>});
+     .panel_bytes = PanelIq4Xs::panel_bytes, .pack = pack_blocks<PanelIq4Xs, BlockIq4Xs, 1, pack>});
 
 }  // namespace infer

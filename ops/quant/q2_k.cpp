@@ -6,9 +6,9 @@
 // Weights 128h + 32j + l have two bits, 2j and up, of q[32h + l].
 //
 // Encoding: all scales are searched (ops/quant/search.h). Tested by tests/ops/quant_test.cpp.
-#include "ops/panels.h"
 #include "ops/quant/blocks.h"
 #include "ops/quant/half.h"
+#include "ops/quant/pack.h"
 #include "ops/quant/quants.h"
 #include "ops/quant/search.h"
 #include "ops/quant/unpack.h"
@@ -41,21 +41,18 @@ void put(const CodeBlock& in, std::byte* out) noexcept {
   std::memcpy(out, &b, sizeof b);
 }
 
-void pack_row(const BlockQ2_K& b, std::size_t row, std::byte* chunk, std::size_t) noexcept {
-  pack_lines(bytes_of(b.q), 16, row, chunk);
-  std::byte* const scales = chunk + PanelQ2_K::kScales;
-  for (std::size_t s = 0; s < 16; ++s) {
-    scales[s * kPanelRows + row] |= static_cast<std::byte>(b.scales[s] & 15);
-    scales[pair_place(s, row)] |= static_cast<std::byte>(b.scales[s] & 0xf0);
-  }
-  std::memcpy(chunk + PanelQ2_K::kD + 2 * row, &b.d, 2);
-  std::memcpy(chunk + PanelQ2_K::kM + 2 * row, &b.m, 2);
+void pack(Rows blocks, std::byte* chunk, std::size_t) noexcept {
+  pack_halves_of_lines<PanelQ2_K, 8>(blocks.from(offsetof(BlockQ2_K, q)), chunk);
+  pack_bytes(blocks.from(offsetof(BlockQ2_K, scales)), chunk + PanelQ2_K::kScales);
+  pair_upper_nibbles(16, chunk + PanelQ2_K::kScales);
+  pack_halves(blocks.from(offsetof(BlockQ2_K, d)), chunk + PanelQ2_K::kD);
+  pack_halves(blocks.from(offsetof(BlockQ2_K, m)), chunk + PanelQ2_K::kM);
 }
 
 }  // namespace
 
 constinit const QuantFormat quant_q2_k = quant_of_codes<DType::q2_k, codes, true>(
     {.encode = encode_searched<DType::q2_k, kRule, put>,
-     .panel_bytes = PanelQ2_K::panel_bytes, .pack = pack_blocks<PanelQ2_K, BlockQ2_K, 1, pack_row>});
+     .panel_bytes = PanelQ2_K::panel_bytes, .pack = pack_blocks<PanelQ2_K, BlockQ2_K, 1, pack>});
 
 }  // namespace infer

@@ -7,9 +7,9 @@
 // scales[s % 8], the low or (s >= 8) the high nibble, and two more in scales[8 + s % 4], bits 2 (s / 4) and up.
 //
 // Encoding: all scales are searched (ops/quant/search.h). Tested by tests/ops/quant_test.cpp.
-#include "ops/panels.h"
 #include "ops/quant/blocks.h"
 #include "ops/quant/half.h"
+#include "ops/quant/pack.h"
 #include "ops/quant/quants.h"
 #include "ops/quant/search.h"
 #include "ops/quant/unpack.h"
@@ -52,17 +52,19 @@ void put(const CodeBlock& in, std::byte* out) noexcept {
   std::memcpy(out, &b, sizeof b);
 }
 
-void pack_row(const BlockQ3_K& b, std::size_t row, std::byte* chunk, std::size_t) noexcept {
-  pack_lines(bytes_of(b.q), 16, row, chunk);
-  pack_one_bits(b.high, row, chunk + PanelQ3_K::kHigh);
-  for (std::size_t s = 0; s < 16; ++s) pack_six_bits(scale_bits(b, s), s, 16, row, chunk + PanelQ3_K::kScales);
-  std::memcpy(chunk + PanelQ3_K::kD + 2 * row, &b.d, 2);
+void pack(Rows blocks, std::byte* chunk, std::size_t) noexcept {
+  pack_halves_of_lines<PanelQ3_K, 8>(blocks.from(offsetof(BlockQ3_K, q)), chunk);
+  pack_one_bits(blocks.from(offsetof(BlockQ3_K, high)), chunk + PanelQ3_K::high(0), chunk + PanelQ3_K::high(1));
+  // The planes are what the block has.
+  const auto planes = [](const std::byte* scales, std::byte* out) noexcept { std::memcpy(out, scales, 12); };
+  pack_planes<12>(blocks.from(offsetof(BlockQ3_K, scales)), planes, chunk + PanelQ3_K::kScales);
+  pack_halves(blocks.from(offsetof(BlockQ3_K, d)), chunk + PanelQ3_K::kD);
 }
 
 }  // namespace
 
 constinit const QuantFormat quant_q3_k = quant_of_codes<DType::q3_k, codes>(
     {.encode = encode_searched<DType::q3_k, kRule, put>,
-     .panel_bytes = PanelQ3_K::panel_bytes, .pack = pack_blocks<PanelQ3_K, BlockQ3_K, 1, pack_row>});
+     .panel_bytes = PanelQ3_K::panel_bytes, .pack = pack_blocks<PanelQ3_K, BlockQ3_K, 1, pack>});
 
 }  // namespace infer

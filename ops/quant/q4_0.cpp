@@ -7,9 +7,9 @@
 // Encoding: d is searched (ops/quant/search.h). Tested by tests/ops/quant_test.cpp.
 #include <cstring>
 
-#include "ops/panels.h"
 #include "ops/quant/blocks.h"
 #include "ops/quant/half.h"
+#include "ops/quant/pack.h"
 #include "ops/quant/quants.h"
 #include "ops/quant/search.h"
 #include "ops/quant/unpack.h"
@@ -36,15 +36,15 @@ void put(const CodeBlock& in, std::byte* out) noexcept {
   std::memcpy(out, &b, sizeof b);
 }
 
-void pack_row(const BlockQ4_0& b, std::size_t row, std::byte* chunk, std::size_t half) noexcept {
-  pack_lines(bytes_of(b.q), 4, row, chunk + PanelQ4_0::lines(half));
-  std::memcpy(chunk + PanelQ4_0::scales(half) + 2 * row, &b.d, 2);
+void pack(Rows blocks, std::byte* chunk, std::size_t half) noexcept {
+  pack_lines<4>(blocks.from(offsetof(BlockQ4_0, q)), chunk + PanelQ4_0::lines(half));
+  pack_halves(blocks.from(offsetof(BlockQ4_0, d)), chunk + PanelQ4_0::scales(half));
 }
 
 }  // namespace
 
 constinit const QuantFormat quant_q4_0 = quant_of_codes<DType::q4_0, codes>(
     {.encode = encode_searched<DType::q4_0, kRule, put>,
-     .panel_bytes = PanelQ4_0::panel_bytes, .pack = pack_blocks<PanelQ4_0, BlockQ4_0, 2, pack_row>});
+     .panel_bytes = PanelQ4_0::panel_bytes, .pack = pack_blocks<PanelQ4_0, BlockQ4_0, 2, pack>});
 
 }  // namespace infer

@@ -5,9 +5,9 @@
 //                                                 w[i + 16] = d * (q[i] >> 4) + m
 //
 // Encoding: d and m are searched (ops/quant/search.h). Tested by tests/ops/quant_test.cpp.
-#include "ops/panels.h"
 #include "ops/quant/blocks.h"
 #include "ops/quant/half.h"
+#include "ops/quant/pack.h"
 #include "ops/quant/quants.h"
 #include "ops/quant/search.h"
 #include "ops/quant/unpack.h"
@@ -36,17 +36,16 @@ void put(const CodeBlock& in, std::byte* out) noexcept {
   std::memcpy(out, &b, sizeof b);
 }
 
-void pack_row(const BlockQ4_1& b, std::size_t row, std::byte* chunk, std::size_t half) noexcept {
-  pack_lines(bytes_of(b.q), 4, row, chunk + PanelQ4_1::lines(half));
-  std::memcpy(chunk + PanelQ4_1::scales(half) + 2 * row, &b.d, 2);
-  const Half minus_m = b.m ^ 0x8000;
-  std::memcpy(chunk + PanelQ4_1::mins(half) + 2 * row, &minus_m, 2);
+void pack(Rows blocks, std::byte* chunk, std::size_t half) noexcept {
+  pack_lines<4>(blocks.from(offsetof(BlockQ4_1, q)), chunk + PanelQ4_1::lines(half));
+  pack_halves(blocks.from(offsetof(BlockQ4_1, d)), chunk + PanelQ4_1::scales(half));
+  pack_halves<kMinus>(blocks.from(offsetof(BlockQ4_1, m)), chunk + PanelQ4_1::mins(half));
 }
 
 }  // namespace
 
 constinit const QuantFormat quant_q4_1 = quant_of_codes<DType::q4_1, codes, true>(
     {.encode = encode_searched<DType::q4_1, kRule, put>,
-     .panel_bytes = PanelQ4_1::panel_bytes, .pack = pack_blocks<PanelQ4_1, BlockQ4_1, 2, pack_row>});
+     .panel_bytes = PanelQ4_1::panel_bytes, .pack = pack_blocks<PanelQ4_1, BlockQ4_1, 2, pack>});
 
 }  // namespace infer

@@ -7,9 +7,9 @@
 // Scales and mins: ops/quant/six_bits.h.
 //
 // Encoding: all scales are searched (ops/quant/search.h). Tested by tests/ops/quant_test.cpp.
-#include "ops/panels.h"
 #include "ops/quant/blocks.h"
 #include "ops/quant/half.h"
+#include "ops/quant/pack.h"
 #include "ops/quant/quants.h"
 #include "ops/quant/search.h"
 #include "ops/quant/six_bits.h"
@@ -41,22 +41,18 @@ void put(const CodeBlock& in, std::byte* out) noexcept {
   std::memcpy(out, &b, sizeof b);
 }
 
-void pack_row(const BlockQ4_K& b, std::size_t row, std::byte* chunk, std::size_t) noexcept {
-  pack_lines(bytes_of(b.q), 32, row, chunk);
-  for (std::size_t s = 0; s < 8; ++s) {
-    pack_six_bits(static_cast<unsigned>(scale_of(b.scales, static_cast<int>(s))), s, 16, row, chunk + PanelQ4_K::kScales);
-    const std::size_t min = pair_place(s, row);
-    pack_six_bits(static_cast<unsigned>(min_of(b.scales, static_cast<int>(s))), 8 + min / kPanelRows, 16, min % kPanelRows,
-                  chunk + PanelQ4_K::kScales);
-  }
-  std::memcpy(chunk + PanelQ4_K::kD + 2 * row, &b.d, 2);
-  std::memcpy(chunk + PanelQ4_K::kM + 2 * row, &b.m, 2);
+void pack(Rows blocks, std::byte* chunk, std::size_t) noexcept {
+  pack_halves_of_lines<PanelQ4_K, 16>(blocks.from(offsetof(BlockQ4_K, q)), chunk);
+  pack_planes<12>(blocks.from(offsetof(BlockQ4_K, scales)), planes_of, chunk + PanelQ4_K::kScales);
+  pair_upper_nibbles(12, chunk + PanelQ4_K::kScales);
+  pack_halves(blocks.from(offsetof(BlockQ4_K, d)), chunk + PanelQ4_K::kD);
+  pack_halves(blocks.from(offsetof(BlockQ4_K, m)), chunk + PanelQ4_K::kM);
 }
 
 }  // namespace
 
 constinit const QuantFormat quant_q4_k = quant_of_codes<DType::q4_k, codes, true>(
     {.encode = encode_searched<DType::q4_k, kRule, put>,
-     .panel_bytes = PanelQ4_K::panel_bytes, .pack = pack_blocks<PanelQ4_K, BlockQ4_K, 1, pack_row>});
+     .panel_bytes = PanelQ4_K::panel_bytes, .pack = pack_blocks<PanelQ4_K, BlockQ4_K, 1, pack>});
 
 }  // namespace infer

@@ -5,9 +5,9 @@
 //                                                       w[i + 16] = d * ((q[i] >> 4 | bit i + 16 of high << 4) - 16)
 //
 // Encoding: d is searched (ops/quant/search.h). Tested by tests/ops/quant_test.cpp.
-#include "ops/panels.h"
 #include "ops/quant/blocks.h"
 #include "ops/quant/half.h"
+#include "ops/quant/pack.h"
 #include "ops/quant/quants.h"
 #include "ops/quant/search.h"
 #include "ops/quant/unpack.h"
@@ -40,16 +40,16 @@ void put(const CodeBlock& in, std::byte* out) noexcept {
   std::memcpy(out, &b, sizeof b);
 }
 
-void pack_row(const BlockQ5_0& b, std::size_t row, std::byte* chunk, std::size_t half) noexcept {
-  pack_lines(bytes_of(b.q), 4, row, chunk + PanelQ5_0::lines(half));
-  pack_fifth_bits(b.high, row, chunk + PanelQ5_0::lines(half) + 4 * kLineBytes);
-  std::memcpy(chunk + PanelQ5_0::scales(half) + 2 * row, &b.d, 2);
+void pack(Rows blocks, std::byte* chunk, std::size_t half) noexcept {
+  pack_lines<4>(blocks.from(offsetof(BlockQ5_0, q)), chunk + PanelQ5_0::lines(half));
+  pack_fifth_bits(blocks.from(offsetof(BlockQ5_0, high)), chunk + PanelQ5_0::lines(half) + 4 * kLineBytes);
+  pack_halves(blocks.from(offsetof(BlockQ5_0, d)), chunk + PanelQ5_0::scales(half));
 }
 
 }  // namespace
 
 constinit const QuantFormat quant_q5_0 = quant_of_codes<DType::q5_0, codes>(
     {.encode = encode_searched<DType::q5_0, kRule, put>,
-     .panel_bytes = PanelQ5_0::panel_bytes, .pack = pack_blocks<PanelQ5_0, BlockQ5_0, 2, pack_row>});
+     .panel_bytes = PanelQ5_0::panel_bytes, .pack = pack_blocks<PanelQ5_0, BlockQ5_0, 2, pack>});
 
 }  // namespace infer

@@ -7,9 +7,9 @@
 // high[32h + l].
 //
 // Encoding: all scales are searched (ops/quant/search.h). Tested by tests/ops/quant_test.cpp.
-#include "ops/panels.h"
 #include "ops/quant/blocks.h"
 #include "ops/quant/half.h"
+#include "ops/quant/pack.h"
 #include "ops/quant/quants.h"
 #include "ops/quant/search.h"
 #include "ops/quant/unpack.h"
@@ -43,17 +43,19 @@ void put(const CodeBlock& in, std::byte* out) noexcept {
   std::memcpy(out, &b, sizeof b);
 }
 
-void pack_row(const BlockQ6_K& b, std::size_t row, std::byte* chunk, std::size_t) noexcept {
-  pack_lines(bytes_of(b.q), 32, row, chunk);
-  pack_lines(bytes_of(b.high), 16, row, chunk + PanelQ6_K::kHigh);
-  for (std::size_t s = 0; s < 16; ++s) chunk[PanelQ6_K::kScales + s * kPanelRows + row] = static_cast<std::byte>(b.scales[s]);
-  std::memcpy(chunk + PanelQ6_K::kD + 2 * row, &b.d, 2);
+void pack(Rows blocks, std::byte* chunk, std::size_t) noexcept {
+  pack_halves_of_lines<PanelQ6_K, 16>(blocks.from(offsetof(BlockQ6_K, q)), chunk);
+  for (std::size_t half = 0; half < 2; ++half) {
+    pack_lines<8>(blocks.from(offsetof(BlockQ6_K, high) + half * 32), chunk + PanelQ6_K::high(half));
+  }
+  pack_bytes(blocks.from(offsetof(BlockQ6_K, scales)), chunk + PanelQ6_K::kScales);
+  pack_halves(blocks.from(offsetof(BlockQ6_K, d)), chunk + PanelQ6_K::kD);
 }
 
 }  // namespace
 
 constinit const QuantFormat quant_q6_k = quant_of_codes<DType::q6_k, codes>(
     {.encode = encode_searched<DType::q6_k, kRule, put>,
-     .panel_bytes = PanelQ6_K::panel_bytes, .pack = pack_blocks<PanelQ6_K, BlockQ6_K, 1, pack_row>});
+     .panel_bytes = PanelQ6_K::panel_bytes, .pack = pack_blocks<PanelQ6_K, BlockQ6_K, 1, pack>});
 
 }  // namespace infer

@@ -6,9 +6,9 @@
 // Encoding: d is searched (ops/quant/search.h). Tested by tests/ops/quant_test.cpp.
 #include <cstring>
 
-#include "ops/panels.h"
 #include "ops/quant/blocks.h"
 #include "ops/quant/half.h"
+#include "ops/quant/pack.h"
 #include "ops/quant/quants.h"
 #include "ops/quant/search.h"
 #include "ops/quant/unpack.h"
@@ -32,17 +32,17 @@ void put(const CodeBlock& in, std::byte* out) noexcept {
   std::memcpy(out, &b, sizeof b);
 }
 
-void pack_row(const BlockQ8_0& b, std::size_t row, std::byte* chunk, std::size_t half) noexcept {
-  std::uint8_t unsigned_codes[32];   // + 128
-  for (int i = 0; i < 32; ++i) unsigned_codes[i] = static_cast<std::uint8_t>(b.q[i] ^ 0x80);
-  pack_lines(bytes_of(unsigned_codes), 8, row, chunk + PanelQ8_0::lines(half));
-  std::memcpy(chunk + PanelQ8_0::scales(half) + 2 * row, &b.d, 2);
+void pack(Rows blocks, std::byte* chunk, std::size_t half) noexcept {
+  std::byte* const lines = chunk + PanelQ8_0::lines(half);
+  pack_lines<8>(blocks.from(offsetof(BlockQ8_0, q)), lines);
+  flip(std::byte{0x80}, 8 * kLineBytes, lines);   // + 128
+  pack_halves(blocks.from(offsetof(BlockQ8_0, d)), chunk + PanelQ8_0::scales(half));
 }
 
 }  // namespace
 
 constinit const QuantFormat quant_q8_0 = quant_of_codes<DType::q8_0, codes>(
     {.encode = encode_searched<DType::q8_0, kRule, put>,
-     .panel_bytes = PanelQ8_0::panel_bytes, .pack = pack_blocks<PanelQ8_0, BlockQ8_0, 2, pack_row>});
+     .panel_bytes = PanelQ8_0::panel_bytes, .pack = pack_blocks<PanelQ8_0, BlockQ8_0, 2, pack>});
 
 }  // namespace infer

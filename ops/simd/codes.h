@@ -200,8 +200,8 @@ INFER_INLINE void add_super(const std::byte* const (&chunk)[M], const SubScales 
     const std::size_t first_sub = half * kHalfSubs, first_pair = first_sub / 2;
     Places<M> w;
     for (int p = 0; p < M; ++p) {
-      w.low[p] = chunk[p] + half * Type::kHalfLines * kLineBytes;
-      w.high[p] = chunk[p] + 2 * Type::kHalfLines * kLineBytes + half * Type::kHalfHighLines * kLineBytes;
+      w.low[p] = chunk[p] + Type::Panel::codes(half);
+      w.high[p] = chunk[p] + Type::Panel::high(half);
     }
     typename Isa::Ints sums[M][N], offsets[M][N];
     begin_half<Isa, Type>([&](int i, int p) INFER_INLINE_LAMBDA {

@@ -18,7 +18,11 @@ struct TakenApart {
 /// How products read them.
 template <bool kMins>
 struct Apart {
-  static constexpr int kMaxCode = 0, kSubs = 2, kHalfLines = 32, kHalfHighLines = 0;
+  struct Panel {
+    static constexpr std::size_t codes(std::size_t half) noexcept { return half * 32 * kLineBytes; }
+    static constexpr std::size_t high(std::size_t half) noexcept { return codes(half); }
+  };
+  static constexpr int kMaxCode = 0, kSubs = 2;
   static constexpr bool kHasMins = kMins;
   template <class Isa>
   static constexpr int kOffset = Isa::kSignedOffset;

@@ -10,7 +10,7 @@
 namespace infer::simd {
 
 inline constexpr std::int64_t kStripCols = 512;
-inline constexpr std::int64_t kStripTokens = 240;   ///< whose sums are kept at a time
+inline constexpr std::int64_t kStripTokens = 528;   ///< whose sums are kept at a time
 
 template <class Isa>
 struct alignas(64) Strip {
@@ -83,8 +83,8 @@ struct SuperStrips {
         const std::byte* const chunk = panel[p] + static_cast<std::size_t>((first + c) / kSuperCols) * Panel::kBytes;
         const std::int64_t block = c / kBlockCols;
         unroll<2>([&](auto half) INFER_INLINE_LAMBDA {
-          const std::byte* const low = chunk + half.value * Type::kHalfLines * kLineBytes;
-          const std::byte* const high = chunk + (2 * Type::kHalfLines + half.value * Type::kHalfHighLines) * kLineBytes;
+          const std::byte* const low = chunk + Panel::codes(half.value);
+          const std::byte* const high = chunk + Panel::high(half.value);
           unroll<32>([&](auto i) INFER_INLINE_LAMBDA {
             Isa::store_line(Type::template line<Isa, i.value / 8, i.value % 8>(low, high),
                             out.lines[c / 4 + half.value * 32 + i.value][p]);

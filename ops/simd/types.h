@@ -102,7 +102,7 @@ INFER_INLINE auto one_bit(const std::byte* high) noexcept {
 
 struct Q2_K {
   using Panel = PanelQ2_K;
-  static constexpr int kMaxCode = 3, kSubs = 2, kHalfLines = 8, kHalfHighLines = 0;
+  static constexpr int kMaxCode = 3, kSubs = 2;
   static constexpr bool kHasMins = true;
   template <class Isa>
   static constexpr int kOffset = 0;
@@ -122,7 +122,7 @@ struct Q2_K {
 
 struct Q3_K {
   using Panel = PanelQ3_K;
-  static constexpr int kMaxCode = 7, kSubs = 2, kHalfLines = 8, kHalfHighLines = 4;
+  static constexpr int kMaxCode = 7, kSubs = 2;
   static constexpr bool kHasMins = false;
   template <class Isa>
   static constexpr int kOffset = 4;
@@ -141,7 +141,7 @@ struct Q3_K {
 template <class P>
 struct PairedNibbles {
   using Panel = P;
-  static constexpr int kSubs = 1, kHalfLines = 16;
+  static constexpr int kSubs = 1;
   static constexpr bool kHasMins = true;
   template <class Isa>
   static constexpr int kOffset = 0;
@@ -155,7 +155,7 @@ struct PairedNibbles {
 };
 
 struct Q4_K : PairedNibbles<PanelQ4_K> {
-  static constexpr int kMaxCode = 15, kHalfHighLines = 0;
+  static constexpr int kMaxCode = 15;
   template <class Isa, int b, int g>
   INFER_INLINE static auto line(const std::byte* w, const std::byte*) noexcept {
     return paired_nibbles<Isa, b, g>(w);
@@ -163,7 +163,7 @@ struct Q4_K : PairedNibbles<PanelQ4_K> {
 };
 
 struct Q5_K : PairedNibbles<PanelQ5_K> {
-  static constexpr int kMaxCode = 31, kHalfHighLines = 4;
+  static constexpr int kMaxCode = 31;
   template <class Isa, int b, int g>
   INFER_INLINE static auto line(const std::byte* w, const std::byte* high) noexcept {
     return Isa::either(paired_nibbles<Isa, b, g>(w), one_bit<Isa, b, g, 4>(high));
@@ -172,7 +172,7 @@ struct Q5_K : PairedNibbles<PanelQ5_K> {
 
 struct Q6_K {
   using Panel = PanelQ6_K;
-  static constexpr int kMaxCode = 63, kSubs = 2, kHalfLines = 16, kHalfHighLines = 8;
+  static constexpr int kMaxCode = 63, kSubs = 2;
   static constexpr bool kHasMins = false;
   template <class Isa>
   static constexpr int kOffset = 32;
@@ -189,7 +189,7 @@ struct Q6_K {
 
 struct Iq4Xs {
   using Panel = PanelIq4Xs;
-  static constexpr int kMaxCode = 0, kSubs = 1, kHalfLines = 16, kHalfHighLines = 0;
+  static constexpr int kMaxCode = 0, kSubs = 1;
   static constexpr bool kHasMins = false;
   template <class Isa>
   static constexpr int kOffset = Isa::kSignedOffset;

@@ -123,15 +123,14 @@ Result<std::shared_ptr<const Model>> Model::make(std::shared_ptr<const Library> 
   INFER_ASSIGN(model->kernels_, choose_kernels(*model->library_));
   if (Status s = model->make_tokenizer(options); !s.ok()) return std::move(s).with_context(source.describe());
   const auto complete = [&]() -> Status {
-    std::uint64_t panel_bytes = 0;
     if (!options.vocab_only) {
       INFER_TRY(model->configure(options));
-      INFER_ASSIGN(panel_bytes, model->bind_plan());
+      INFER_TRY(model->bind_plan(options));
     }
     const std::uint64_t taken = model->weights_->owned_bytes();   // of files that were read
     model->use_ = model->held();
     model->use_[MemoryClass::mapped] = model->weights_->mapped_bytes();
-    model->use_[MemoryClass::weights] = taken + model->weights_->planned_bytes() + panel_bytes;
+    model->use_[MemoryClass::weights] = taken + model->weights_->planned_bytes() + model->panel_bytes_;
     if (depth == Depth::plan) return {};
 
     MemoryUse rest = model->use_;
@@ -201,16 +200,17 @@ Status Model::configure(const ModelOptions& options) {
   return {};
 }
 
-/// Binding once without touching a weight: counts what the real one will take, and complains of all it would. Answers the
-/// bytes of the panels.
-Result<std::uint64_t> Model::bind_plan() {
+/// Binding once without touching a weight: counts what the real one will take, and complains of all it would.
+Status Model::bind_plan(const ModelOptions& options) {
   weights_->plan(true);
   Binder binder(*weights_, *kernels_, library_->quants);
   decoder_->architecture->bind(binder, *decoder_);
   weights_->plan(false);
   binder.judge_unbound(descriptor_, decoder_->config.n_layers, descriptor_.warnings);
   INFER_TRY(binder.finish());
-  return plan_panels(binder.products());
+  if (!options.pack) return {};
+  INFER_ASSIGN(panel_bytes_, plan_panels(binder.products()));
+  return {};
 }
 
 Status Model::bind(const ModelOptions& options) {
@@ -218,7 +218,7 @@ Status Model::bind(const ModelOptions& options) {
   decoder_->architecture->bind(binder, *decoder_);
   INFER_TRY(weights_->status());
   INFER_TRY(binder.finish());
-  return pack_weights(binder.products(), *weights_, *account_, options);
+  return options.pack ? pack_weights(binder.products(), *weights_, *account_, options) : Status();
 }
 
 Status Model::make_tokenizer(const ModelOptions& options) {

@@ -18,7 +18,7 @@ namespace infer {
 Result<std::uint64_t> plan_panels(std::span<Linear* const> products);
 
 /// Packs them into memory that `weights` keeps, on the executor of the options or threads of its own. Progress is reported in
-/// bytes of a mapped file. Errors: limit, budget, nomem, cancelled (seen within a few milliseconds, and after each matrix
+/// bytes of a mapped file, each few milliseconds. Errors: limit, budget, nomem, cancelled (seen within a few milliseconds, and
 /// when the progress report says so).
 Status pack_weights(std::span<Linear* const> products, WeightStore& weights, MemoryAccount& account,
                     const ModelOptions& options);

@@ -6,6 +6,8 @@
 
 #include <cstring>
 
+#include "tests/testing/bundled.h"
+#include "tests/testing/logits.h"
 #include "tests/testing/tiny_model.h"
 
 namespace infer {
@@ -59,6 +61,68 @@ TEST(Packing, LeavesMemoryOfTheHostAlone) {
   const File file = tiny(DType::q8_0), before = file;
   ASSERT_TRUE(load(file).ok());
   EXPECT_EQ(file, before);
+}
+
+TEST(Packing, IsLeftOutWhereItIsNotWanted) {
+  for (const DType type : {DType::f32, DType::f16, DType::q8_0, DType::q4_0}) {
+    const File file = tiny(type);
+    ModelOptions options;
+    options.pack = false;
+    options.memory = MemoryAccount::create();
+    const auto planned = Model::plan(Library::builtin(), Source::from_memory(file), options);
+    ASSERT_TRUE(planned.ok());
+    const auto model = load(file, options);
+    ASSERT_TRUE(model.ok());
+    EXPECT_FALSE(model.value()->packed());
+    const Linear& w = model.value()->decoder()->layers[0].ffn.up;
+    EXPECT_EQ(w.n_panels, 0);
+    EXPECT_EQ(w.panels, nullptr);
+    EXPECT_EQ(model.value()->memory().bytes, planned.value()->memory().bytes);
+    EXPECT_EQ(options.memory->now()[MemoryClass::weights], planned.value()->memory()[MemoryClass::weights]);
+    EXPECT_LT(options.memory->now()[MemoryClass::weights], file.size() / 4);
+  }
+}
+
+TEST(Packing, ChangesNoBitOfTheLogits) {
+  std::vector<Token> ids;
+  for (Token t = 0; t < 40; ++t) ids.push_back(t * 7 % 50);
+  const auto compare = [&](const Source& source) {
+    ModelOptions options;
+    const auto packed = Model::load(Library::builtin(), source, options);
+    options.pack = false;
+    const auto unpacked = Model::load(Library::builtin(), source, options);
+    ASSERT_TRUE(packed.ok() && unpacked.ok());
+    EXPECT_EQ(testing::session_logits(packed.value(), ids, 64), testing::session_logits(unpacked.value(), ids, 64));
+  };
+  for (const DType type : {DType::f32, DType::f16, DType::bf16, DType::q8_0, DType::q4_0}) {
+    const File file = tiny(type);
+    compare(Source::from_memory(file));
+  }
+  compare(Source::from_path(testing::bundled_path()));
+}
+
+TEST(Packing, TakesLargeMatricesInPieces) {
+  testing::TinyModel m;
+  m.n_vocab = 40000;   // with 256 columns of floats 39 MiB
+  m.n_embd = 256;
+  const File file = testing::make_tiny_model(m);
+  const auto model = load(file);
+  ASSERT_TRUE(model.ok()) << model.status().message();
+  const auto check = [](const Linear& w) {
+    for (std::int64_t p = 0; p < w.n_panels; ++p) {
+      std::vector<std::byte> expected(w.panel_bytes);
+      const TensorView rows = w.weight.slice(p * kPanelRows, kPanelRows);
+      w.format->pack(rows.data, rows.row_bytes, rows.cols, expected.data());
+      ASSERT_EQ(std::memcmp(w.panels + static_cast<std::size_t>(p) * w.panel_bytes, expected.data(), expected.size()), 0) << p;
+    }
+  };
+  const Decoder& d = *model.value()->decoder();
+  if (!d.layers[0].ffn.up.matmul.packed) GTEST_SKIP() << "these kernels take rows of the file";
+  EXPECT_EQ(d.output.n_panels, 2500);
+  check(d.output);
+  for (const Layer& layer : d.layers) {
+    for (const Linear* w : {&layer.attn.q, &layer.attn.k, &layer.attn.output, &layer.ffn.up, &layer.ffn.down}) check(*w);
+  }
 }
 
 struct Reports {

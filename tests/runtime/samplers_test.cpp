@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -20,6 +21,8 @@
 #include <gtest/gtest.h>
 
 #include "libinfer/sampler.h"
+#include "src/runtime/samplers/candidates.h"
+#include "src/runtime/samplers/exponential.h"
 #include "tests/testing/allocations.h"
 
 namespace infer {
@@ -139,6 +142,35 @@ Token spec_draw(const std::vector<float>& logits, double uniform) {
     if (sum > uniform) return sorted[i].token;
   }
   return sorted.back().token;
+}
+
+// ---- The exponential ------------------------------------------------------------------------------------------------
+
+template <class T>
+double worst_exp_error(double least) {
+  double worst = 0;
+  std::mt19937_64 engine(11);
+  for (int i = 0; i < 200000; ++i) {
+    const T x = static_cast<T>(least * static_cast<double>(engine() >> 11) * 0x1p-53);
+    const double exact = std::exp(static_cast<double>(x));
+    const double found = static_cast<double>(exp_not_above_1<T>(ExpVector<T>{} + x)[i % 2]);
+    worst = std::max(worst, std::abs(found / exact - 1.0));
+  }
+  return worst;
+}
+
+TEST(Exponential, IsExactToALastPlaceOrTwo) {
+  EXPECT_LT(worst_exp_error<float>(-79.0), 0x1p-22);
+  EXPECT_LT(worst_exp_error<double>(-699.0), 0x1p-51);
+}
+
+TEST(Exponential, IsOneAtZeroAndZeroFarBelow) {
+  EXPECT_EQ(exp_not_above_1<float>(ExpVector<float>{})[3], 1.0f);
+  EXPECT_EQ(exp_not_above_1<double>(ExpVector<double>{})[1], 1.0);
+  for (const float x : {-81.0f, -1e30f, -kMaxFloat, -kInf}) {
+    EXPECT_EQ(exp_not_above_1<float>(ExpVector<float>{} + x)[0], 0.0f);
+    EXPECT_EQ(exp_not_above_1<double>(ExpVector<double>{} + 10.0 * static_cast<double>(x))[0], 0.0);
+  }
 }
 
 // ---- One stage alone ------------------------------------------------------------------------------------------------
@@ -671,6 +703,23 @@ TEST(LogProbability, IsThatOfTheUnmodifiedLogits) {
     for (const float logit : logits) sum += std::exp(static_cast<double>(logit));
     const double expected = static_cast<double>(logits[static_cast<std::size_t>(result.token)]) - std::log(sum);
     ASSERT_NEAR(static_cast<double>(result.logprob), expected, 1e-6 * std::max(1.0, std::abs(expected)));
+  }
+}
+
+/// Weights, one by one, as the integers that they are said to be: all but a last place or two of 2^-52.
+TEST(Weights, AreTheSoftmaxInIntegers) {
+  for (const std::size_t n : kSizes) {
+    std::vector<Candidate> sorted = full_sort(random_logits(n, 9));
+    const Candidates candidates{.list = sorted};
+    const Weights weights(candidates);
+    const double one = std::ldexp(1.0, 63 - static_cast<int>(std::bit_width(n)));
+    std::uint64_t total = 0;
+    for (const Candidate& c : sorted) {
+      const double exact = std::exp(static_cast<double>(c.logit) - static_cast<double>(sorted[0].logit)) * one;
+      ASSERT_NEAR(static_cast<double>(weights.of(c.logit)), exact, 0.5 + exact * 0x1p-51) << n;
+      total += weights.of(c.logit);
+    }
+    EXPECT_EQ(weights.total(), total);
   }
 }
 

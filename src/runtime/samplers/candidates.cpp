@@ -4,9 +4,13 @@
 #include "src/runtime/samplers/candidates.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <limits>
+
+#include "src/runtime/samplers/exponential.h"
 
 namespace infer {
 
@@ -32,6 +36,33 @@ void sort_prefix(Candidates& candidates, std::size_t n) noexcept {
     std::sort(first, middle, better);
   }
   candidates.n_sorted = n;
+}
+
+/// Of at least one logit, none of them NaN.
+float largest_of(std::span<const float> logits) noexcept {
+  constexpr std::size_t kLanes = kExpLanes<float>;
+  ExpVector<float> largest = ExpVector<float>{} + logits[0];
+  for (std::size_t i = 0; i + kLanes <= logits.size(); i += kLanes) {
+    ExpVector<float> x;
+    std::memcpy(&x, &logits[i], sizeof x);
+    largest = x > largest ? x : largest;
+  }
+  float result = std::max(std::max(largest[0], largest[1]), std::max(largest[2], largest[3]));
+  for (std::size_t i = logits.size() / kLanes * kLanes; i < logits.size(); ++i) result = std::max(result, logits[i]);
+  return result;
+}
+
+struct WeightPair {
+  std::uint64_t first, second;
+};
+
+[[gnu::always_inline]] inline WeightPair weights_of(float a, float b, double largest, double one) noexcept {
+  const ExpVector<double> x = {static_cast<double>(a) - largest, static_cast<double>(b) - largest};
+  const ExpVector<double> weight = exp_not_above_1<double>(x) * one + 0.5;
+  const auto whole = [&](int i) noexcept {   // a logit that stages must not see weighs nothing
+    return x[i] <= 0.0 ? static_cast<std::uint64_t>(static_cast<std::int64_t>(weight[i])) : 0;
+  };
+  return {whole(0), whole(1)};
 }
 
 }  // namespace
@@ -80,19 +111,36 @@ Weights::Weights(const Candidates& candidates) noexcept {
   if (candidates.list.empty()) return;
   largest_ = static_cast<double>(best(candidates).logit);
   one_ = std::ldexp(1.0, 63 - static_cast<int>(std::bit_width(candidates.list.size())));
-  for (const Candidate& candidate : candidates.list) total_ += of(candidate.logit);
+  const std::size_t n = candidates.list.size();
+  for (std::size_t i = 0; i + 1 < n; i += 2) {
+    const WeightPair pair = weights_of(candidates.list[i].logit, candidates.list[i + 1].logit, largest_, one_);
+    total_ += pair.first + pair.second;
+  }
+  if (n % 2 != 0) total_ += of(candidates.list[n - 1].logit);
 }
 
-std::uint64_t Weights::of(float logit) const noexcept {
-  const double weight = std::exp(static_cast<double>(logit) - largest_) * one_;
-  return weight >= 0.0 && weight <= one_ ? static_cast<std::uint64_t>(weight + 0.5) : 0;
-}
+std::uint64_t Weights::of(float logit) const noexcept { return weights_of(logit, logit, largest_, one_).first; }
 
 double log_sum_exp(std::span<const float> logits) noexcept {
-  const double largest = static_cast<double>(*std::max_element(logits.begin(), logits.end()));
+  const float largest = largest_of(logits);
   double sum = 0.0;
-  for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - largest);
-  return largest + std::log(sum);
+  const auto add = [&](const std::array<ExpVector<float>, 4>& x) noexcept {
+    ExpVector<float> e[4];
+    for (std::size_t v = 0; v < 4; ++v) e[v] = exp_not_above_1<float>(x[v] - largest);
+    const ExpVector<float> four = (e[0] + e[1]) + (e[2] + e[3]);
+    sum += (static_cast<double>(four[0]) + static_cast<double>(four[1])) + (static_cast<double>(four[2]) + static_cast<double>(four[3]));
+  };
+  constexpr std::size_t kBlock = 4 * kExpLanes<float>;
+  std::array<ExpVector<float>, 4> x;
+  const std::size_t whole = logits.size() / kBlock * kBlock;
+  for (std::size_t i = 0; i < whole; i += kBlock) {
+    std::memcpy(x.data(), &logits[i], sizeof x);
+    add(x);
+  }
+  x.fill(ExpVector<float>{} - std::numeric_limits<float>::infinity());   // past the end: nothing
+  if (whole < logits.size()) std::memcpy(x.data(), &logits[whole], (logits.size() - whole) * sizeof(float));
+  add(x);
+  return static_cast<double>(largest) + std::log(sum);
 }
 
 }  // namespace infer

@@ -13,9 +13,9 @@ namespace infer {
 
 /// Descending logit, ties by lower id. Total on finite logits, so the best n of a list are one set in one order,
 /// whichever algorithm of whichever standard library picks them.
-constexpr bool better(const Candidate& a, const Candidate& b) noexcept {
+inline constexpr auto better = [](const Candidate& a, const Candidate& b) noexcept {
   return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
-}
+};
 
 /// The best candidate without sorting. The list must not be empty.
 Candidate best(const Candidates& candidates) noexcept;
@@ -34,7 +34,7 @@ float finite_logit(double value) noexcept;
 
 /// The softmax of a list as integers: weight = round(exp(logit - largest) * 2^e), with e so large that the total stays
 /// just below 2^63 (for 128 thousand candidates e is 46). Integer sums are exact, hence the same in every order: a
-/// total needs no sort, and a last digit of exp() that differs between C libraries is rounded away nearly always.
+/// total needs no sort. The exponential is our own (exponential.h), so that weights are the same on every machine.
 class Weights {
  public:
   explicit Weights(const Candidates& candidates) noexcept;
@@ -49,8 +49,8 @@ class Weights {
   std::uint64_t total_ = 0;
 };
 
-/// log(sum(exp(logits))), summed by ascending index; -inf entries count nothing. Some logit must be finite, and none
-/// NaN or +inf.
+/// log(sum(exp(logits))), to seven digits or so of what the others add to the largest; -inf entries count nothing. Some logit
+/// must be finite, and none NaN or +inf.
 double log_sum_exp(std::span<const float> logits) noexcept;
 
 }  // namespace infer

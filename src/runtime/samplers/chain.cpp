@@ -45,11 +45,13 @@ Result<std::vector<const SamplerKind*>> parse_order(std::string_view order,
   return stages;
 }
 
-// The tokens with a finite logit, by ascending id. `storage` has room for all.
+// The tokens with a finite logit, by ascending id. `storage` has room for all. No branch: where many tokens are masked nobody
+// could foresee it.
 Candidates gather(std::span<const float> logits, std::span<Candidate> storage) noexcept {
   std::size_t n = 0;
   for (std::size_t i = 0; i < logits.size(); ++i) {
-    if (std::isfinite(logits[i])) storage[n++] = {static_cast<Token>(i), logits[i]};
+    storage[n] = {static_cast<Token>(i), logits[i]};
+    n += std::isfinite(logits[i]) ? 1 : 0;
   }
   return {.list = storage.first(n)};
 }
@@ -126,9 +128,12 @@ Status SamplerChain::sample(std::span<const float> logits, SampleResult& result)
                                                      candidates_.size()));
   }
   Candidates candidates = gather(logits, candidates_);
-  const auto n_masked = static_cast<std::size_t>(
-      std::count(logits.begin(), logits.end(), -std::numeric_limits<float>::infinity()));
-  if (candidates.list.empty() || candidates.list.size() + n_masked != logits.size()) return explain_unusable(logits);
+  if (candidates.list.empty()) return explain_unusable(logits);
+  if (candidates.list.size() < logits.size()) {   // masked, all the others?
+    const auto n_masked = static_cast<std::size_t>(
+        std::count(logits.begin(), logits.end(), -std::numeric_limits<float>::infinity()));
+    if (candidates.list.size() + n_masked != logits.size()) return explain_unusable(logits);
+  }
 
   const SampleContext context{.params = params_, .recent = recent(), .counts = counts_};
   for (const SamplerKind* stage : stages_) stage->apply(context, candidates);
