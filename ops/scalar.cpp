@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // THE SPECIFICATION: every entry of KernelTable as the shortest loop that is right. Each says which IEEE operations make
 // a result and in which order, fused multiply-adds written out; faster tables do the same operations on many results at
-// once, so that every table gives the same bits. docs/numerics.md has the reasons. Tested by tests/ops/kernels_test.cpp.
+// once, so that every table gives the same bits. docs/numerics.md has the reasons. Tested by tests/ops/kernels_test.cpp,
+// elementwise_test.cpp and attention_test.cpp.
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -383,49 +384,57 @@ void kv_store(const KvStoreArgs& a) noexcept {
   for (std::int64_t i = 0; i < a.value_dim; ++i) kv_put<type>(a.value[i], a.values, a.slot * a.value_dim + i);
 }
 
-/// One head. For each page: scores, their maximum with the maximum so far; what was summed so far is brought to the new
-/// maximum; then the page's weights and weighted values are added, positions ascending. The sum of weights is kept in 16
-/// partial sums, by slot modulo 16. Positions outside first..last take no part.
+/// One query with slots begin .. end - 1 of a page: scores, their maximum with the maximum so far; what was summed so far is
+/// brought to the new maximum; then the page's weights and weighted values are added, positions ascending. The sum of weights
+/// is kept in 16 partial sums, by slot modulo 16.
 template <KvType type>
-void attend(const AttentionArgs& a, const float* q, float* out) noexcept {
-  float largest = -std::numeric_limits<float>::infinity();
-  float sums[kLanes] = {};
-  std::fill_n(out, a.value_dim, 0.0f);
-  for (std::int64_t page = a.first / kKvPageTokens; page <= a.last / kKvPageTokens; ++page) {
-    const auto place = static_cast<std::size_t>(a.pages[page]);
-    const std::byte* keys = a.keys + place * a.key_page_bytes;
-    const std::byte* values = a.values + place * a.value_page_bytes;
-    const std::int64_t begin = std::max<std::int64_t>(a.first - page * kKvPageTokens, 0);
-    const std::int64_t end = std::min(a.last - page * kKvPageTokens + 1, kKvPageTokens);
-
-    float weights[kKvPageTokens] = {};
-    float page_largest = largest;
+void attend(const AttentionArgs& a, std::int64_t page, std::int64_t begin, std::int64_t end, const float* q, AttentionSum& sum,
+            float* out) noexcept {
+  const auto place = static_cast<std::size_t>(a.pages[page]);
+  const std::byte* keys = a.keys + place * a.key_page_bytes;
+  const std::byte* values = a.values + place * a.value_page_bytes;
+  float weights[kKvPageTokens] = {};
+  float largest = sum.largest;
+  for (std::int64_t slot = begin; slot < end; ++slot) {
+    float score = 0.0f;
+    for (std::int64_t i = 0; i < a.key_dim; ++i) score = std::fma(q[i], kv_load<type>(keys, key_place(slot, i, a.key_dim)), score);
+    weights[slot] = a.softcap > 0.0f ? softcap_of(score * a.scale, a.softcap) : score * a.scale;
+    largest = std::max(largest, weights[slot]);
+  }
+  const float shrink = exp_of(sum.largest - largest);
+  sum.largest = largest;
+  for (std::int64_t slot = begin; slot < end; ++slot) weights[slot] = exp_of(weights[slot] - largest);
+  for (int l = 0; l < kLanes; ++l) sum.weights[l] = sum.weights[l] * shrink + weights[l] + weights[l + kLanes];
+  for (std::int64_t i = 0; i < a.value_dim; ++i) {
+    out[i] *= shrink;
     for (std::int64_t slot = begin; slot < end; ++slot) {
-      float score = 0.0f;
-      for (std::int64_t i = 0; i < a.key_dim; ++i) {
-        score = std::fma(q[i], kv_load<type>(keys, key_place(slot, i, a.key_dim)), score);
-      }
-      weights[slot] = a.softcap > 0.0f ? softcap_of(score * a.scale, a.softcap) : score * a.scale;
-      page_largest = std::max(page_largest, weights[slot]);
-    }
-    const float shrink = exp_of(largest - page_largest);
-    largest = page_largest;
-    for (std::int64_t slot = begin; slot < end; ++slot) weights[slot] = exp_of(weights[slot] - largest);
-    for (int l = 0; l < kLanes; ++l) sums[l] = sums[l] * shrink + weights[l] + weights[l + kLanes];
-    for (std::int64_t i = 0; i < a.value_dim; ++i) {
-      out[i] *= shrink;
-      for (std::int64_t slot = begin; slot < end; ++slot) {
-        out[i] = std::fma(weights[slot], kv_load<type>(values, slot * a.value_dim + i), out[i]);
-      }
+      out[i] = std::fma(weights[slot], kv_load<type>(values, slot * a.value_dim + i), out[i]);
     }
   }
-  const float sum = total(sums);
-  for (std::int64_t i = 0; i < a.value_dim; ++i) out[i] /= sum;
 }
 
+/// Query by query. Pages that a token does not see take no part, nor do positions.
 template <KvType type>
 void attention(const AttentionArgs& a) noexcept {
-  for (std::int64_t h = 0; h < a.heads; ++h) attend<type>(a, a.q + h * a.key_dim, a.out + h * a.value_dim);
+  for (std::int64_t query = 0; query < a.tokens * a.heads; ++query) {
+    const std::int64_t token = query / a.heads, head = query % a.heads;
+    const std::int64_t first = a.first_seen(token), last = a.position + token;
+    float* const out = a.out + token * a.out_stride + head * a.value_dim;
+    AttentionSum& sum = a.sums[query];
+    if (a.first_page == a.page_begin()) {
+      sum = {.largest = -std::numeric_limits<float>::infinity(), .weights = {}};
+      std::fill_n(out, a.value_dim, 0.0f);
+    }
+    for (std::int64_t page = std::max(a.first_page, first / kKvPageTokens);
+         page < std::min(a.end_page, last / kKvPageTokens + 1); ++page) {
+      const std::int64_t start = page * kKvPageTokens;
+      attend<type>(a, page, std::max<std::int64_t>(first - start, 0), std::min(last - start + 1, kKvPageTokens),
+                   a.q + token * a.q_stride + head * a.key_dim, sum, out);
+    }
+    if (a.end_page < a.page_end()) continue;
+    const float all = total(sum.weights);
+    for (std::int64_t i = 0; i < a.value_dim; ++i) out[i] /= all;
+  }
 }
 
 constexpr KernelTable make_table() noexcept {

@@ -17,9 +17,15 @@ struct Avx2 {
   using Vector = simd::Lanes<Avx2>;
   static constexpr int kTilePanels = 1;
   static constexpr int kTileTokens = 3;
-  static constexpr int kHeads = 4;
+  static constexpr int kQueries = 6, kKeyLanes = 1;
+  static constexpr int kGathered = 6, kValueLanes = 1;
 
   INFER_INLINE static Reg fma(Reg a, Reg b, Reg c) noexcept { return _mm256_fmadd_ps(a, b, c); }
+  INFER_INLINE static float largest(Reg v) noexcept {
+    __m128 most = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    most = _mm_max_ps(most, _mm_movehl_ps(most, most));
+    return _mm_cvtss_f32(_mm_max_ss(most, _mm_movehdup_ps(most)));
+  }
 
   INFER_INLINE static __m128i eight(const std::byte* p) noexcept { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
   INFER_INLINE static Vector load_halves(const std::byte* p) noexcept {

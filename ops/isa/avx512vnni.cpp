@@ -16,9 +16,11 @@ struct Avx512Vnni {
   using Vector = simd::Lanes<Avx512Vnni>;
   static constexpr int kTilePanels = 2;
   static constexpr int kTileTokens = 6;
-  static constexpr int kHeads = 8;
+  static constexpr int kQueries = 12, kKeyLanes = 2;
+  static constexpr int kGathered = 6, kValueLanes = 4;
 
   INFER_INLINE static Reg fma(Reg a, Reg b, Reg c) noexcept { return _mm512_fmadd_ps(a, b, c); }
+  INFER_INLINE static float largest(Reg v) noexcept { return _mm512_reduce_max_ps(v); }
 
   INFER_INLINE static Vector load_halves(const std::byte* p) noexcept {
     return {{_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))}};

@@ -3,8 +3,10 @@
 //
 //   Arch                                     the xsimd architecture
 //   kTilePanels, kTileTokens                 the register tile of products
-//   kHeads                                   query heads that attention takes at once: 4 or 8
+//   kQueries, kKeyLanes                      that of scores: queries by sixteens of positions
+//   kGathered, kValueLanes                   that of weighted values: queries by sixteens of entries
 //   fma(a, b, c)                             a * b + c of registers, rounded once
+//   largest(v)                               of a register of numbers
 //   load_halves(p), load_half(p), store_half(f, p)   half floats
 //   dot_bf16(line, pair, sum)                of pairs of bfloat16: sum + line.second * pair.second, then + the first's
 //   largest_magnitude(x)                     of 32 floats, as bits: ordered as integers, NaNs on top
