@@ -162,9 +162,17 @@ enum class RopeStyle : std::uint8_t {
 };
 inline constexpr int kRopeStyleCount = 2;
 
-/// How keys and values are stored. Names and sizes: src/runtime/kv_kinds.cpp.
-enum class KvType : std::uint8_t { f32, f16 };
-inline constexpr int kKvTypeCount = 2;
+/// How keys and values are stored. Names: src/runtime/kv_kinds.cpp.
+enum class KvType : std::uint8_t { f32, f16, bf16, q8_0, q4_0 };
+inline constexpr int kKvTypeCount = 5;
+/// What their entries are: so many share a scale, and take so many bytes (info).
+inline constexpr DType kKvDTypes[kKvTypeCount] = {DType::f32, DType::f16, DType::bf16, DType::q8_0, DType::q4_0};
+
+/// Bytes of n entries of a key or value, whole blocks.
+constexpr std::size_t kv_bytes(KvType type, std::int64_t n) noexcept {
+  const DTypeInfo& block = info(kKvDTypes[static_cast<std::size_t>(type)]);
+  return static_cast<std::size_t>(n) / block.block_elems * block.block_bytes;
+}
 
 /// Positions in one page of the KV cache. Pages start at absolute positions that are multiples of it.
 inline constexpr std::int64_t kKvPageTokens = 32;
@@ -220,6 +228,10 @@ struct AttentionArgs {
 
 /// Stores one position of one head in its page. Keys lie (2, key_dim, 16): sixteen positions side by side, so that a
 /// vector register holds one entry of all their keys. Values lie (32, value_dim).
+///
+/// q8_0 and q4_0 round 32 entries at a time to codes with a scale, a half: values are blocks as in a file. Keys are blocks of
+/// sixteen positions: their scales, then for q8_0 (32, 16) codes, for q4_0 (16, 16) bytes, which hold entry i in the low bits
+/// and entry i + 16 in the high ones. No byte belongs to two positions, so these may be stored at once.
 struct KvStoreArgs {
   const float* key;       ///< (key_dim)
   const float* value;     ///< (value_dim)

@@ -5,37 +5,9 @@
 #pragma once
 
 #include "ops/simd/codes.h"
-#include "ops/simd/elementwise.h"
+#include "ops/simd/stored.h"
 
 namespace infer::simd {
-
-/// Keys and values as they are stored: `load` makes sixteen floats of sixteen neighbours, `one` a float of one.
-template <class Isa>
-struct StoredF32 {
-  static constexpr std::size_t kBytes = 4;
-  INFER_INLINE static Lanes<Isa> load(const std::byte* p) noexcept { return Lanes<Isa>::load(reinterpret_cast<const float*>(p)); }
-  INFER_INLINE static float one(const std::byte* p) noexcept {
-    float f;
-    __builtin_memcpy(&f, p, 4);
-    return f;
-  }
-  INFER_INLINE static void put(float f, std::byte* p) noexcept { __builtin_memcpy(p, &f, 4); }
-};
-template <class Isa>
-struct StoredF16 {
-  static constexpr std::size_t kBytes = 2;
-  INFER_INLINE static Lanes<Isa> load(const std::byte* p) noexcept { return Isa::load_halves(p); }
-  INFER_INLINE static float one(const std::byte* p) noexcept { return Isa::load_half(p); }
-  INFER_INLINE static void put(float f, std::byte* p) noexcept { Isa::store_half(f, p); }
-};
-
-template <class Isa, class Stored>
-void kv_store(const KvStoreArgs& a) noexcept {
-  std::byte* key = a.keys + static_cast<std::size_t>(a.slot / kLanes * a.key_dim * kLanes + a.slot % kLanes) * Stored::kBytes;
-  for (std::int64_t i = 0; i < a.key_dim; ++i, key += kLanes * Stored::kBytes) Stored::put(a.key[i], key);
-  std::byte* value = a.values + static_cast<std::size_t>(a.slot * a.value_dim) * Stored::kBytes;
-  for (std::int64_t i = 0; i < a.value_dim; ++i, value += Stored::kBytes) Stored::put(a.value[i], value);
-}
 
 inline constexpr int kPageSlots = static_cast<int>(kKvPageTokens);
 inline constexpr int kPageLanes = kPageSlots / kLanes;
@@ -73,7 +45,7 @@ template <class Isa, class Stored, int N>
 [[gnu::noinline]] void score(const float* entries, const std::byte* keys, std::int64_t key_dim, std::int64_t first,
                              std::int64_t end, float (*scores)[kPageSlots]) noexcept {
   constexpr int kParts = Isa::kKeyLanes;
-  const std::size_t line = kLanes * Stored::kBytes, part_bytes = static_cast<std::size_t>(key_dim) * line;
+  const std::size_t part_bytes = kLanes * Stored::bytes(key_dim);
   for (int part = 0; part < kPageLanes; part += kParts) {
     Lanes<Isa> sum[N][kParts];
     unroll<N>([&](auto k) INFER_INLINE_LAMBDA {
@@ -81,15 +53,20 @@ template <class Isa, class Stored, int N>
         sum[k.value][p] = first == 0 ? Lanes<Isa>::of(0.0f) : Lanes<Isa>::load(scores[k.value] + (part + p) * kLanes);
       }
     });
-    const std::byte* key = keys + static_cast<std::size_t>(part) * part_bytes + static_cast<std::size_t>(first) * line;
+    const std::byte* const sixteens = keys + static_cast<std::size_t>(part) * part_bytes;
     const float* q = entries;
-    for (std::int64_t i = first; i < end; ++i, key += line, q += N) {
-      Lanes<Isa> sixteen[kParts];
-      for (int p = 0; p < kParts; ++p) sixteen[p] = Stored::load(key + static_cast<std::size_t>(p) * part_bytes);
-      unroll<N>([&](auto k) INFER_INLINE_LAMBDA {
-        const Lanes<Isa> entry = Lanes<Isa>::of(q[k.value]);
-        for (int p = 0; p < kParts; ++p) sum[k.value][p] = fma(entry, sixteen[p], sum[k.value][p]);
-      });
+    for (std::int64_t i = first; i < end; i += kLanes) {
+      typename Stored::Keys run[kParts];
+      for (int p = 0; p < kParts; ++p) run[p] = Stored::keys(sixteens + static_cast<std::size_t>(p) * part_bytes, i);
+      const int n = end - i < kLanes ? static_cast<int>(end - i) : kLanes;
+      for (int j = 0; j < n; ++j, q += N) {
+        Lanes<Isa> key[kParts];
+        for (int p = 0; p < kParts; ++p) key[p] = run[p].entry(j);
+        unroll<N>([&](auto k) INFER_INLINE_LAMBDA {
+          const Lanes<Isa> entry = Lanes<Isa>::of(q[k.value]);
+          for (int p = 0; p < kParts; ++p) sum[k.value][p] = fma(entry, key[p], sum[k.value][p]);
+        });
+      }
     }
     unroll<N>([&](auto k) INFER_INLINE_LAMBDA {
       for (int p = 0; p < kParts; ++p) sum[k.value][p].store(scores[k.value] + (part + p) * kLanes);
@@ -148,15 +125,15 @@ struct PageValues {
 /// out += weighted values for N queries and V times sixteen entries from i on, slots ascending.
 template <class Isa, class Stored, int N, int V>
 INFER_INLINE void gather_lanes(const PageValues& values, std::int64_t i, const float (*weights)[kPageSlots], float* const* out) noexcept {
-  const std::size_t row = static_cast<std::size_t>(values.dim) * Stored::kBytes;
+  const std::size_t row = Stored::bytes(values.dim);
   Lanes<Isa> sum[N][V];
   unroll<N>([&](auto k) INFER_INLINE_LAMBDA {
     for (int v = 0; v < V; ++v) sum[k.value][v] = Lanes<Isa>::load(out[k.value] + i + v * kLanes);
   });
-  const std::byte* value = values.data + static_cast<std::size_t>(values.begin) * row + static_cast<std::size_t>(i) * Stored::kBytes;
+  const std::byte* value = values.data + static_cast<std::size_t>(values.begin) * row;
   for (int slot = values.begin; slot < values.end; ++slot, value += row) {
     Lanes<Isa> entries[V];
-    for (int v = 0; v < V; ++v) entries[v] = Stored::load(value + static_cast<std::size_t>(v) * kLanes * Stored::kBytes);
+    for (int v = 0; v < V; ++v) entries[v] = Stored::value(value, i + v * kLanes);
     unroll<N>([&](auto k) INFER_INLINE_LAMBDA {
       const Lanes<Isa> weight = Lanes<Isa>::of(weights[k.value][slot]);
       for (int v = 0; v < V; ++v) sum[k.value][v] = fma(weight, entries[v], sum[k.value][v]);
@@ -179,15 +156,16 @@ template <class Isa, class Stored, int N>
   if constexpr (kMost > 1) {
     for (; i + kLanes <= values.dim; i += kLanes) gather_lanes<Isa, Stored, N, 1>(values, i, weights, out);
   }
-  const std::size_t row = static_cast<std::size_t>(values.dim) * Stored::kBytes;
-  for (; i < values.dim; ++i) {
-    for (int k = 0; k < N; ++k) {
-      float sum = out[k][i];
-      for (int slot = values.begin; slot < values.end; ++slot) {
-        const std::byte* value = values.data + static_cast<std::size_t>(slot) * row + static_cast<std::size_t>(i) * Stored::kBytes;
-        sum = __builtin_fmaf(weights[k][slot], Stored::one(value), sum);
+  if constexpr (!Stored::kBlocks) {
+    const std::size_t row = Stored::bytes(values.dim);
+    for (; i < values.dim; ++i) {
+      for (int k = 0; k < N; ++k) {
+        float sum = out[k][i];
+        for (int slot = values.begin; slot < values.end; ++slot) {
+          sum = __builtin_fmaf(weights[k][slot], Stored::one(values.data + static_cast<std::size_t>(slot) * row + Stored::bytes(i)), sum);
+        }
+        out[k][i] = sum;
       }
-      out[k][i] = sum;
     }
   }
 }

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <numeric>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -14,6 +16,7 @@
 
 #include "ops/ops.h"
 #include "ops/quant/half.h"
+#include "ops/quant/quants.h"
 #include "tests/testing/kernel_tester.h"
 
 namespace infer {
@@ -24,10 +27,12 @@ using testing::Random;
 
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr KvType kTypes[] = {KvType::f32, KvType::f16};
+constexpr float kHuge = std::numeric_limits<float>::max();
+constexpr KvType kTypes[] = {KvType::f32, KvType::f16, KvType::bf16, KvType::q8_0, KvType::q4_0};
+static_assert(std::size(kTypes) == kKvTypeCount);
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
-int index(KvType type) { return static_cast<int>(type); }
+std::size_t index(KvType type) { return static_cast<std::size_t>(type); }
 
 class Attention : public ::testing::TestWithParam<const KernelTable*> {
  protected:
@@ -41,25 +46,60 @@ class Attention : public ::testing::TestWithParam<const KernelTable*> {
 INSTANTIATE_TEST_SUITE_P(Tables, Attention, ::testing::ValuesIn(builtin_kernels().begin(), builtin_kernels().end()),
                          [](const auto& test) { return std::string(test.param->name); });
 
-float stored_float(KvType type, const std::byte* page, std::int64_t place) {
-  if (type == KvType::f32) {
-    float f;
-    std::memcpy(&f, page + 4 * place, 4);
-    return f;
-  }
+bool has_blocks(KvType type) { return info(kKvDTypes[index(type)]).block_elems > 1; }
+
+float half_at(const std::byte* p) {
   std::uint16_t h;
-  std::memcpy(&h, page + 2 * place, 2);
+  std::memcpy(&h, p, sizeof h);
   return half_to_float(h);
+}
+
+/// Entry i of a row of a file of the type.
+float row_entry(KvType type, const std::byte* row, std::int64_t i) {
+  std::vector<float> floats(at(i / 32 * 32 + 32));
+  const std::int64_t n = has_blocks(type) ? i / 32 * 32 + 32 : i + 1;
+  const auto format = std::find_if(builtin_quants().begin(), builtin_quants().end(),
+                                   [&](const QuantFormat* q) { return q->dtype == kKvDTypes[index(type)]; });
+  (*format)->decode(row, floats.data(), n);
+  return floats[at(i)];
+}
+
+/// Entry i of a slot in a page of keys, as KvStoreArgs says.
+float key_entry(KvType type, const std::byte* page, std::int64_t slot, std::int64_t i, std::int64_t key_dim) {
+  const std::int64_t group = slot / 16, place = slot % 16;
+  if (!has_blocks(type)) return row_entry(type, page + kv_bytes(type, (group * key_dim + i) * 16 + place), 0);
+  const std::byte* const block = page + 16 * (kv_bytes(type, group * key_dim) + kv_bytes(type, i / 32 * 32));
+  const std::byte* const lines = block + 32 + place;
+  const auto byte = std::to_integer<int>(lines[type == KvType::q8_0 ? i % 32 * 16 : i % 16 * 16]);
+  const int code = type == KvType::q8_0 ? static_cast<std::int8_t>(byte) : (i % 32 < 16 ? byte & 15 : byte >> 4) - 8;
+  return half_at(block + 2 * place) * static_cast<float>(code);
+}
+float value_entry(KvType type, const std::byte* page, std::int64_t slot, std::int64_t i, std::int64_t value_dim) {
+  return row_entry(type, page + kv_bytes(type, slot * value_dim), i);
+}
+
+/// Whether `found` is a fair rounding of entry i of x.
+bool is_rounding(KvType type, const std::vector<float>& x, std::int64_t i, float found) {
+  const float v = x[at(i)];
+  if (type == KvType::f32) return found == v;
+  if (type == KvType::f16) return found == half_to_float(float_to_half(v));
+  if (type == KvType::bf16) return found == bf16_to_float(float_to_bf16(v));
+  float largest = 0.0f;
+  for (std::int64_t c = i / 32 * 32; c < i / 32 * 32 + 32; ++c) largest = std::max(largest, std::fabs(x[at(c)]));
+  // q8_0: half a step. q4_0: so, but the end without the code 8 is half a step further away.
+  const float step = largest / (type == KvType::q8_0 ? 127.0f : 8.0f);
+  return std::fabs(found - v) <= step * (type == KvType::q8_0 ? 0.51f : v == 0.0f ? 0.51f : 1.01f);
 }
 
 TEST_P(Attention, StoresKeysAndValues) {
   Random random(13);
-  for (const std::int64_t n : {1, 2, 15, 16, 17, 33, 257}) {
+  for (const std::int64_t n : {1, 2, 15, 16, 17, 32, 33, 64, 96, 257}) {
     std::vector<float> values = random.normals(n, 100.0);
-    values[0] = 1e6f;   // infinity as a half
+    values[0] = values[at(n - 1)] * 8.0f;
     for (const KvType type : kTypes) {
-      for (const std::int64_t slot : {0, 5, 15, 16, 31}) {
-        OddBytes keys(values.size() * 4 * kKvPageTokens), plain(values.size() * 4 * kKvPageTokens);
+      if (has_blocks(type) && n % 32 != 0) continue;
+      OddBytes keys(kv_bytes(type, n * kKvPageTokens)), plain(kv_bytes(type, n * kKvPageTokens));
+      for (const std::int64_t slot : {0, 8, 5, 15, 16, 31}) {
         table_.kv_store[index(type)]({.key = values.data(),
                                       .value = values.data(),
                                       .keys = keys.data(),
@@ -67,12 +107,39 @@ TEST_P(Attention, StoresKeysAndValues) {
                                       .slot = slot,
                                       .key_dim = n,
                                       .value_dim = n});
+      }
+      for (const std::int64_t slot : {0, 8, 5, 15, 16, 31}) {   // nobody wrote over another
         for (std::int64_t i = 0; i < n; ++i) {
-          const float v = values[at(i)];
-          const float expected = type == KvType::f32 ? v : half_to_float(float_to_half(v));
-          ASSERT_EQ(stored_float(type, keys.data(), (slot / 16 * n + i) * 16 + slot % 16), expected);
-          ASSERT_EQ(stored_float(type, plain.data(), slot * n + i), expected);
+          const float key = key_entry(type, keys.data(), slot, i, n);
+          ASSERT_TRUE(is_rounding(type, values, i, key)) << key << " for " << values[at(i)] << ", type " << index(type);
+          ASSERT_EQ(value_entry(type, plain.data(), slot, i, n), key);
         }
+      }
+    }
+  }
+}
+
+TEST_P(Attention, StoresTheBytesOfTheSpecification) {
+  Random random(19);
+  constexpr float kOdd[] = {kNaN, -kNaN, kInfinity, -kInfinity, kHuge, -kHuge, 0.0f, -0.0f, 1e-9f, -1e-9f, 7e-5f, 3e-7f, 8.4e6f};
+  for (const KvType type : kTypes) {
+    for (int turn = 0; turn < 400; ++turn) {
+      std::vector<float> x = random.normals(64, std::pow(10.0, turn % 12 - 8));
+      if (turn % 3 == 1) x[at(turn % 64)] = kOdd[at(turn) % std::size(kOdd)];
+      if (turn % 3 == 2) std::fill(x.begin() + turn % 30, x.end(), kOdd[at(turn) % std::size(kOdd)]);
+      if (turn % 5 == 0) x[1] = -x[0];   // two largest, perhaps
+      OddBytes keys(kv_bytes(type, 64 * kKvPageTokens)), values(keys.size()), same_keys(keys.size()), same_values(keys.size());
+      KvStoreArgs args{.key = x.data(), .value = x.data(), .keys = keys.data(), .values = values.data(), .slot = turn % 32,
+                       .key_dim = 64, .value_dim = 64};
+      table_.kv_store[index(type)](args);
+      args.keys = same_keys.data();
+      args.values = same_values.data();
+      kernels_scalar.kv_store[index(type)](args);
+      ASSERT_EQ(std::memcmp(keys.data(), same_keys.data(), keys.size()), 0) << index(type) << ", turn " << turn;
+      ASSERT_EQ(std::memcmp(values.data(), same_values.data(), keys.size()), 0) << index(type) << ", turn " << turn;
+      for (std::int64_t i = 0; i < 64; ++i) {
+        const float found = value_entry(type, values.data(), turn % 32, i, 64);
+        ASSERT_TRUE(std::isfinite(x[at(i)]) || !std::isfinite(found)) << "told no more: " << index(type) << ", turn " << turn;
       }
     }
   }
@@ -98,8 +165,15 @@ class Cache {
       store(pos, std::span(keys).subspan(at(pos * key_dim), at(key_dim)),
             std::span(values).subspan(at(pos * value_dim), at(value_dim)));
     }
-    for (std::vector<float>* floats : {&keys, &values}) {
-      for (float& v : *floats) v = type == KvType::f16 ? half_to_float(float_to_half(v)) : v;
+    for (std::int64_t pos = 0; pos < n_positions; ++pos) {
+      const auto page = static_cast<std::size_t>(pages[at(pos / kKvPageTokens)]);
+      const std::int64_t slot = pos % kKvPageTokens;
+      for (std::int64_t i = 0; i < key_dim; ++i) {
+        keys[at(pos * key_dim + i)] = key_entry(type, key_bytes.data() + page * key_page_bytes, slot, i, key_dim);
+      }
+      for (std::int64_t i = 0; i < value_dim; ++i) {
+        values[at(pos * value_dim + i)] = value_entry(type, value_bytes.data() + page * value_page_bytes, slot, i, value_dim);
+      }
     }
   }
 
@@ -125,9 +199,8 @@ class Cache {
   }
 
  private:
-  std::size_t size() const { return type_ == KvType::f32 ? 4 : 2; }
   /// Three heads' worth: the head that is read is one of several in a page.
-  std::size_t page_bytes(std::int64_t dim) const { return 3 * at(kKvPageTokens * dim) * size(); }
+  std::size_t page_bytes(std::int64_t dim) const { return 3 * kv_bytes(type_, kKvPageTokens * dim); }
 
   const KernelTable& table_;
   KvType type_;
@@ -207,17 +280,18 @@ TEST_P(Attention, GivesTheBitsOfTheSpecificationWhateverGoesTogether) {
   constexpr Shape kShapes[] = {{1, 1}, {1, 2},  {1, 3},  {1, 5}, {1, 6},  {1, 7},  {1, 8},  {1, 9},  {1, 11}, {1, 12}, {1, 13},
                                {1, 48}, {2, 1}, {48, 1}, {6, 8}, {5, 7}, {13, 2}, {3, 16}, {37, 1}, {4, 12}, {16, 3}};
   for (const KvType type : kTypes) {
-    for (const std::int64_t dim : {8, 16, 33, 64, 80, 128}) {
+    for (const std::int64_t dim : {33, 64, 80, 96}) {
+      if (has_blocks(type) && dim % 32 != 0) continue;
       Cache cache(table_, type, dim, dim, 130, true, random);
       cache.store(129, std::vector<float>(at(dim), 2.0f), std::vector<float>(at(dim), kInfinity));   // for the last token only
       for (const Shape shape : kShapes) {
         Question question{.q = random.normals(shape.tokens * shape.heads * dim, 2.0), .tokens = shape.tokens, .heads = shape.heads,
                           .position = 130 - shape.tokens, .value_dim = dim, .scale = 0.3f};
-        for (const std::int64_t window : {0, 1, 7, 50, 90}) {
+        for (const std::int64_t window : {0, 1, 7, 50}) {
           question.window = window;
-          question.softcap = window == 7 || window == 90 ? 1.5f : 0.0f;
+          question.softcap = window == 7 ? 1.5f : 0.0f;
           const std::vector<float> expected = one_by_one(type, cache, question);
-          for (const std::int64_t pages : {1000, 1, 3}) {
+          for (const std::int64_t pages : {1000, 2}) {
             question.pages_at_once = pages;
             const std::vector<float> found = attend(table_, type, cache, question);
             ASSERT_TRUE(std::equal(found.begin(), found.end(), expected.begin(), expected.end(), testing::same_bits))
@@ -241,7 +315,9 @@ TEST_P(Attention, IsNearTheSumsOverScrambledPagesAndWindows) {
     std::int64_t key, value;
   };
   for (const KvType type : kTypes) {
-    for (const Dims d : {Dims{2, 1}, Dims{6, 5}, Dims{8, 8}, Dims{64, 64}, Dims{80, 33}, Dims{300, 257}, Dims{1100, 8}}) {
+    for (const Dims d : {Dims{2, 1}, Dims{6, 5}, Dims{8, 8}, Dims{64, 64}, Dims{96, 160}, Dims{80, 33}, Dims{300, 257}, Dims{1100, 8},
+                         Dims{544, 32}}) {
+      if (has_blocks(type) && (d.key % 32 != 0 || d.value % 32 != 0)) continue;
       for (const Range range : kRanges) {
         const Cache cache(table_, type, d.key, d.value, range.last + 1, true, random);
         const std::vector<float> q = random.normals(d.key, 2.0);
@@ -299,7 +375,6 @@ TEST_P(Attention, TakesScoresFarBeyondTheRangeOfExp) {
 }
 
 TEST_P(Attention, TakesAnyFloats) {
-  constexpr float kHuge = std::numeric_limits<float>::max();
   constexpr float kSpecials[] = {kNaN, kInfinity, -kInfinity, kHuge, -kHuge, std::numeric_limits<float>::denorm_min(), -0.0f};
   Random random(18);
   for (const KvType type : kTypes) {
