@@ -31,7 +31,7 @@ constexpr OptionSpec kSession[] = {
     {"n_batch", i64, 1, static_cast<double>(kMaxBatch), "128", "tokens computed in one pass"},
     {"n_logits", i64, 0, static_cast<double>(kMaxBatch), "0", "rows of logits that are kept; 0: n_seq"},
     {"n_threads", i64, 0, static_cast<double>(ThreadPool::kMaxThreads), "0", "threads; 0: all cores that the process may use"},
-    {"kv_type", str, 0, 0, "f16", "storage of keys and values: f16 or f32"},
+    {"kv_type", str, 0, 0, "f16", "storage of keys and values: f16, f32, bf16, q8_0 or q4_0"},
     {"rope_ntk", boolean, 0, 1, "false", "NTK-aware RoPE: raise its base where n_ctx is more than the model's original context"},
 };
 

@@ -168,36 +168,76 @@ enum class RopeStyle : std::uint8_t {
 };
 inline constexpr int kRopeStyleCount = 2;
 
-/// How keys and values are stored. Names and sizes: src/runtime/kv_kinds.cpp.
-enum class KvType : std::uint8_t { f32, f16 };
-inline constexpr int kKvTypeCount = 2;
+/// How keys and values are stored. Names: src/runtime/kv_kinds.cpp.
+enum class KvType : std::uint8_t { f32, f16, bf16, q8_0, q4_0 };
+inline constexpr int kKvTypeCount = 5;
+/// What their entries are: so many share a scale, and take so many bytes (info).
+inline constexpr DType kKvDTypes[kKvTypeCount] = {DType::f32, DType::f16, DType::bf16, DType::q8_0, DType::q4_0};
+
+/// Bytes of n entries of a key or value, whole blocks.
+constexpr std::size_t kv_bytes(KvType type, std::int64_t n) noexcept {
+  const DTypeInfo& block = info(kKvDTypes[static_cast<std::size_t>(type)]);
+  return static_cast<std::size_t>(n) / block.block_elems * block.block_bytes;
+}
 
 /// Positions in one page of the KV cache. Pages start at absolute positions that are multiples of it.
 inline constexpr std::int64_t kKvPageTokens = 32;
 
-/// The query heads of one token that share a KV head, over the cached keys and values of its sequence, positions
-/// first..last: out = sum over p of softmax_p(cap(scale * q.k[p])) * v[p], page by page with a running maximum.
+/// What a query has summed so far; its weighted values are in its row of `out`.
+struct AttentionSum {
+  float largest;       ///< score
+  float weights[16];   ///< relative to it, by slot modulo 16
+};
+
+/// Queries of one call, at most.
+inline constexpr std::int64_t kAttentionQueries = 48;
+
+/// Consecutive tokens of one sequence, each with the query heads that share a KV head, over the cached keys and values of
+/// the positions that it sees: out = sum over p of softmax_p(cap(scale * q.k[p])) * v[p], page by page with a running maximum.
 /// cap(s) = softcap * tanh(s / softcap) (arXiv:2408.00118), or s where there is none.
 /// Online softmax: arXiv:1805.02867, as used in arXiv:2205.14135.
+///
+/// A call takes the pages first_page .. end_page - 1. Pages that follow each other may be split over calls anywhere: the bits
+/// are the same. The call with the first page that any token sees begins, the one with the last ends; between them, what was
+/// summed is in `sums` and `out`.
 struct AttentionArgs {
-  const float* q;                 ///< (heads, key_dim), rotated
-  std::int64_t heads;
+  const float* q;                 ///< (tokens, heads, key_dim), rotated
+  std::int64_t q_stride;          ///< from token to token
+  std::int64_t tokens;
+  std::int64_t heads;             ///< tokens * heads <= kAttentionQueries
   const std::byte* keys;          ///< this layer's and KV head's part of page 0
   const std::byte* values;
   std::size_t key_page_bytes;     ///< from page to page
   std::size_t value_page_bytes;
   const std::int32_t* pages;      ///< page of positions [i * kKvPageTokens, (i + 1) * kKvPageTokens)
-  std::int64_t first;
-  std::int64_t last;              ///< inclusive; first <= last
+  std::int64_t position;          ///< of the first token
+  std::int64_t window;            ///< positions that a token sees, its own the last of them; 0: all up to its own
+  std::int64_t first_page;
+  std::int64_t end_page;
   std::int64_t key_dim;
   std::int64_t value_dim;
   float scale;
   float softcap;                  ///< 0: none
-  float* out;                     ///< (heads, value_dim)
+  AttentionSum* sums;             ///< (tokens, heads)
+  float* out;                     ///< (tokens, heads, value_dim)
+  std::int64_t out_stride;
+
+  /// The first position that a token sees.
+  constexpr std::int64_t first_seen(std::int64_t token) const noexcept {
+    const std::int64_t end = position + token + 1;
+    return window > 0 && window < end ? end - window : 0;
+  }
+  /// All pages that tokens see: page_begin() .. page_end() - 1.
+  constexpr std::int64_t page_begin() const noexcept { return first_seen(0) / kKvPageTokens; }
+  constexpr std::int64_t page_end() const noexcept { return (position + tokens - 1) / kKvPageTokens + 1; }
 };
 
 /// Stores one position of one head in its page. Keys lie (2, key_dim, 16): sixteen positions side by side, so that a
 /// vector register holds one entry of all their keys. Values lie (32, value_dim).
+///
+/// q8_0 and q4_0 round 32 entries at a time to codes with a scale, a half: values are blocks as in a file. Keys are blocks of
+/// sixteen positions: their scales, then for q8_0 (32, 16) codes, for q4_0 (16, 16) bytes, which hold entry i in the low bits
+/// and entry i + 16 in the high ones. No byte belongs to two positions, so these may be stored at once.
 struct KvStoreArgs {
   const float* key;       ///< (key_dim)
   const float* value;     ///< (value_dim)

@@ -21,8 +21,7 @@ namespace infer {
 /// A way to store keys and values; the table is src/runtime/kv_kinds.cpp.
 struct KvKind {
   std::string_view name;        ///< "f16"
-  KvType type;                  ///< index of its kernels in the KernelTable
-  std::size_t element_bytes;
+  KvType type;                  ///< index of its kernels in the KernelTable, and of its kKvDTypes
 };
 
 struct KvShape {
@@ -41,10 +40,10 @@ using SequenceId = std::int32_t;
 class KvCache {
  public:
   /// Lays the cache out in `workspace`; with a planning workspace the result only has a size. `local`: (n_layers) which layers
-  /// have the window, or empty for none.
+  /// have the window, or empty for none. Keys and values are whole blocks of the kind.
   static KvCache layout(Workspace& workspace, const KvShape& shape, const std::vector<bool>& local, const KvKind& kind) noexcept;
 
-  KvType type() const noexcept { return kind_->type; }
+  KvType type() const noexcept { return type_; }
   std::int64_t context() const noexcept { return shape_.context; }
   std::int64_t n_sequences() const noexcept { return shape_.n_sequences; }
 
@@ -107,7 +106,7 @@ class KvCache {
   void truncate(SequenceId seq, std::int64_t length) noexcept;
 
   KvShape shape_{};
-  const KvKind* kind_ = nullptr;
+  KvType type_{};
   std::int64_t pages_per_sequence_ = 0;
   std::size_t key_page_bytes_ = 0;     ///< of one layer
   std::size_t value_page_bytes_ = 0;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Grouped-query attention (arXiv:2305.13245) over the KV cache. Keys and values of all rows are stored first and read
 // back from the cache, also those of the same batch: a token sees the same bits however the prompt was split. Work is
-// split by (token, KV head): the query heads of a KV head share what is read. Options (norms of queries and keys, window,
-// scale, soft-cap, temperature) are data of the layer and the config. Tested by tests/models/families_test.cpp.
+// split by KV heads and tiles of rows: the query heads of a KV head, and neighbouring rows, share what is read.
+// Options (norms of queries and keys, window, scale, soft-cap, temperature) are data of the layer and the config. Tested by
+// tests/models/families_test.cpp.
 #include <algorithm>
 #include <cmath>
 
@@ -39,30 +40,56 @@ void store(const Step& step, std::int64_t layer, const MatF32& k, const MatF32& 
   }
 }
 
-/// The query heads of one KV head of row i; at long contexts a few at a time, with a look at the cancel flag between.
-void attend(Step& step, std::int64_t layer, const MatF32& q, const MatF32& out, std::int64_t i,
-            std::int64_t kv_head) noexcept {
+/// How many rows from i on, at most n, are consecutive tokens of one sequence with the same factor on their scores.
+std::int64_t run_of(const Step& step, std::int64_t i, std::int64_t n) noexcept {
+  const StepRow* const rows = &step.rows[static_cast<std::size_t>(i)];
+  std::int64_t length = 1;
+  while (length < n && rows[length].seq == rows[0].seq && rows[length].position == rows[0].position + length &&
+         temperature(step.config, rows[length].position) == temperature(step.config, rows[0].position)) {
+    ++length;
+  }
+  return length;
+}
+
+/// Heads of one KV head for rows that are a run; at long contexts some pages at a time, with a look at the cancel flag between.
+void attend(Step& step, std::int64_t layer, const MatF32& q, const MatF32& out, std::int64_t i, std::int64_t n_rows,
+            std::int64_t kv_head, std::int64_t head, std::int64_t n_heads) noexcept {
   const DecoderConfig& c = step.config;
   const StepRow& row = step.rows[static_cast<std::size_t>(i)];
-  const std::int64_t heads = c.n_heads / c.n_kv_heads;
+  AttentionSum sums[kAttentionQueries];
   AttentionArgs args{};
   step.kv.describe(row.seq, layer, kv_head, args);
-  args.q = q.row(i) + kv_head * heads * c.key_dim;
-  const std::int64_t window = c.window(layer);
-  args.last = row.position;
-  args.first = window > 0 ? std::max<std::int64_t>(0, row.position - window + 1) : 0;
+  args.q = q.row(i) + head * c.key_dim;
+  args.q_stride = q.stride;
+  args.tokens = n_rows;
+  args.heads = n_heads;
+  args.position = row.position;
+  args.window = c.window(layer);
   args.key_dim = c.key_dim;
   args.value_dim = c.value_dim;
   args.scale = c.attention_scale * temperature(c, row.position);
   args.softcap = c.attention_softcap;
-  args.out = out.row(i) + kv_head * heads * c.value_dim;
-  const std::int64_t work_per_head = (args.last - args.first + 1) * (c.key_dim + c.value_dim);
-  const std::int64_t at_once = std::clamp<std::int64_t>(step.work_per_look() / work_per_head, 1, heads);
-  for (std::int64_t head = 0; head < heads && !step.is_cancelled(); head += at_once) {
-    args.heads = std::min(at_once, heads - head);
+  args.sums = sums;
+  args.out = out.row(i) + head * c.value_dim;
+  args.out_stride = out.stride;
+  const std::int64_t work_per_page = n_rows * n_heads * kKvPageTokens * (c.key_dim + c.value_dim);
+  const std::int64_t at_once = std::max<std::int64_t>(1, step.work_per_look() / work_per_page);
+  for (std::int64_t page = args.page_begin(); page < args.page_end() && !step.is_cancelled(); page += at_once) {
+    args.first_page = page;
+    args.end_page = std::min(page + at_once, args.page_end());
     step.kernels.attention[static_cast<std::size_t>(step.kv.type())](args);
-    args.q += at_once * c.key_dim;
-    args.out += at_once * c.value_dim;
+  }
+}
+
+/// All heads of one KV head for rows first .. end - 1, in calls that are as large as may be.
+void attend(Step& step, std::int64_t layer, const MatF32& q, const MatF32& out, std::int64_t first, std::int64_t end,
+            std::int64_t kv_head) noexcept {
+  const std::int64_t heads = step.config.n_heads / step.config.n_kv_heads, at_once = std::min(heads, kAttentionQueries);
+  for (std::int64_t i = first, n; i < end; i += n) {
+    n = run_of(step, i, end - i);
+    for (std::int64_t head = 0; head < heads; head += at_once) {
+      attend(step, layer, q, out, i, n, kv_head, kv_head * heads + head, std::min(at_once, heads - head));
+    }
   }
 }
 
@@ -91,11 +118,16 @@ void attention(Step& step, const AttentionWeights& w, std::int64_t layer, const 
       store(step, layer, k, v, i);
     }
   });
-  const std::int64_t items = h.rows * c.n_kv_heads, heads = c.n_heads / c.n_kv_heads;
-  const std::int64_t grain = step.grain(items, longest(step.rows) * heads * (c.key_dim + c.value_dim));
+  // Rows that share what is read of the cache: as many as a call takes, fewer where a thread would have none.
+  const std::int64_t heads = c.n_heads / c.n_kv_heads;
+  const std::int64_t a_share = h.rows * c.n_kv_heads / step.pool.size(), a_call = kAttentionQueries / heads;
+  const std::int64_t tile = std::max<std::int64_t>(1, std::min(a_share, a_call));
+  const std::int64_t items = (h.rows + tile - 1) / tile * c.n_kv_heads;
+  const std::int64_t grain = step.grain(items, longest(step.rows) * tile * heads * (c.key_dim + c.value_dim));
   step.parallel_for(items, grain, [&](int, std::int64_t first, std::int64_t last) noexcept {
     for (std::int64_t item = first; item < last; ++item) {
-      attend(step, layer, q, context, item / c.n_kv_heads, item % c.n_kv_heads);
+      const std::int64_t row = item / c.n_kv_heads * tile;
+      attend(step, layer, q, context, row, std::min(row + tile, h.rows), item % c.n_kv_heads);
     }
   });
   sum == nullptr ? linear(step, {{w.output, out}}, context) : add_linear(step, {w.output, out}, context, *sum);

@@ -17,13 +17,33 @@ struct Avx2 {
   using Vector = simd::Lanes<Avx2>;
   static constexpr int kTilePanels = 1;
   static constexpr int kTileTokens = 3;
-  static constexpr int kHeads = 4;
+  static constexpr int kQueries = 6, kKeyLanes = 1;
+  static constexpr int kGathered = 6, kValueLanes = 1;
 
   INFER_INLINE static Reg fma(Reg a, Reg b, Reg c) noexcept { return _mm256_fmadd_ps(a, b, c); }
+  INFER_INLINE static float largest(Reg v) noexcept {
+    __m128 most = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    most = _mm_max_ps(most, _mm_movehl_ps(most, most));
+    return _mm_cvtss_f32(_mm_max_ss(most, _mm_movehdup_ps(most)));
+  }
 
   INFER_INLINE static __m128i eight(const std::byte* p) noexcept { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
   INFER_INLINE static Vector load_halves(const std::byte* p) noexcept {
     return {{_mm256_cvtph_ps(eight(p)), _mm256_cvtph_ps(eight(p + 16))}};
+  }
+  INFER_INLINE static Vector load_bf16(const std::byte* p) noexcept {
+    const __m256i low = _mm256_slli_epi32(_mm256_cvtepu16_epi32(eight(p)), 16);
+    const __m256i high = _mm256_slli_epi32(_mm256_cvtepu16_epi32(eight(p + 16)), 16);
+    return {{_mm256_castsi256_ps(low), _mm256_castsi256_ps(high)}};
+  }
+  INFER_INLINE static Vector load_codes(const std::byte* p) noexcept {
+    const __m128i codes = eight(p);
+    return {{_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(codes)), _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(codes, 8)))}};
+  }
+  INFER_INLINE static Vector load_nibbles(const std::byte* p, int shift) noexcept {
+    const __m128i low = _mm_and_si128(_mm_srl_epi16(eight(p), _mm_cvtsi32_si128(shift)), _mm_set1_epi8(15));
+    const __m128i codes = _mm_sub_epi8(low, _mm_set1_epi8(8));
+    return {{_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(codes)), _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(codes, 8)))}};
   }
   INFER_INLINE static float load_half(const std::byte* p) noexcept {
     std::uint16_t h;

@@ -16,12 +16,26 @@ struct Avx512Vnni {
   using Vector = simd::Lanes<Avx512Vnni>;
   static constexpr int kTilePanels = 2;
   static constexpr int kTileTokens = 6;
-  static constexpr int kHeads = 8;
+  static constexpr int kQueries = 12, kKeyLanes = 2;
+  static constexpr int kGathered = 6, kValueLanes = 4;
 
   INFER_INLINE static Reg fma(Reg a, Reg b, Reg c) noexcept { return _mm512_fmadd_ps(a, b, c); }
+  INFER_INLINE static float largest(Reg v) noexcept { return _mm512_reduce_max_ps(v); }
 
   INFER_INLINE static Vector load_halves(const std::byte* p) noexcept {
     return {{_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))}};
+  }
+  INFER_INLINE static Vector load_bf16(const std::byte* p) noexcept {
+    const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+    return {{_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16))}};
+  }
+  INFER_INLINE static Vector load_codes(const std::byte* p) noexcept {
+    return {{_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))}};
+  }
+  INFER_INLINE static Vector load_nibbles(const std::byte* p, int shift) noexcept {
+    const __m512i wide = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    const __m512 floats = _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7);
+    return {{_mm512_permutexvar_ps(_mm512_srl_epi32(wide, _mm_cvtsi32_si128(shift)), floats)}};   // looks at four bits
   }
   INFER_INLINE static float load_half(const std::byte* p) noexcept {
     std::uint16_t h;

@@ -1,159 +1,263 @@
 // SPDX-License-Identifier: MIT
-// Attention over pages: scores of sixteen positions at a time, values of sixteen entries at a time; several query heads
-// share every load of keys and values. The operations are those of the specification, head by head.
+// Attention over pages: scores of sixteen positions at a time, values of sixteen entries at a time; a tile of queries, heads
+// and tokens alike, shares every load of keys and values. The operations on a query are those of the specification, in its
+// order. Tested by tests/ops/attention_test.cpp.
 #pragma once
 
-#include "ops/simd/elementwise.h"
+#include "ops/simd/codes.h"
+#include "ops/simd/stored.h"
 
 namespace infer::simd {
 
-/// Keys and values as they are stored: `load` makes sixteen floats of sixteen neighbours, `one` a float of one.
+inline constexpr int kPageSlots = static_cast<int>(kKvPageTokens);
+inline constexpr int kPageLanes = kPageSlots / kLanes;
+
+/// Entries of queries that lie side by side; keys that are longer are taken in stretches.
+inline constexpr std::int64_t kStretch = 512;
+
+/// Queries that go through the pages together, in the order of their positions.
 template <class Isa>
-struct StoredF32 {
-  static constexpr std::size_t kBytes = 4;
-  INFER_INLINE static Lanes<Isa> load(const std::byte* p) noexcept { return Lanes<Isa>::load(reinterpret_cast<const float*>(p)); }
-  INFER_INLINE static float one(const std::byte* p) noexcept {
-    float f;
-    __builtin_memcpy(&f, p, 4);
-    return f;
-  }
-  INFER_INLINE static void put(float f, std::byte* p) noexcept { __builtin_memcpy(p, &f, 4); }
-};
-template <class Isa>
-struct StoredF16 {
-  static constexpr std::size_t kBytes = 2;
-  INFER_INLINE static Lanes<Isa> load(const std::byte* p) noexcept { return Isa::load_halves(p); }
-  INFER_INLINE static float one(const std::byte* p) noexcept { return Isa::load_half(p); }
-  INFER_INLINE static void put(float f, std::byte* p) noexcept { Isa::store_half(f, p); }
+struct QueryTile {
+  int n;
+  const float* q[Isa::kQueries];
+  float* out[Isa::kQueries];
+  AttentionSum* sums;                                  ///< (n)
+  std::int64_t first[Isa::kQueries], last[Isa::kQueries];   ///< positions that each sees
+  // Of the page at hand:
+  int from, to;                                        ///< queries that see it
+  bool whole;                                          ///< all of them see all of it
+  int begin[Isa::kQueries], end[Isa::kQueries];        ///< or else: slots that each sees
+  float shrink[kLanes];
+  alignas(64) float weights[Isa::kQueries][kPageSlots];
+  alignas(64) float entries[kStretch * Isa::kQueries];   ///< of the queries: (entries, n)
 };
 
-template <class Isa, class Stored>
-void kv_store(const KvStoreArgs& a) noexcept {
-  std::byte* key = a.keys + static_cast<std::size_t>(a.slot / kLanes * a.key_dim * kLanes + a.slot % kLanes) * Stored::kBytes;
-  for (std::int64_t i = 0; i < a.key_dim; ++i, key += kLanes * Stored::kBytes) Stored::put(a.key[i], key);
-  std::byte* value = a.values + static_cast<std::size_t>(a.slot * a.value_dim) * Stored::kBytes;
-  for (std::int64_t i = 0; i < a.value_dim; ++i, value += Stored::kBytes) Stored::put(a.value[i], value);
+/// Puts entries first .. end - 1 of the queries side by side.
+template <class Isa>
+void line_up(QueryTile<Isa>& t, std::int64_t first, std::int64_t end) noexcept {
+  for (int k = 0; k < t.n; ++k) {
+    for (std::int64_t i = first; i < end; ++i) t.entries[(i - first) * t.n + k] = t.q[k][i];
+  }
 }
 
-inline constexpr int kPageLanes = static_cast<int>(kKvPageTokens) / kLanes;
+/// Products of N queries with all keys of a page, entries first .. end - 1, added to those of the entries before.
+template <class Isa, class Stored, int N>
+[[gnu::noinline]] void score(const float* entries, const std::byte* keys, std::int64_t key_dim, std::int64_t first,
+                             std::int64_t end, float (*scores)[kPageSlots]) noexcept {
+  constexpr int kParts = Isa::kKeyLanes;
+  const std::size_t part_bytes = kLanes * Stored::bytes(key_dim);
+  for (int part = 0; part < kPageLanes; part += kParts) {
+    Lanes<Isa> sum[N][kParts];
+    unroll<N>([&](auto k) INFER_INLINE_LAMBDA {
+      for (int p = 0; p < kParts; ++p) {
+        sum[k.value][p] = first == 0 ? Lanes<Isa>::of(0.0f) : Lanes<Isa>::load(scores[k.value] + (part + p) * kLanes);
+      }
+    });
+    const std::byte* const sixteens = keys + static_cast<std::size_t>(part) * part_bytes;
+    const float* q = entries;
+    for (std::int64_t i = first; i < end; i += kLanes) {
+      typename Stored::Keys run[kParts];
+      for (int p = 0; p < kParts; ++p) run[p] = Stored::keys(sixteens + static_cast<std::size_t>(p) * part_bytes, i);
+      const int n = end - i < kLanes ? static_cast<int>(end - i) : kLanes;
+      for (int j = 0; j < n; ++j, q += N) {
+        Lanes<Isa> key[kParts];
+        for (int p = 0; p < kParts; ++p) key[p] = run[p].entry(j);
+        unroll<N>([&](auto k) INFER_INLINE_LAMBDA {
+          const Lanes<Isa> entry = Lanes<Isa>::of(q[k.value]);
+          for (int p = 0; p < kParts; ++p) sum[k.value][p] = fma(entry, key[p], sum[k.value][p]);
+        });
+      }
+    }
+    unroll<N>([&](auto k) INFER_INLINE_LAMBDA {
+      for (int p = 0; p < kParts; ++p) sum[k.value][p].store(scores[k.value] + (part + p) * kLanes);
+    });
+  }
+}
 
-/// What a head has gathered so far; the weighted values are in its out row.
+/// Scores to weights relative to the new maximum, for the queries that see the page; updates their sums.
 template <class Isa>
-struct Running {
-  float largest;
-  Lanes<Isa> sums;
-};
+[[gnu::noinline]] void weigh(const AttentionArgs& a, QueryTile<Isa>& t) noexcept {
+  using L = Lanes<Isa>;
+  const L scale = L::of(a.scale);
+  float before[kLanes] = {}, now[kLanes] = {};
+  for (int k = t.from; k < t.to; ++k) {
+    float* const w = t.weights[k];
+    L scores[kPageLanes];
+    for (int p = 0; p < kPageLanes; ++p) scores[p] = L::load(w + p * kLanes) * scale;
+    for (int p = 0; p < kPageLanes; ++p) scores[p].store(w + p * kLanes);
+    if (a.softcap > 0.0f || !t.whole) {
+      if (a.softcap > 0.0f) softcap<Isa>(w, kPageSlots, a.softcap);
+      // Slots that take no part: they change no maximum, and their weights are 0.
+      for (int slot = 0; !t.whole && slot < t.begin[k]; ++slot) w[slot] = -__builtin_inff();
+      for (int slot = t.end[k]; !t.whole && slot < kPageSlots; ++slot) w[slot] = -__builtin_inff();
+      for (int p = 0; p < kPageLanes; ++p) scores[p] = L::load(w + p * kLanes);
+    }
+    L most = scores[0];
+    for (int p = 1; p < kPageLanes; ++p) most = max(most, scores[p]);
+    before[k] = t.sums[k].largest;
+    now[k] = largest(most);
+  }
+  const L earlier = L::load(before), later = max(L::load(now), earlier);
+  later.store(now);
+  exp_of_falling(earlier - later).store(t.shrink);
+  for (int k = t.from; k < t.to; ++k) {
+    float* const w = t.weights[k];
+    AttentionSum& of_query = t.sums[k];
+    const L top = L::of(now[k]);
+    L sums = L::load(of_query.weights) * L::of(t.shrink[k]);
+    for (int p = 0; p < kPageLanes; ++p) {
+      const L weights = exp_of_falling(L::load(w + p * kLanes) - top);
+      weights.store(w + p * kLanes);
+      sums = sums + weights;
+    }
+    of_query.largest = now[k];
+    sums.store(of_query.weights);
+  }
+}
 
-/// The part of a page that takes part: slots begin .. end - 1.
-struct PagePart {
-  const std::byte* keys;
-  const std::byte* values;
+/// Values of slots begin .. end - 1 of a page.
+struct PageValues {
+  const std::byte* data;
+  std::int64_t dim;
   int begin, end;
 };
 
-/// Scores of N heads with a page, as weights relative to the new maximum; updates the running parts.
-template <class Isa, class Stored, int N>
-INFER_INLINE void weigh(const AttentionArgs& a, const float* q, const PagePart& page, Running<Isa> (&running)[N],
-                        float (&weights)[N][kKvPageTokens], float (&shrink)[N]) noexcept {
-  Lanes<Isa> scores[N][kPageLanes];
-  for (int h = 0; h < N; ++h) {
-    for (int part = 0; part < kPageLanes; ++part) scores[h][part] = Lanes<Isa>::of(0.0f);
+/// out += weighted values for N queries and V times sixteen entries from i on, slots ascending.
+template <class Isa, class Stored, int N, int V>
+INFER_INLINE void gather_lanes(const PageValues& values, std::int64_t i, const float (*weights)[kPageSlots], float* const* out) noexcept {
+  const std::size_t row = Stored::bytes(values.dim);
+  Lanes<Isa> sum[N][V];
+  unroll<N>([&](auto k) INFER_INLINE_LAMBDA {
+    for (int v = 0; v < V; ++v) sum[k.value][v] = Lanes<Isa>::load(out[k.value] + i + v * kLanes);
+  });
+  const std::byte* value = values.data + static_cast<std::size_t>(values.begin) * row;
+  for (int slot = values.begin; slot < values.end; ++slot, value += row) {
+    Lanes<Isa> entries[V];
+    for (int v = 0; v < V; ++v) entries[v] = Stored::value(value, i + v * kLanes);
+    unroll<N>([&](auto k) INFER_INLINE_LAMBDA {
+      const Lanes<Isa> weight = Lanes<Isa>::of(weights[k.value][slot]);
+      for (int v = 0; v < V; ++v) sum[k.value][v] = fma(weight, entries[v], sum[k.value][v]);
+    });
   }
-  const std::size_t line = kLanes * Stored::kBytes, half = static_cast<std::size_t>(a.key_dim) * line;
-  for (std::int64_t i = 0; i < a.key_dim; ++i) {
-    Lanes<Isa> key[kPageLanes];
-    const std::byte* const entry_of_all = page.keys + static_cast<std::size_t>(i) * line;
-    for (std::size_t part = 0; part < kPageLanes; ++part) key[part] = Stored::load(entry_of_all + part * half);
-    for (int h = 0; h < N; ++h) {
-      const Lanes<Isa> entry = Lanes<Isa>::of(q[h * a.key_dim + i]);
-      for (int part = 0; part < kPageLanes; ++part) scores[h][part] = fma(entry, key[part], scores[h][part]);
-    }
-  }
-  const Lanes<Isa> scale = Lanes<Isa>::of(a.scale);
-  for (int h = 0; h < N; ++h) {
-    float* w = weights[h];
-    for (int part = 0; part < kPageLanes; ++part) (scores[h][part] * scale).store(w + part * kLanes);
-    if (a.softcap > 0.0f) softcap<Isa>(w, kKvPageTokens, a.softcap);   // a call: inlined, it slows models without a cap
-    // Slots that take no part score as the lowest that does: they change no maximum.
-    for (int slot = 0; slot < page.begin; ++slot) w[slot] = w[page.begin];
-    for (int slot = page.end; slot < static_cast<int>(kKvPageTokens); ++slot) w[slot] = w[page.begin];
-    Lanes<Isa> most = Lanes<Isa>::load(w);
-    for (int part = 1; part < kPageLanes; ++part) most = max(most, Lanes<Isa>::load(w + part * kLanes));
-    const float page_largest = largest(most);
-    const float now = running[h].largest < page_largest ? page_largest : running[h].largest;
-    float before[kLanes] = {running[h].largest - now};
-    exp(Lanes<Isa>::load(before)).store(before);
-    shrink[h] = before[0];
-    running[h].largest = now;
-    const Lanes<Isa> top = Lanes<Isa>::of(now);
-    for (int part = 0; part < kPageLanes; ++part) exp(Lanes<Isa>::load(w + part * kLanes) - top).store(w + part * kLanes);
-    for (int slot = 0; slot < page.begin; ++slot) w[slot] = 0.0f;
-    for (int slot = page.end; slot < static_cast<int>(kKvPageTokens); ++slot) w[slot] = 0.0f;
-    Lanes<Isa>& sums = running[h].sums;
-    sums = sums * Lanes<Isa>::of(shrink[h]);
-    for (int part = 0; part < kPageLanes; ++part) sums = sums + Lanes<Isa>::load(w + part * kLanes);
-  }
+  unroll<N>([&](auto k) INFER_INLINE_LAMBDA {
+    for (int v = 0; v < V; ++v) sum[k.value][v].store(out[k.value] + i + v * kLanes);
+  });
 }
 
-/// out = out * shrink + weighted values, positions ascending.
+/// The same for all entries.
 template <class Isa, class Stored, int N>
-INFER_INLINE void gather(const AttentionArgs& a, float* out, const PagePart& page, const float (&weights)[N][kKvPageTokens],
-                         const float (&shrink)[N]) noexcept {
-  const std::size_t row = static_cast<std::size_t>(a.value_dim) * Stored::kBytes;
+[[gnu::noinline]] void gather(const PageValues& values, const float (*weights)[kPageSlots], float* const* out) noexcept {
+  constexpr int kMost = Isa::kValueLanes;
   std::int64_t i = 0;
-  for (; i + kLanes <= a.value_dim; i += kLanes) {
-    Lanes<Isa> sum[N];
-    for (int h = 0; h < N; ++h) sum[h] = Lanes<Isa>::load(out + h * a.value_dim + i) * Lanes<Isa>::of(shrink[h]);
-    const std::byte* value = page.values + static_cast<std::size_t>(page.begin) * row + static_cast<std::size_t>(i) * Stored::kBytes;
-    for (int slot = page.begin; slot < page.end; ++slot, value += row) {
-      const Lanes<Isa> v = Stored::load(value);
-      for (int h = 0; h < N; ++h) sum[h] = fma(Lanes<Isa>::of(weights[h][slot]), v, sum[h]);
-    }
-    for (int h = 0; h < N; ++h) sum[h].store(out + h * a.value_dim + i);
+  for (; i + kMost * kLanes <= values.dim; i += kMost * kLanes) gather_lanes<Isa, Stored, N, kMost>(values, i, weights, out);
+  if constexpr (kMost > 2) {
+    for (; i + 2 * kLanes <= values.dim; i += 2 * kLanes) gather_lanes<Isa, Stored, N, 2>(values, i, weights, out);
   }
-  for (; i < a.value_dim; ++i) {
-    for (int h = 0; h < N; ++h) {
-      float sum = out[h * a.value_dim + i] * shrink[h];
-      for (int slot = page.begin; slot < page.end; ++slot) {
-        const std::byte* value = page.values + static_cast<std::size_t>(slot) * row + static_cast<std::size_t>(i) * Stored::kBytes;
-        sum = __builtin_fmaf(weights[h][slot], Stored::one(value), sum);
+  if constexpr (kMost > 1) {
+    for (; i + kLanes <= values.dim; i += kLanes) gather_lanes<Isa, Stored, N, 1>(values, i, weights, out);
+  }
+  if constexpr (!Stored::kBlocks) {
+    const std::size_t row = Stored::bytes(values.dim);
+    for (; i < values.dim; ++i) {
+      for (int k = 0; k < N; ++k) {
+        float sum = out[k][i];
+        for (int slot = values.begin; slot < values.end; ++slot) {
+          sum = __builtin_fmaf(weights[k][slot], Stored::one(values.data + static_cast<std::size_t>(slot) * row + Stored::bytes(i)), sum);
+        }
+        out[k][i] = sum;
       }
-      out[h * a.value_dim + i] = sum;
     }
   }
 }
 
-/// N heads over all pages.
-template <class Isa, class Stored, int N>
-void attend(const AttentionArgs& a, const float* q, float* out) noexcept {
-  Running<Isa> running[N];
-  for (int h = 0; h < N; ++h) running[h] = {-__builtin_inff(), Lanes<Isa>::of(0.0f)};
-  for (std::int64_t i = 0; i < N * a.value_dim; ++i) out[i] = 0.0f;
-  for (std::int64_t p = a.first / kKvPageTokens; p <= a.last / kKvPageTokens; ++p) {
-    const std::int64_t start = p * kKvPageTokens;
-    const auto place = static_cast<std::size_t>(a.pages[p]);
-    const PagePart page{.keys = a.keys + place * a.key_page_bytes,
-                        .values = a.values + place * a.value_page_bytes,
-                        .begin = static_cast<int>(a.first > start ? a.first - start : 0),
-                        .end = static_cast<int>(a.last - start + 1 < kKvPageTokens ? a.last - start + 1 : kKvPageTokens)};
-    alignas(64) float weights[N][kKvPageTokens];
-    float shrink[N];
-    weigh<Isa, Stored, N>(a, q, page, running, weights, shrink);
-    gather<Isa, Stored, N>(a, out, page, weights, shrink);
+/// For queries from .. to - 1, in parts of like size that fit the registers.
+template <class Isa, class Stored>
+INFER_INLINE void gather(const PageValues& values, const QueryTile<Isa>& t, int from, int to) noexcept {
+  constexpr int kMost = Isa::kGathered;
+  for (int parts = (to - from + kMost - 1) / kMost; parts > 0; --parts) {
+    const int n = (to - from) / parts;
+    with_tokens<kMost>(n, [&](auto count) INFER_INLINE_LAMBDA {
+      gather<Isa, Stored, count.value>(values, t.weights + from, t.out + from);
+    });
+    from += n;
   }
-  for (int h = 0; h < N; ++h) {
-    const float sum = total(running[h].sums);
-    for (std::int64_t i = 0; i < a.value_dim; ++i) out[h * a.value_dim + i] /= sum;
+}
+
+/// Finds which queries of the tile see which slots of the page that starts at `start`.
+template <class Isa>
+INFER_INLINE void look(QueryTile<Isa>& t, std::int64_t start) noexcept {
+  t.from = 0;
+  t.to = t.n;
+  t.whole = t.first[t.n - 1] <= start && t.last[0] >= start + kPageSlots - 1;
+  if (t.whole) return;
+  const auto slot_of = [&](std::int64_t position) noexcept {
+    return static_cast<int>(position < start ? 0 : position > start + kPageSlots ? kPageSlots : position - start);
+  };
+  for (int k = 0; k < t.n; ++k) {
+    t.begin[k] = slot_of(t.first[k]);
+    t.end[k] = slot_of(t.last[k] + 1);
+  }
+  while (t.from < t.to && t.end[t.from] == 0) ++t.from;
+  while (t.from < t.to && t.begin[t.to - 1] == kPageSlots) --t.to;
+}
+
+/// A tile and one page.
+template <class Isa, class Stored>
+void attend(const AttentionArgs& a, QueryTile<Isa>& t, std::int64_t page) noexcept {
+  const auto place = static_cast<std::size_t>(a.pages[page]);
+  const std::byte* const keys = a.keys + place * a.key_page_bytes;
+  look(t, page * kKvPageTokens);
+  if (t.from == t.to) return;
+  for (std::int64_t i = 0; i < a.key_dim; i += kStretch) {
+    const std::int64_t end = i + kStretch < a.key_dim ? i + kStretch : a.key_dim;
+    if (a.key_dim > kStretch) line_up(t, i, end);
+    with_tokens<Isa::kQueries>(t.n, [&](auto n) INFER_INLINE_LAMBDA {
+      score<Isa, Stored, n.value>(t.entries, keys, a.key_dim, i, end, t.weights);
+    });
+  }
+  weigh(a, t);
+  for (int k = t.from; k < t.to; ++k) {
+    if (t.shrink[k] == 1.0f) continue;
+    for (std::int64_t i = 0; i < a.value_dim; ++i) t.out[k][i] *= t.shrink[k];
+  }
+  PageValues values{.data = a.values + place * a.value_page_bytes, .dim = a.value_dim, .begin = 0, .end = kPageSlots};
+  if (t.whole) return gather<Isa, Stored>(values, t, 0, t.n);
+  // Slots that the same queries see go together. What queries see begins and ends later from one to the next.
+  int from = t.from, to = t.from;
+  for (values.begin = t.begin[t.from]; values.begin < t.end[t.to - 1]; values.begin = values.end) {
+    while (t.end[from] <= values.begin) ++from;
+    while (to < t.to && t.begin[to] <= values.begin) ++to;
+    values.end = to < t.to && t.begin[to] < t.end[from] ? t.begin[to] : t.end[from];
+    gather<Isa, Stored>(values, t, from, to);
   }
 }
 
 template <class Isa, class Stored>
 void attention(const AttentionArgs& a) noexcept {
-  std::int64_t h = 0;
-  for (; h + 8 <= a.heads && Isa::kHeads >= 8; h += 8) attend<Isa, Stored, 8>(a, a.q + h * a.key_dim, a.out + h * a.value_dim);
-  for (; h + 4 <= a.heads; h += 4) attend<Isa, Stored, 4>(a, a.q + h * a.key_dim, a.out + h * a.value_dim);
-  for (; h + 2 <= a.heads; h += 2) attend<Isa, Stored, 2>(a, a.q + h * a.key_dim, a.out + h * a.value_dim);
-  for (; h < a.heads; ++h) attend<Isa, Stored, 1>(a, a.q + h * a.key_dim, a.out + h * a.value_dim);
+  QueryTile<Isa> t;
+  const std::int64_t queries = a.tokens * a.heads;
+  for (std::int64_t query = 0; query < queries; query += t.n) {
+    t.n = static_cast<int>(queries - query < Isa::kQueries ? queries - query : Isa::kQueries);
+    t.sums = a.sums + query;
+    for (int k = 0; k < t.n; ++k) {
+      const std::int64_t token = (query + k) / a.heads, head = (query + k) % a.heads;
+      t.q[k] = a.q + token * a.q_stride + head * a.key_dim;
+      t.out[k] = a.out + token * a.out_stride + head * a.value_dim;
+      t.first[k] = a.first_seen(token);
+      t.last[k] = a.position + token;
+      if (a.first_page > a.page_begin()) continue;
+      t.sums[k].largest = -__builtin_inff();
+      for (float& sum : t.sums[k].weights) sum = 0.0f;
+      for (std::int64_t i = 0; i < a.value_dim; ++i) t.out[k][i] = 0.0f;
+    }
+    if (a.key_dim <= kStretch) line_up(t, 0, a.key_dim);
+    for (std::int64_t page = a.first_page; page < a.end_page; ++page) attend<Isa, Stored>(a, t, page);
+    if (a.end_page < a.page_end()) continue;
+    for (int k = 0; k < t.n; ++k) {
+      const float sum = total(Lanes<Isa>::load(t.sums[k].weights));
+      for (std::int64_t i = 0; i < a.value_dim; ++i) t.out[k][i] /= sum;
+    }
+  }
 }
 
 }  // namespace infer::simd

@@ -86,12 +86,9 @@ INFER_INLINE float total(const Lanes<Isa>& lanes) noexcept {
 /// The largest, of numbers.
 template <class Isa>
 INFER_INLINE float largest(const Lanes<Isa>& lanes) noexcept {
-  float s[kLanes];
-  lanes.store(s);
-  for (int half = kLanes / 2; half > 0; half /= 2) {
-    for (int l = 0; l < half; ++l) s[l] = s[l] < s[l + half] ? s[l + half] : s[l];
-  }
-  return s[0];
+  typename Lanes<Isa>::Reg most = lanes.reg[0];
+  for (int i = 1; i < Lanes<Isa>::kRegs; ++i) most = xsimd::max(most, lanes.reg[i]);
+  return Isa::largest(most);
 }
 
 /// x = n ln 2 + r as the specification has it (reduce).
@@ -106,22 +103,39 @@ struct Reduced {
   }
 };
 
-/// e^x as the specification has it (ops/scalar.cpp, exp_of), operation by operation.
+/// e^x as the specification has it (ops/scalar.cpp, exp_of), operation by operation, where the result is a normal number.
+template <class Isa>
+INFER_INLINE typename Lanes<Isa>::Reg exp_in_range(typename Lanes<Isa>::Reg x) noexcept {
+  using Reg = typename Lanes<Isa>::Reg;
+  using Int = xsimd::batch<std::int32_t, typename Isa::Arch>;
+  const auto [n, r] = Reduced<Isa>(x);
+  Reg p(1.0f / 5040.0f);
+  for (const float c : {1.0f / 720.0f, 1.0f / 120.0f, 1.0f / 24.0f, 1.0f / 6.0f, 0.5f, 1.0f, 1.0f}) p = Isa::fma(p, r, Reg(c));
+  return xsimd::bitwise_cast<Reg>(xsimd::bitwise_cast<Int>(p) + (xsimd::to_int(n) << 23));
+}
+
+/// e^x of anything.
 template <class Isa>
 INFER_INLINE Lanes<Isa> exp(const Lanes<Isa>& lanes) noexcept {
   using Reg = typename Lanes<Isa>::Reg;
-  using Int = xsimd::batch<std::int32_t, typename Isa::Arch>;
   Lanes<Isa> result;
   for (int i = 0; i < Lanes<Isa>::kRegs; ++i) {
     const Reg x = lanes.reg[i];
-    const auto [n, r] = Reduced<Isa>(x);
-    Reg p(1.0f / 5040.0f);
-    for (const float c : {1.0f / 720.0f, 1.0f / 120.0f, 1.0f / 24.0f, 1.0f / 6.0f, 0.5f, 1.0f, 1.0f}) p = Isa::fma(p, r, Reg(c));
-    const Int bits = xsimd::bitwise_cast<Int>(p) + (xsimd::to_int(n) << 23);
-    const Reg in_range = xsimd::bitwise_cast<Reg>(bits);
-    const Reg above = xsimd::select(x > Reg(88.72f), Reg(__builtin_inff()), in_range);
+    const Reg above = xsimd::select(x > Reg(88.72f), Reg(__builtin_inff()), exp_in_range<Isa>(x));
     const Reg below = xsimd::select(x < Reg(-87.33f), Reg(0.0f), above);
     result.reg[i] = xsimd::select(x != x, x, below);
+  }
+  return result;
+}
+
+/// e^x of x <= 0; NaN of what is no number.
+template <class Isa>
+INFER_INLINE Lanes<Isa> exp_of_falling(const Lanes<Isa>& lanes) noexcept {
+  using Reg = typename Lanes<Isa>::Reg;
+  Lanes<Isa> result;
+  for (int i = 0; i < Lanes<Isa>::kRegs; ++i) {
+    const Reg x = lanes.reg[i];
+    result.reg[i] = xsimd::select(x < Reg(-87.33f), Reg(0.0f), exp_in_range<Isa>(x));
   }
   return result;
 }

@@ -3,10 +3,14 @@
 //
 //   Arch                                     the xsimd architecture
 //   kTilePanels, kTileTokens                 the register tile of products
-//   kHeads                                   query heads that attention takes at once: 4 or 8
+//   kQueries, kKeyLanes                      that of scores: queries by sixteens of positions
+//   kGathered, kValueLanes                   that of weighted values: queries by sixteens of entries
 //   fma(a, b, c)                             a * b + c of registers, rounded once
+//   largest(v)                               of a register of numbers
 //   load_halves(p), load_half(p), store_half(f, p)   half floats
 //   dot_bf16(line, pair, sum)                of pairs of bfloat16: sum + line.second * pair.second, then + the first's
+//   load_bf16(p)                             sixteen bfloat16
+//   load_codes(p), load_nibbles(p, shift)    sixteen codes of 8 bits; of 4 bits, + 8, `shift` bits up in sixteen bytes
 //   largest_magnitude(x)                     of 32 floats, as bits: ordered as integers, NaNs on top
 //   round_block(x, inverse, codes)           32 floats times inverse to bytes, ties to even; answers the two SubSums
 //
@@ -48,6 +52,12 @@ struct ColumnF16 {
   INFER_INLINE static Lanes<Isa> load(const std::byte* p) noexcept { return Isa::load_halves(p); }
 };
 
+template <class Isa, class Stored>
+constexpr void set_kv(KernelTable& t, KvType type) noexcept {
+  t.attention[static_cast<int>(type)] = attention<Isa, Stored>;
+  t.kv_store[static_cast<int>(type)] = kv_store<Isa, Stored>;
+}
+
 /// Types without panels are taken apart row by row.
 template <class Isa>
 constexpr KernelTable make_table(const char* name, bool (*runs_here)() noexcept) noexcept {
@@ -80,10 +90,11 @@ constexpr KernelTable make_table(const char* name, bool (*runs_here)() noexcept)
   for (Matmul& m : t.matmul) {
     if (m.run == nullptr) m = {.run = matmul_rows<Isa>, .packed = false};
   }
-  t.attention[static_cast<int>(KvType::f32)] = attention<Isa, StoredF32<Isa>>;
-  t.attention[static_cast<int>(KvType::f16)] = attention<Isa, StoredF16<Isa>>;
-  t.kv_store[static_cast<int>(KvType::f32)] = kv_store<Isa, StoredF32<Isa>>;
-  t.kv_store[static_cast<int>(KvType::f16)] = kv_store<Isa, StoredF16<Isa>>;
+  set_kv<Isa, StoredF32<Isa>>(t, KvType::f32);
+  set_kv<Isa, StoredF16<Isa>>(t, KvType::f16);
+  set_kv<Isa, StoredBf16<Isa>>(t, KvType::bf16);
+  set_kv<Isa, StoredQ8_0<Isa>>(t, KvType::q8_0);
+  set_kv<Isa, StoredQ4_0<Isa>>(t, KvType::q4_0);
   t.rms_norm = rms_norm<Isa>;
   t.layer_norm = layer_norm<Isa>;
   t.rope[static_cast<int>(RopeStyle::interleaved)] = rope_interleaved<Isa>;

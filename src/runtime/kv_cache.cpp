@@ -65,11 +65,13 @@ void KvCache::lay_out(Workspace& workspace, Pool& pool) noexcept {
 KvCache KvCache::layout(Workspace& workspace, const KvShape& shape, const std::vector<bool>& local, const KvKind& kind) noexcept {
   KvCache c;
   c.shape_ = shape;
-  c.kind_ = &kind;
+  c.type_ = kind.type;
   c.pages_per_sequence_ = pages_to(shape.context);
-  const std::int64_t element = static_cast<std::int64_t>(kind.element_bytes);
-  c.key_page_bytes_ = product({shape.n_kv_heads, kKvPageTokens, shape.key_dim, element});
-  c.value_page_bytes_ = product({shape.n_kv_heads, kKvPageTokens, shape.value_dim, element});
+  const auto page_bytes = [&](std::int64_t dim) {
+    return product({shape.n_kv_heads, static_cast<std::int64_t>(kv_bytes(kind.type, kKvPageTokens * dim))});
+  };
+  c.key_page_bytes_ = page_bytes(shape.key_dim);
+  c.value_page_bytes_ = page_bytes(shape.value_dim);
   const bool has_window = shape.window > 0 && shape.window < shape.context && !local.empty();   // a wider one hides nothing
   const auto is_local = [&](std::int64_t layer) { return has_window && local[at(layer)]; };
   c.pools_[1].window = shape.window;
@@ -184,9 +186,8 @@ void KvCache::describe(SequenceId seq, std::int64_t layer, std::int64_t head, st
   const Place& place = places_[at(layer)];
   const Pool& pool = pools_[place.pool];
   const std::int64_t in_pool = place.layer * pool.n_pages + page(pool, seq, pos / kKvPageTokens);
-  const std::int64_t element = static_cast<std::int64_t>(kind_->element_bytes);
-  args.keys = pool.keys.data() + at(in_pool) * key_page_bytes_ + at(head * kKvPageTokens * shape_.key_dim * element);
-  args.values = pool.values.data() + at(in_pool) * value_page_bytes_ + at(head * kKvPageTokens * shape_.value_dim * element);
+  args.keys = pool.keys.data() + at(in_pool) * key_page_bytes_ + kv_bytes(type_, head * kKvPageTokens * shape_.key_dim);
+  args.values = pool.values.data() + at(in_pool) * value_page_bytes_ + kv_bytes(type_, head * kKvPageTokens * shape_.value_dim);
   args.slot = pos % kKvPageTokens;
   args.key_dim = shape_.key_dim;
   args.value_dim = shape_.value_dim;
@@ -195,9 +196,9 @@ void KvCache::describe(SequenceId seq, std::int64_t layer, std::int64_t head, st
 void KvCache::describe(SequenceId seq, std::int64_t layer, std::int64_t head, AttentionArgs& args) const noexcept {
   const Place& place = places_[at(layer)];
   const Pool& pool = pools_[place.pool];
-  const std::size_t e = kind_->element_bytes, first = at(place.layer * pool.n_pages);
-  args.keys = pool.keys.data() + first * key_page_bytes_ + at(head * kKvPageTokens * shape_.key_dim) * e;
-  args.values = pool.values.data() + first * value_page_bytes_ + at(head * kKvPageTokens * shape_.value_dim) * e;
+  const std::size_t first = at(place.layer * pool.n_pages);
+  args.keys = pool.keys.data() + first * key_page_bytes_ + kv_bytes(type_, head * kKvPageTokens * shape_.key_dim);
+  args.values = pool.values.data() + first * value_page_bytes_ + kv_bytes(type_, head * kKvPageTokens * shape_.value_dim);
   args.key_page_bytes = key_page_bytes_;
   args.value_page_bytes = value_page_bytes_;
   args.pages = &page(pool, seq, 0);

@@ -66,6 +66,19 @@ Status check_logits(const MatF32& logits, std::int64_t n_rows) {
   return {};
 }
 
+/// Whether keys and values are whole blocks of the kind.
+Status check_blocks(const KvKind& kind, const DecoderConfig& c) {
+  const std::int64_t block = info(kKvDTypes[static_cast<std::size_t>(kind.type)]).block_elems;
+  for (const auto& [what, dim] : {std::pair{"keys", c.key_dim}, std::pair{"values", c.value_dim}}) {
+    if (dim % block == 0) continue;
+    return Status::error(Code::kv_type,
+                         fmt::format("kv_type = {} stores {} in blocks of {}, and those of a head have {} entries, no multiple of it; "
+                                     "f16 and f32 store any",
+                                     kind.name, what, block, dim));
+  }
+  return {};
+}
+
 }  // namespace
 
 Session::Session(std::shared_ptr<const Model> model) : model_(std::move(model)), process_(::getpid()) {}
@@ -81,6 +94,7 @@ Result<std::unique_ptr<Session>> Session::configured(std::shared_ptr<const Model
   std::unique_ptr<Session> s(new Session(std::move(model)));
   INFER_ASSIGN(s->options_, effective(options, *decoder));
   INFER_ASSIGN(s->kv_kind_, s->model_->library().kv_kinds.require(options.kv_type, Code::kv_type));
+  INFER_TRY(check_blocks(*s->kv_kind_, decoder->config));
   s->lay_out(s->workspace_);
   s->use_ = s->workspace_.use();
   s->use_[MemoryClass::other] +=

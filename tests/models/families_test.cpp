@@ -274,6 +274,8 @@ TEST(Families, GiveTheSameBitsWithWindowsAroundAPage) {
     tiny.n_embd = 32;
     tiny.sliding_window = window;
     expect_same_bits(tiny, "f32");
+    tiny.key_length = tiny.value_length = 32;   // whole blocks
+    for (const char* kv_type : {"bf16", "q8_0", "q4_0"}) expect_same_bits(tiny, kv_type);
   }
 }
 

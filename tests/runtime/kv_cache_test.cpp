@@ -135,7 +135,7 @@ std::uint64_t planned(const KvShape& shape, const std::vector<bool>& local) {
 
 TEST(KvCache, PlansTheWindowForLayersThatHaveOne) {
   KvShape shape = kWindowed;
-  const std::uint64_t page = 2 * 4 * kKvPageTokens * builtin_kv_kinds()[0]->element_bytes;   // keys and values of a layer
+  const std::uint64_t page = 2 * 4 * kKvPageTokens * kv_bytes(builtin_kv_kinds()[0]->type, 1);   // keys and values of a layer
   const std::uint64_t all = planned(shape, {}), local = planned(shape, kLocal);
   // 63 pages a sequence; with a window of 40: two or three pages, and four for what is being fed.
   EXPECT_NEAR(static_cast<double>(all), static_cast<double>(page * 3 * 2 * 63), 2000.0);

@@ -88,6 +88,9 @@ const Combination kCombinations[] = {
     {"wide_q8_0_read", wide(), false, session(33, 2, 8, 3, 2, "f32")},
     {"odd_heads", odd(), true, session(65, 5, 5, 5, 2, "f16")},
     {"odd_heads_read", odd(), false, session(4096, 1, 256, 1, 1, "f32")},
+    {"odd_heads_bf16", odd(), true, session(65, 5, 5, 5, 2, "bf16")},
+    {"wide_kv_q8_0", wide(), true, session(333, 2, 8, 3, 2, "q8_0")},
+    {"wide_kv_q4_0", wide(), true, session(333, 2, 8, 3, 2, "q4_0")},
 };
 
 class MemoryPlan : public ::testing::TestWithParam<Combination> {

@@ -87,8 +87,10 @@ TEST_P(SameBits, ForAnyThreadsAndBatches) {
   using Numbers = std::vector<std::int64_t>;
   const Numbers threads_tried = every_way ? Numbers{1, 2, 3, 5} : Numbers{1, 3};
 
-  for (const char* kv : {"f16", "f32"}) {
-    if (kv == std::string("f32") && !every_way) continue;
+  std::vector<const char*> stored = {"f16"};
+  if (every_way) stored.push_back("f32");
+  if (quant->dtype == DType::f32) stored.insert(stored.end(), {"bf16", "q8_0", "q4_0"});
+  for (const char* kv : stored) {
     const auto specification = load(file, *Library::builtin()->kernels.all().back());
     const std::vector<float> expected = logits(specification, tokens, 1, 64, kv);
     const auto model = load(file, *table);

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "tests/testing/bundled.h"
+#include "tests/testing/logits.h"
 
 namespace infer {
 namespace {
@@ -78,7 +79,61 @@ TEST_P(SessionOf, GivesTheSameLogitsBesideAnotherSequence) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(KvTypes, SessionOf, ::testing::Values("f16", "f32"), [](const auto& p) { return std::string(p.param); });
+TEST_P(SessionOf, GoesBackAndOnToTheSameLogits) {
+  const auto model = bundled_model();
+  ASSERT_NE(model, nullptr);
+  const std::vector<Token> tokens = tokens_of(*model, kText), other = tokens_of(*model, "The snow lay deep on the road to Smolensk.");
+  const auto s = session_of(model, {.n_logits = 128, .kv_type = GetParam()});
+  const auto reference = all_logits(*s, 0, tokens, tokens.size());
+  for (const std::int64_t length : {40, 32, 31, 1}) {
+    ASSERT_TRUE(s->truncate(0, length).ok());
+    ASSERT_TRUE(s->feed(0, other, WantLogits::none, nullptr).ok());   // over what was stored
+    ASSERT_TRUE(s->truncate(0, length).ok());
+    EXPECT_EQ(all_logits(*s, 0, std::span(tokens).subspan(static_cast<std::size_t>(length)), 50).back(), reference.back()) << length;
+  }
+}
+
+TEST(Session, StoresKeysAndValuesNearThoseOfF32) {
+  testing::TinyModel tiny;   // of float weights: activations that are rounded to codes would hide what the cache rounds
+  tiny.key_length = tiny.value_length = 64;
+  const testing::Loaded l(testing::make_tiny_model(tiny));
+  ASSERT_NE(l.model, nullptr) << l.status.message();
+  const std::vector<Token> tokens = testing::random_tokens(7, 150, tiny.n_vocab);
+  const auto logits = [&](const char* kv_type) {
+    std::vector<float> all;
+    for (const auto& r : all_logits(*session_of(l.model, {.n_logits = 150, .kv_type = kv_type}), 0, tokens, tokens.size())) {
+      all.insert(all.end(), r.begin(), r.end());
+    }
+    return all;
+  };
+  const std::vector<float> exact = logits("f32");
+  struct Case {
+    const char* kv_type;
+    double least, most;   // rms of the difference, of the logits' deviation
+  };
+  for (const Case& c : {Case{"f16", 0.0002, 0.001}, Case{"bf16", 0.002, 0.008}, Case{"q8_0", 0.008, 0.025}, Case{"q4_0", 0.1, 0.35}}) {
+    const double rms = testing::difference(logits(c.kv_type), exact).rms / testing::deviation(exact);
+    EXPECT_GE(rms, c.least) << c.kv_type;   // it is stored so
+    EXPECT_LE(rms, c.most) << c.kv_type;
+  }
+}
+
+TEST(Session, RefusesBlocksThatHeadsDoNotFill) {
+  testing::TinyModel tiny;   // heads of 16
+  for (const bool keys : {true, false}) {
+    const testing::Loaded l(testing::make_tiny_model(tiny));
+    ASSERT_NE(l.model, nullptr) << l.status.message();
+    const auto s = Session::create(l.model, {.kv_type = "q8_0"});
+    ASSERT_FALSE(s.ok());
+    EXPECT_EQ(s.status().code(), Code::kv_type);
+    EXPECT_EQ(s.status().message(), std::string("kv_type = q8_0 stores ") + (keys ? "keys" : "values") +
+                                        " in blocks of 32, and those of a head have 16 entries, no multiple of it; f16 and f32 store any");
+    tiny.key_length = 64;
+    tiny.value_length = 16;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(KvTypes, SessionOf, ::testing::Values("f16", "f32", "bf16", "q8_0", "q4_0"), [](const auto& p) { return std::string(p.param); });
 
 TEST(Session, AFullContextSaysWhatIsNeededAndAvailable) {
   const auto model = bundled_model();
@@ -186,7 +241,7 @@ TEST(Session, OptionsOutsideTheirLimitsNameKeyValueAndLimit) {
       {{.n_seq = 0}, Code::range, "n_seq = 0 is outside 1..4096"},
       {{.n_batch = 0}, Code::range, "n_batch = 0 is outside 1..65536"},
       {{.n_threads = 5000}, Code::range, "n_threads = 5000 is outside 0..1024"},
-      {{.kv_type = "q8"}, Code::kv_type, "unknown KV type 'q8'; known: f16, f32"},
+      {{.kv_type = "q8"}, Code::kv_type, "unknown KV type 'q8'; known: f16, f32, bf16, q8_0, q4_0"},
   };
   for (const Case& c : cases) {
     const auto s = Session::create(model, c.options);

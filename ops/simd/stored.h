@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT
+// Keys and values as they are stored, and storing them. A way to store them is a struct:
+//
+//   kBlocks               32 entries share a scale
+//   bytes(n)              of n entries of one vector
+//   keys(sixteen, i)      of sixteen keys that lie side by side: what has entry(j), sixteen floats of their entries i + j;
+//                         i a multiple of 16, j below 16
+//   value(row, i)         sixteen floats of entries i .. i + 15 of a value; i a multiple of 16
+//   one(p), put(f, p)     one entry; only without blocks
+//   put(x, scale, lines, stride)   a block; its lines of bytes are `stride` apart
+//
+// Tested by tests/ops/attention_test.cpp.
+#pragma once
+
+#include "ops/simd/elementwise.h"
+#include "ops/simd/inputs.h"
+
+namespace infer::simd {
+
+/// Floats, or what they are shortened to. `Form` has load(p) of sixteen neighbours, one(p) and put(f, p).
+template <class Isa, class Form, std::size_t size>
+struct StoredFloats : Form {
+  static constexpr bool kBlocks = false;
+  INFER_INLINE static constexpr std::size_t bytes(std::int64_t n) noexcept { return static_cast<std::size_t>(n) * size; }
+
+  struct Keys {
+    const std::byte* first;
+    INFER_INLINE Lanes<Isa> entry(int j) const noexcept { return Form::load(first + static_cast<std::size_t>(j) * kLanes * size); }
+  };
+  INFER_INLINE static Keys keys(const std::byte* sixteen, std::int64_t i) noexcept { return {sixteen + kLanes * bytes(i)}; }
+  INFER_INLINE static Lanes<Isa> value(const std::byte* row, std::int64_t i) noexcept { return Form::load(row + bytes(i)); }
+};
+
+template <class Isa>
+struct FormF32 {
+  INFER_INLINE static Lanes<Isa> load(const std::byte* p) noexcept { return Lanes<Isa>::load(reinterpret_cast<const float*>(p)); }
+  INFER_INLINE static float one(const std::byte* p) noexcept {
+    float f;
+    __builtin_memcpy(&f, p, 4);
+    return f;
+  }
+  INFER_INLINE static void put(float f, std::byte* p) noexcept { __builtin_memcpy(p, &f, 4); }
+};
+template <class Isa>
+struct FormF16 {
+  INFER_INLINE static Lanes<Isa> load(const std::byte* p) noexcept { return Isa::load_halves(p); }
+  INFER_INLINE static float one(const std::byte* p) noexcept { return Isa::load_half(p); }
+  INFER_INLINE static void put(float f, std::byte* p) noexcept { Isa::store_half(f, p); }
+};
+template <class Isa>
+struct FormBf16 {
+  INFER_INLINE static Lanes<Isa> load(const std::byte* p) noexcept { return Isa::load_bf16(p); }
+  INFER_INLINE static float one(const std::byte* p) noexcept {
+    std::uint16_t high;
+    __builtin_memcpy(&high, p, 2);
+    const std::uint32_t bits = std::uint32_t{high} << 16;
+    return FormF32<Isa>::one(reinterpret_cast<const std::byte*>(&bits));
+  }
+  /// To nearest, ties to even; NaNs stay NaNs.
+  INFER_INLINE static void put(float f, std::byte* p) noexcept {
+    std::uint32_t bits;
+    __builtin_memcpy(&bits, &f, 4);
+    const auto high = static_cast<std::uint16_t>((f != f ? bits | 0x00400000u : bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+    __builtin_memcpy(p, &high, 2);
+  }
+};
+
+template <class Isa>
+using StoredF32 = StoredFloats<Isa, FormF32<Isa>, 4>;
+template <class Isa>
+using StoredF16 = StoredFloats<Isa, FormF16<Isa>, 2>;
+template <class Isa>
+using StoredBf16 = StoredFloats<Isa, FormBf16<Isa>, 2>;
+
+/// Blocks of 32 codes and a scale, a half. `Codes` has line(lines, first, stride): sixteen codes, which are entry `first` of
+/// sixteen keys, with 16 for a stride, or entries first .. first + 15 of a value, with 1.
+template <class Isa, class Codes>
+struct StoredCodes {
+  static constexpr bool kBlocks = true;
+  INFER_INLINE static constexpr std::size_t bytes(std::int64_t n) noexcept {
+    return static_cast<std::size_t>(n / kBlockCols) * (2 + Codes::kLines);
+  }
+
+  struct Keys {
+    Lanes<Isa> scales;
+    const std::byte* lines;
+    std::int64_t first;
+    INFER_INLINE Lanes<Isa> entry(int j) const noexcept {
+      return scales * Codes::template line<Isa>(lines + static_cast<std::size_t>(j) * kLanes, first, kLanes);
+    }
+  };
+  INFER_INLINE static Keys keys(const std::byte* sixteen, std::int64_t i) noexcept {
+    const std::byte* const block = sixteen + kLanes * bytes(i);
+    return {Isa::load_halves(block), block + 2 * kLanes, i % kBlockCols};
+  }
+  INFER_INLINE static Lanes<Isa> value(const std::byte* row, std::int64_t i) noexcept {
+    const std::byte* const block = row + bytes(i);
+    return Lanes<Isa>::of(Isa::load_half(block)) * Codes::template line<Isa>(block + 2, i % kBlockCols, 1);
+  }
+
+  INFER_INLINE static void put(const float* x, std::byte* scale, std::byte* lines, std::size_t stride) noexcept {
+    alignas(64) std::int32_t codes[kBlockCols / 4] = {};
+    float most = x[0], least = x[0];
+    for (std::int64_t i = 0; i < kBlockCols; ++i) {
+      most = most < x[i] ? x[i] : most;
+      least = x[i] < least ? x[i] : least;
+    }
+    Isa::store_half(Codes::scale_of(most > -least ? most : least), scale);
+    const float d = Isa::load_half(scale);
+    const bool finite = Isa::largest_magnitude(x) < 0x7f800000u;
+    if (!finite || d == 0.0f) {
+      const std::uint16_t special = finite ? 0 : 0x7e00;
+      __builtin_memcpy(scale, &special, 2);
+    } else {
+      float cut[kBlockCols];
+      const float inverse = 1.0f / d;
+      for (std::int64_t i = 0; i < kBlockCols; ++i) {
+        const float code = x[i] * inverse;
+        const float raised = code < Codes::kLeast ? Codes::kLeast : code;
+        cut[i] = raised > Codes::kMost ? Codes::kMost : raised;
+      }
+      Isa::round_block(cut, 1.0f, codes);
+    }
+    Codes::put(reinterpret_cast<const std::int8_t*>(codes), lines, stride);
+  }
+};
+
+struct Codes8 {
+  static constexpr std::size_t kLines = 32;
+  static constexpr float kLeast = -127.0f, kMost = 127.0f;
+  INFER_INLINE static float scale_of(float extreme) noexcept { return __builtin_fabsf(extreme) / 127.0f; }
+  template <class Isa>
+  INFER_INLINE static Lanes<Isa> line(const std::byte* lines, std::int64_t first, std::int64_t stride) noexcept {
+    return Isa::load_codes(lines + first * stride);
+  }
+  INFER_INLINE static void put(const std::int8_t* codes, std::byte* lines, std::size_t stride) noexcept {
+    for (std::size_t i = 0; i < kLines; ++i) lines[i * stride] = static_cast<std::byte>(codes[i]);
+  }
+};
+
+struct Codes4 {
+  static constexpr std::size_t kLines = 16;
+  static constexpr float kLeast = -8.0f, kMost = 7.0f;
+  INFER_INLINE static float scale_of(float extreme) noexcept { return extreme / -8.0f; }
+  template <class Isa>
+  INFER_INLINE static Lanes<Isa> line(const std::byte* lines, std::int64_t first, std::int64_t) noexcept {
+    return Isa::load_nibbles(lines, static_cast<int>(first) / 4);
+  }
+  INFER_INLINE static void put(const std::int8_t* codes, std::byte* lines, std::size_t stride) noexcept {
+    for (std::size_t i = 0; i < kLines; ++i) {
+      lines[i * stride] = static_cast<std::byte>((codes[i] + 8) | (codes[i + kLines] + 8) << 4);
+    }
+  }
+};
+
+template <class Isa>
+using StoredQ8_0 = StoredCodes<Isa, Codes8>;
+template <class Isa>
+using StoredQ4_0 = StoredCodes<Isa, Codes4>;
+
+template <class Isa, class Stored>
+void kv_store(const KvStoreArgs& a) noexcept {
+  const std::int64_t place = a.slot % kLanes;
+  std::byte* const key = a.keys + static_cast<std::size_t>(a.slot / kLanes) * kLanes * Stored::bytes(a.key_dim);
+  std::byte* const value = a.values + static_cast<std::size_t>(a.slot) * Stored::bytes(a.value_dim);
+  if constexpr (Stored::kBlocks) {
+    for (std::int64_t i = 0; i < a.key_dim; i += kBlockCols) {
+      std::byte* const block = key + kLanes * Stored::bytes(i);
+      Stored::put(a.key + i, block + 2 * place, block + 2 * kLanes + place, kLanes);
+    }
+    for (std::int64_t i = 0; i < a.value_dim; i += kBlockCols) {
+      std::byte* const block = value + Stored::bytes(i);
+      Stored::put(a.value + i, block, block + 2, 1);
+    }
+  } else {
+    for (std::int64_t i = 0; i < a.key_dim; ++i) Stored::put(a.key[i], key + Stored::bytes(i * kLanes + place));
+    for (std::int64_t i = 0; i < a.value_dim; ++i) Stored::put(a.value[i], value + Stored::bytes(i));
+  }
+}
+
+}  // namespace infer::simd
