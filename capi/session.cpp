@@ -46,15 +46,24 @@ infer_status infer_session_get_i64(const infer_session* session, const char* key
     INFER_TRY(check(session, "session"));
     INFER_TRY(check_key(key));
     const infer::SessionOptions& o = session->session->options();
+    const infer::KvCache& kv = session->session->kv();
     const std::pair<std::string_view, std::int64_t> facts[] = {
-        {"n_ctx", o.n_ctx}, {"n_seq", o.n_seq}, {"n_batch", o.n_batch}, {"n_logits", o.n_logits}, {"n_threads", o.n_threads}};
+        {"n_ctx", o.n_ctx},
+        {"n_seq", o.n_seq},
+        {"n_batch", o.n_batch},
+        {"n_logits", o.n_logits},
+        {"n_threads", o.n_threads},
+        {"kv_position_bytes", static_cast<std::int64_t>(kv.position_bytes())},
+        {"kv_window_position_bytes", static_cast<std::int64_t>(kv.window_position_bytes())}};
+    std::string known;
     for (const auto& [name, fact] : facts) {
-      if (name != key) continue;
-      *value = fact;
-      return {};
+      if (name == key) {
+        *value = fact;
+        return {};
+      }
+      known += fmt::format("{}{}", known.empty() ? "" : ", ", name);
     }
-    return Status::error(Code::notfound,
-                         fmt::format("unknown fact '{}'; known: n_ctx, n_seq, n_batch, n_logits, n_threads", key)).about(key);
+    return Status::error(Code::notfound, fmt::format("unknown fact '{}'; known: {}", key, known)).about(key);
   });
 }
 

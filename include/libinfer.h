@@ -231,6 +231,31 @@ typedef void (*infer_free_fn)(void *user, void *memory, size_t size);
 INFER_API infer_status infer_env_set_allocator(infer_env *env, infer_alloc_fn alloc, infer_free_fn free_memory, void *user,
                                                infer_destroy_fn destroy, infer_error **err);                    /* W */
 
+/* ---- Machine: the limits that speeds are held against ------------------------------------------------------------- */
+
+/* Of all threads together, the best of several attempts: of reading a block of 512 MiB from start to end; of multiply-adds with
+ * the chosen kernels' instructions for 8-bit codes, and of fused multiply-adds of floats, on registers alone. */
+typedef struct infer_machine_limits {
+  size_t struct_size;   /* set by the caller to sizeof(infer_machine_limits) */
+  double read_bytes_per_second, dot_mul_adds_per_second, fma_mul_adds_per_second;
+} infer_machine_limits;
+/* Measures for about half a second, on n_threads threads (0: threads_default; never more than there are cores) or the
+ * environment's executor. Memory is counted in the environment (SCRATCH), which may be NULL. Errors: RANGE, UNSUPPORTED
+ * (INFER_FORCE_ISA), BUDGET, NOMEM. T */
+INFER_API infer_status infer_machine_probe(infer_env *env, int32_t n_threads, infer_machine_limits *limits, infer_error **err);
+
+/* What the matrix products of one pass ask of the machine, attention apart. */
+typedef struct infer_work {
+  size_t struct_size;    /* set by the caller to sizeof(infer_work) */
+  double bytes;          /* of weights, as in the file, each read once */
+  double dot_mul_adds;   /* multiply-adds with weights that are codes */
+  double fma_mul_adds;   /* with weights that are floats */
+} infer_work;
+/* Of n_tokens at once, of which n_logits rows of logits are wanted. Of experts, as many are read as tokens meet that choose at
+ * random. Errors: RANGE, STATE (only the vocabulary was loaded). R */
+INFER_API infer_status infer_model_work(const infer_model *model, int64_t n_tokens, int64_t n_logits, infer_work *work,
+                                        infer_error **err);
+
 /* ---- Cancel: a flag that long calls look at. May outlive the calls that use it. ---------------------------------- */
 
 INFER_API infer_status infer_cancel_create(infer_cancel **out, infer_error **err);                              /* T */
@@ -517,7 +542,8 @@ INFER_API void infer_session_release(infer_session *session);                   
 /* What infer_session_create will take with these options (kind SESSION, may be NULL). T */
 INFER_API infer_status infer_session_plan(const infer_model *model, const infer_options *options, infer_memory_plan *plan,
                                           infer_error **err);
-/* In force: n_ctx, n_seq, n_batch, n_logits, n_threads. R */
+/* In force: n_ctx, n_seq, n_batch, n_logits, n_threads. Bytes that one position takes in the KV cache, and a step reads of it for each
+ * that it sees: kv_position_bytes in the layers that see all, kv_window_position_bytes in those with a sliding window. R */
 INFER_API infer_status infer_session_get_i64(const infer_session *session, const char *key, int64_t *value,
                                              infer_error **err);
 INFER_API uint64_t infer_session_memory(const infer_session *session, int32_t memory_class);                    /* R */

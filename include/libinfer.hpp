@@ -399,6 +399,14 @@ inline Expected<std::string> kernels_json() {
   return detail::fill<std::string>(4096, [](auto... out) { return infer_kernels_json(out...); });
 }
 
+/// What this machine can do at most, measured now: see infer_machine_probe.
+inline Expected<infer_machine_limits> machine_probe(std::int32_t n_threads = 0, infer_env* env = nullptr) {
+  return detail::get<infer_machine_limits>([&](auto limits, auto err) {
+    limits->struct_size = sizeof(*limits);
+    return infer_machine_probe(env, n_threads, limits, err);
+  });
+}
+
 /// The plan of a quantisation, as JSON: see infer_quantize_plan. `how.options` is of kind QUANT.
 inline Expected<std::string> quantize_plan(const Source& source, const Load& how) {
   return detail::fill<std::string>(65536, [&](auto... out) {
@@ -453,6 +461,13 @@ class Model : public detail::Shared<infer_model, infer_model_retain, infer_model
     return detail::fill<std::string>(64, [&](auto... out) { return infer_model_get_str(get(), key, out...); });
   }
   std::uint64_t memory(std::int32_t memory_class) const noexcept { return infer_model_memory(get(), memory_class); }
+  /// What the products of a pass ask of the machine: see infer_model_work.
+  Expected<infer_work> work(std::int64_t n_tokens, std::int64_t n_logits) const {
+    return detail::get<infer_work>([&](auto work, auto err) {
+      work->struct_size = sizeof(*work);
+      return infer_model_work(get(), n_tokens, n_logits, work, err);
+    });
+  }
   /// Looks at every weight for NaN and infinity; reads the whole file.
   Expected<void> validate(const Cancel* cancel = nullptr) const {
     return detail::check([&](auto err) { return infer_model_validate(get(), detail::raw(cancel), err); });

@@ -7,6 +7,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <limits>
 
 #include "ops/flush.h"
@@ -534,6 +535,47 @@ constexpr void set_kv(KernelTable& t) noexcept {
   ((t.attention[static_cast<int>(types)] = attention<types>, t.kv_store[static_cast<int>(types)] = kv_store<types>), ...);
 }
 
+// ---- Probes: as the compiler makes them, like all of this file. A statement of no instructions hides the values from it.
+
+template <class T>
+void keep(T& value) noexcept {
+  __asm__ volatile("" : : "r"(&value) : "memory");
+}
+
+void probe_read(const std::byte* bytes, std::size_t n) noexcept {
+  std::uint64_t seen[Probes::kReadStep / sizeof(std::uint64_t)] = {};
+  for (std::size_t i = 0; i < n; i += sizeof(seen)) {
+    for (std::size_t l = 0; l < std::size(seen); ++l) {
+      std::uint64_t word;
+      std::memcpy(&word, bytes + i + l * sizeof(word), sizeof(word));
+      seen[l] |= word;
+    }
+  }
+  keep(seen);
+}
+
+std::int64_t probe_dot(std::int64_t rounds) noexcept {
+  std::int8_t weights[kBlockCols] = {}, codes[kBlockCols] = {};
+  std::int32_t sum = 0;
+  for (std::int64_t i = 0; i < rounds; ++i) {
+    keep(weights);
+    keep(codes);
+    for (std::int64_t c = 0; c < kBlockCols; ++c) sum += std::int32_t{weights[c]} * codes[c];
+  }
+  keep(sum);
+  return rounds * kBlockCols;
+}
+
+std::int64_t probe_fma(std::int64_t rounds) noexcept {
+  float factors[2] = {}, sums[kLanes] = {};
+  keep(factors);
+  for (std::int64_t i = 0; i < rounds; ++i) {
+    for (float& sum : sums) sum = std::fma(factors[0], factors[1], sum);
+  }
+  keep(sums);
+  return rounds * kLanes;
+}
+
 constexpr KernelTable make_table() noexcept {
   KernelTable t{};
   t.name = "scalar";
@@ -558,6 +600,7 @@ constexpr KernelTable make_table() noexcept {
   t.softcap = softcap;
   t.add = add;
   t.add_scaled = add_scaled;
+  t.probes = {.read = probe_read, .dot = probe_dot, .fma = probe_fma};
   return t;
 }
 

@@ -266,6 +266,17 @@ struct Matmul {
   bool packed;                            ///< takes panels, not rows of the file
 };
 
+/// What the instructions of a table can do at most: loops for measuring a machine (libinfer/machine.h), never for results.
+struct Probes {
+  static constexpr std::size_t kReadStep = 256;
+  /// Loads all of n bytes, from first to last; 64-byte aligned, n a multiple of kReadStep and not 0.
+  void (*read)(const std::byte* bytes, std::size_t n) noexcept;
+  /// Rounds of multiply-adds of 8-bit codes with the instructions of products, nothing around them; answers how many.
+  std::int64_t (*dot)(std::int64_t rounds) noexcept;
+  /// The same of fused multiply-adds of floats.
+  std::int64_t (*fma)(std::int64_t rounds) noexcept;
+};
+
 /// Every table computes the same bits: an entry is a stated sequence of IEEE operations (docs/numerics.md).
 struct KernelTable {
   const char* name;                       ///< "scalar"
@@ -291,6 +302,7 @@ struct KernelTable {
   void (*add)(float* x, const float* y, std::int64_t n) noexcept;
   /// x[i] += factor * y[i]
   void (*add_scaled)(float* x, const float* y, float factor, std::int64_t n) noexcept;
+  Probes probes;                          ///< the only entry without a result
 };
 
 }  // namespace infer

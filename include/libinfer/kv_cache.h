@@ -47,6 +47,10 @@ class KvCache {
   std::int64_t context() const noexcept { return shape_.context; }
   std::int64_t n_sequences() const noexcept { return shape_.n_sequences; }
 
+  /// Bytes of one position in all layers that see everything, and in all that have a window.
+  std::uint64_t position_bytes() const noexcept { return position_bytes(pools_[0]); }
+  std::uint64_t window_position_bytes() const noexcept { return position_bytes(pools_[1]); }
+
   /// A free sequence, now empty and open; Code::sequence when all are open.
   Result<SequenceId> open();
   /// Gives its pages back. The id must be open.
@@ -97,6 +101,9 @@ class KvCache {
   };
 
   void lay_out(Workspace& workspace, Pool& pool) noexcept;
+  std::uint64_t position_bytes(const Pool& pool) const noexcept {
+    return static_cast<std::uint64_t>(pool.n_layers) * (key_page_bytes_ + value_page_bytes_) / kKvPageTokens;
+  }
   std::int64_t pages_needed(const Pool& pool) const noexcept;
   std::int32_t& page(const Pool& pool, SequenceId seq, std::int64_t i) const noexcept {
     return pool.pages[static_cast<std::size_t>(seq * pages_per_sequence_ + i)];

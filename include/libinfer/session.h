@@ -58,6 +58,7 @@ class Session {
   /// What is in force: no zeros are left.
   const SessionOptions& options() const noexcept { return options_; }
   const MemoryUse& memory() const noexcept { return use_; }
+  const KvCache& kv() const noexcept { return kv_; }
 
   Result<SequenceId> open();
   Status close(SequenceId seq);

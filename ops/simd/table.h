@@ -36,6 +36,7 @@
 #include "ops/simd/elementwise.h"
 #include "ops/simd/inputs.h"
 #include "ops/simd/matmul.h"
+#include "ops/simd/probes.h"
 #include "ops/simd/rows.h"
 #include "ops/simd/types.h"
 
@@ -106,6 +107,7 @@ constexpr KernelTable make_table(const char* name, bool (*runs_here)() noexcept)
   t.softcap = softcap<Isa>;
   t.add = add<Isa>;
   t.add_scaled = add_scaled<Isa>;
+  t.probes = {.read = probe_read<Isa>, .dot = probe_dot<Isa>, .fma = probe_fma<Isa>};
   return t;
 }
 

@@ -1,4 +1,4 @@
-# Holds the promise of one binary for every machine: only objects of ops/isa contain instructions that not every machine
+# Holds the promise of one binary for every machine: only objects of folders called isa contain instructions that not every machine
 # has, and they share no function with other objects (a weak symbol of theirs could be the copy that the linker keeps).
 # cmake -DOBJECTS=<a|b|c> -DOBJDUMP=<objdump> -DNM=<nm> -P isa_objects.cmake
 string(REPLACE "|" ";" objects "${OBJECTS}")
@@ -6,7 +6,7 @@ set(n_isa 0)
 foreach(object ${objects})
   execute_process(COMMAND ${OBJDUMP} -d --no-show-raw-insn ${object} COMMAND grep -m 1 -E "%[yz]mm|[[:space:]]v[a-z0-9]+ .*%xmm"
                   OUTPUT_VARIABLE avx)
-  if(NOT object MATCHES "/ops/isa/")
+  if(NOT object MATCHES "/isa/")
     if(avx)
       message(SEND_ERROR "${object} has AVX code: ${avx}")
     endif()

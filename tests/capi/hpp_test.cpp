@@ -48,6 +48,26 @@ TEST(Hpp, TokensGoAroundAndBack) {
   EXPECT_EQ(spans.ends.back(), text.size());
 }
 
+TEST(Hpp, TheMachineHasLimitsAndAModelAsksForWork) {
+  const auto limits = libinfer::machine_probe(1).value();
+  EXPECT_GT(limits.read_bytes_per_second, 0.0);
+  EXPECT_GT(limits.dot_mul_adds_per_second, 0.0);
+  EXPECT_GT(limits.fma_mul_adds_per_second, 0.0);
+  EXPECT_EQ(libinfer::machine_probe(-1).error().code(), INFER_E_RANGE);
+
+  const auto model = libinfer::Model::load(kPath).value();
+  const auto one = model.work(1, 1).value(), batch = model.work(8, 1).value();
+  EXPECT_EQ(one.bytes, batch.bytes);
+  EXPECT_GT(batch.dot_mul_adds, one.dot_mul_adds);
+  EXPECT_LT(batch.dot_mul_adds, 8 * one.dot_mul_adds);   // one row of logits
+  EXPECT_EQ(model.work(1, 2).error().code(), INFER_E_RANGE);
+  EXPECT_EQ(model.work(0, 0).error().code(), INFER_E_RANGE);
+
+  const auto session = libinfer::Session::create(model).value();
+  EXPECT_GT(session.get_i64("kv_position_bytes").value(), 0);
+  EXPECT_EQ(session.get_i64("kv_window_position_bytes").value(), 0);
+}
+
 TEST(Hpp, TheHostsThreadsDoTheWork) {
   std::atomic<int> jobs{0};
   auto env = libinfer::Env::create().value();

@@ -490,22 +490,7 @@ TEST_F(InferProgram, LogitsLeaveNoFileBehindWhenTheyFail) {
   EXPECT_FALSE(std::filesystem::exists(out));
 }
 
-// ---- bench
-
-TEST_F(InferProgram, BenchGivesOneObjectPerTest) {
-  const auto r = with_model("bench", {"-p", "8", "-n", "4", "-r", "2", "-t", "1", "--json"});
-  EXPECT_EQ(r.status, 0) << r.err;
-  const json tests = json::parse(r.out, nullptr, false);
-  ASSERT_TRUE(tests.is_array());
-  ASSERT_EQ(tests.size(), 2U);
-  EXPECT_EQ(tests[0]["n_prompt"], 8);
-  EXPECT_EQ(tests[1]["n_gen"], 4);
-  for (const auto& test : tests) {
-    EXPECT_EQ(test["samples_ts"].size(), 2U);
-    EXPECT_GT(test["avg_ts"].get<double>(), 0.0);
-    EXPECT_EQ(test["n_threads"], 1);
-  }
-}
+// ---- kernels
 
 TEST_F(InferProgram, KernelsAreShown) {
   const auto r = run_infer({"kernels", "--json"});
@@ -526,12 +511,6 @@ TEST_F(InferProgram, KernelsAreShown) {
   kept.empty() ? unsetenv("INFER_FORCE_ISA") : setenv("INFER_FORCE_ISA", kept.c_str(), 1);
   EXPECT_EQ(unknown.status, 1);
   EXPECT_NE(unknown.err.find("INFER_FORCE_ISA: unknown kernel table 'avx9'; known: "), std::string::npos) << unknown.err;
-}
-
-TEST_F(InferProgram, BenchDecodesAtADepth) {
-  const auto r = with_model("bench", {"-p", "0", "-n", "4", "-d", "16", "-r", "1"});
-  EXPECT_EQ(r.status, 0) << r.err;
-  EXPECT_NE(r.out.find("decode 4 at 16"), std::string::npos) << r.out;
 }
 
 }  // namespace
