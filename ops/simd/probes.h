@@ -50,7 +50,7 @@ std::int64_t dot_rounds(std::int64_t rounds, std::integer_sequence<int, s...>) n
   for (std::int64_t i = 0; i < rounds; ++i) {
     step(), step(), step(), step();
   }
-  Lanes<Isa> results[] = {Isa::floats(sums[s].plus(Isa::ints(0)))...};
+  Lanes<Isa> results[] = {Isa::floats(sums[s].sum(Isa::ints(0)))...};
   keep(results);
   return rounds * kSteps * kPanels * kTokens * kLineCodes;
 }
