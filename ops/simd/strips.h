@@ -155,7 +155,15 @@ template <class Isa, class Strips>
     for (std::int64_t c = 0; c < m.cols; c += kStripCols) {
       const std::int64_t cols = m.cols - c < kStripCols ? m.cols - c : kStripCols;
       Strips::template take_apart<Isa>(panel, c, cols, strip);
+      // What is taken apart next is asked for while tiles are multiplied, a few lines with each: nothing guesses it in time.
+      const std::size_t stretch = m.stride * kStripCols / static_cast<std::size_t>(m.cols);
+      const std::size_t ahead = (static_cast<std::size_t>(c / kStripCols) + 1) * stretch;
+      const std::size_t per_tile = (stretch * static_cast<std::size_t>(tile) / static_cast<std::size_t>(n_tokens) / kLineBytes + 1) * kLineBytes;
       for (std::int64_t t = 0; t < n_tokens; t += tile) {
+        const std::size_t from = ahead + per_tile * static_cast<std::size_t>(t / tile);
+        for (int p = 0; p < kPanels; ++p) {
+          for (std::size_t i = 0; i < per_tile; i += kLineBytes) __builtin_prefetch(panel[p] + from + i, 0, 2);
+        }
         const std::int64_t n = n_tokens - t < tile ? n_tokens - t : tile;
         const auto* x = reinterpret_cast<const std::int32_t*>(m.input + (token + t) * token_bytes + n * input_bytes(m.format->input, c));
         with_tokens<kTile>(n, [&](auto tokens) INFER_INLINE_LAMBDA {

@@ -43,8 +43,7 @@ TEST_P(FamilyGolden, LogitsAreReached) {
   ASSERT_NE(l.model, nullptr) << l.status.message();
 
   const std::vector<TensorMeta>& tensors = l.model->descriptor().tensors;
-  const auto is_code = [](const TensorMeta& t) { return info(t.dtype).block_elems > 1; };
-  const bool takes_codes = std::any_of(tensors.begin(), tensors.end(), is_code);
+  const bool rounds = std::any_of(tensors.begin(), tensors.end(), [](const TensorMeta& t) { return testing::rounds_activations(t.dtype); });
 
   const std::vector<GoldenCase> cases = golden_cases(golden.facts);
   ASSERT_FALSE(cases.empty());
@@ -54,8 +53,8 @@ TEST_P(FamilyGolden, LogitsAreReached) {
 
     const double max_limit = std::max(1e-4 * deviation(expected), 5.0 * c.noise);
     const Difference d = difference(found, expected);
-    // Weights that are codes take activations as codes; the others are as near as F32.
-    if (!takes_codes) {
+    // Weights that are codes or bfloat16 take activations as such; the others are as near as F32.
+    if (!rounds) {
       EXPECT_LT(d.max, max_limit) << c.file;
     } else {
       EXPECT_LT(d.rms, c.rms_limit) << c.file;

@@ -707,7 +707,7 @@ TEST(LogProbability, IsThatOfTheUnmodifiedLogits) {
 }
 
 /// Weights, one by one, as the integers that they are said to be: all but a last place or two of 2^-52.
-TEST(Weights, AreTheSoftmaxInIntegers) {
+TEST(SamplerWeights, AreTheSoftmaxInIntegers) {
   for (const std::size_t n : kSizes) {
     std::vector<Candidate> sorted = full_sort(random_logits(n, 9));
     const Candidates candidates{.list = sorted};
