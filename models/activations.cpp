@@ -54,6 +54,7 @@ Activations layout_activations(Workspace& w, const DecoderConfig& c, const Activ
     const std::int64_t bytes = input_bytes(form, (widest + input_block(form) - 1) / input_block(form) * input_block(form));
     a.input[static_cast<int>(form)] = w.take<std::byte>(MemoryClass::scratch, product(s.batch, bytes)).data();
   }
+  a.scratch_bytes = s.scratch_bytes;
   a.scratch = w.take<std::byte>(MemoryClass::scratch, product(s.n_threads, static_cast<std::int64_t>(s.scratch_bytes))).data();
   a.logits = matrix(w, s.n_logits, c.n_vocab);
   return a;

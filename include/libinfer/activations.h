@@ -39,7 +39,8 @@ struct Activations {
   std::span<float> chosen_weights;    ///< (batch, n_used)
   MatF32 expert;        ///< (batch, n_embd) rows of one expert: input, then output
   std::byte* input[kInputFormCount] = {};   ///< what products take, of x in one of its forms: (batch, widest input)
-  std::byte* scratch = nullptr;   ///< (n_threads, KernelTable::scratch_bytes) what kernels use while they run
+  std::byte* scratch = nullptr;   ///< (n_threads, scratch_bytes) what kernels use while they run
+  std::size_t scratch_bytes = 0;
   MatF32 logits;        ///< (n_logits, n_vocab)
 };
 

@@ -85,6 +85,9 @@ struct DecoderConfig {
   std::int64_t window(std::int64_t i) const noexcept { return local[static_cast<std::size_t>(i)] ? sliding_window : 0; }
 };
 
+/// Panels that a product makes for itself, and multiplies, at a time where the model is not packed.
+inline constexpr std::int64_t kPanelsAtOnce = 2;
+
 /// y = x W^T (+ bias). The weights stay quantised: as rows of the file, and where the kernel wants it and
 /// ModelOptions::pack allows it the same rows again as panels (src/runtime/packing.h).
 struct Linear {
@@ -93,7 +96,7 @@ struct Linear {
   const float* bias = nullptr;             ///< (weight.rows), or null
   Matmul matmul{};                         ///< of the panels, or of the rows where it is not packed
   MatmulFn matmul_rows = nullptr;          ///< of rows that fill no panel
-  const std::byte* panels = nullptr;       ///< (n_panels, panel_bytes), owned by the WeightStore
+  const std::byte* panels = nullptr;       ///< (n_panels, panel_bytes), owned by the WeightStore; null: made for each product
   std::size_t panel_bytes = 0;
   std::int64_t n_panels = 0;               ///< whole ones: rows / kPanelRows
 
@@ -195,8 +198,8 @@ struct Step {
 
   /// Multiply-adds, or as long a time of other work, that a thread may do between two looks at the flag.
   std::int64_t work_per_look() const noexcept { return kernels.work_per_look; }
-  /// What kernels of this worker may use: KernelTable::scratch_bytes.
-  std::byte* scratch(int worker) const noexcept { return act.scratch + static_cast<std::size_t>(worker) * kernels.scratch_bytes; }
+  /// What kernels of this worker may use: KernelTable::scratch_bytes; then room for panels, where the model has none.
+  std::byte* scratch(int worker) const noexcept { return act.scratch + static_cast<std::size_t>(worker) * act.scratch_bytes; }
   /// What is worth handing to another thread.
   static constexpr std::int64_t kLeastWork = std::int64_t{1} << 14;
 

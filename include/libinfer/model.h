@@ -57,6 +57,8 @@ class Model {
   std::size_t longest_piece() const noexcept { return longest_piece_; }
   /// Whether matrices were rearranged to panels.
   bool packed() const noexcept { return panel_bytes_ > 0; }
+  /// Bytes that each worker of a session needs for panels of its own; 0 where matrices were rearranged.
+  std::size_t panel_scratch() const noexcept { return panel_scratch_; }
   MemoryUse memory() const noexcept { return use_; }
   const std::shared_ptr<MemoryAccount>& account() const noexcept { return account_; }
 
@@ -96,6 +98,7 @@ class Model {
   Status tokenizer_status_;
   std::size_t longest_piece_ = 0;
   std::uint64_t panel_bytes_ = 0;
+  std::size_t panel_scratch_ = 0;
   MemoryUse use_;
   Charge charge_;                   ///< of what is in mappings and standard containers
 };

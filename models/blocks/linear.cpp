@@ -36,7 +36,7 @@ void run_units(const Step& step, int worker, const Product& product, const MatF3
   const auto run = [&](MatmulFn matmul, const std::byte* weights, std::size_t stride, std::int64_t row,
                        std::int64_t end) noexcept {
     if (row >= end) return;
-    matmul({.weights = weights + static_cast<std::size_t>(row) / (matmul == w.matmul_rows ? 1 : kPanelRows) * stride,
+    matmul({.weights = weights,
             .stride = stride,
             .format = w.format,
             .bias = w.bias == nullptr ? nullptr : w.bias + row,
@@ -49,9 +49,24 @@ void run_units(const Step& step, int worker, const Product& product, const MatF3
             .y_stride = product.out.stride,
             .scratch = step.scratch(worker)});
   };
-  run(w.matmul.run, w.panels, w.panel_bytes, first * kPanelRows, std::min(last, w.n_panels) * kPanelRows);
-  run(w.matmul_rows, w.weight.data, w.weight.row_bytes, std::max(first, w.n_panels) * kPanelRows,
-      std::min(last * kPanelRows, w.weight.rows));
+  const std::int64_t panels_end = std::min(last, w.n_panels);
+  if (w.panels != nullptr) {
+    const std::byte* const panels = w.panels + static_cast<std::size_t>(first) * w.panel_bytes;
+    run(w.matmul.run, panels, w.panel_bytes, first * kPanelRows, panels_end * kPanelRows);
+  } else {
+    std::byte* const panels = step.scratch(worker) + step.kernels.scratch_bytes;
+    for (std::int64_t unit = first; unit < panels_end; unit += kPanelsAtOnce) {
+      const std::int64_t n = std::min(kPanelsAtOnce, panels_end - unit);
+      for (std::int64_t i = 0; i < n; ++i) {
+        const TensorView rows = w.weight.slice((unit + i) * kPanelRows, kPanelRows);
+        w.format->pack(rows.data, rows.row_bytes, rows.cols, panels + static_cast<std::size_t>(i) * w.panel_bytes);
+      }
+      run(w.matmul.run, panels, w.panel_bytes, unit * kPanelRows, (unit + n) * kPanelRows);
+    }
+  }
+  const std::int64_t row = std::max(first, w.n_panels) * kPanelRows;
+  const std::byte* const rows = w.weight.data + static_cast<std::size_t>(row) * w.weight.row_bytes;
+  run(w.matmul_rows, rows, w.weight.row_bytes, row, std::min(last * kPanelRows, w.weight.rows));
 }
 
 /// What a thread has just made: these rows of these tokens, of one product or, side by side, of all.

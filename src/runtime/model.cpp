@@ -208,8 +208,11 @@ Status Model::bind_plan(const ModelOptions& options) {
   weights_->plan(false);
   binder.judge_unbound(descriptor_, decoder_->config.n_layers, descriptor_.warnings);
   INFER_TRY(binder.finish());
-  if (!options.pack) return {};
-  INFER_ASSIGN(panel_bytes_, plan_panels(binder.products()));
+  if (options.pack) {
+    INFER_ASSIGN(panel_bytes_, plan_panels(binder.products()));
+  } else {
+    panel_scratch_ = leave_unpacked(binder.products());
+  }
   return {};
 }
 
@@ -218,7 +221,9 @@ Status Model::bind(const ModelOptions& options) {
   decoder_->architecture->bind(binder, *decoder_);
   INFER_TRY(weights_->status());
   INFER_TRY(binder.finish());
-  return options.pack ? pack_weights(binder.products(), *weights_, *account_, options) : Status();
+  if (options.pack) return pack_weights(binder.products(), *weights_, *account_, options);
+  leave_unpacked(binder.products());
+  return {};
 }
 
 Status Model::make_tokenizer(const ModelOptions& options) {

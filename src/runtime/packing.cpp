@@ -16,16 +16,33 @@ std::int64_t whole_panels(const Linear& w) noexcept {
   return w.matmul.packed && w.format->pack != nullptr ? w.weight.rows / kPanelRows : 0;
 }
 
+void set_shape(Linear& w) noexcept {
+  w.n_panels = whole_panels(w);
+  w.panel_bytes = w.n_panels == 0 ? 0 : w.format->panel_bytes(w.weight.cols);
+}
+
 /// Where the panels of each product will be.
 void place_panels(std::span<Linear* const> products, std::byte* panels) noexcept {
   for (Linear* w : products) {
-    w->n_panels = whole_panels(*w);
+    set_shape(*w);
     if (w->n_panels == 0) continue;
-    w->panel_bytes = w->format->panel_bytes(w->weight.cols);
     w->panels = panels;
     panels += static_cast<std::size_t>(w->n_panels) * w->panel_bytes;
   }
 }
+
+}  // namespace
+
+std::size_t leave_unpacked(std::span<Linear* const> products) noexcept {
+  std::size_t most = 0;
+  for (Linear* w : products) {
+    set_shape(*w);
+    most = std::max(most, static_cast<std::size_t>(kPanelsAtOnce) * w->panel_bytes);
+  }
+  return most;
+}
+
+namespace {
 
 /// Some panels of a product.
 struct Piece {

@@ -17,6 +17,10 @@ namespace infer {
 /// Bytes that the panels of these products take: of those whose kernel wants panels.
 Result<std::uint64_t> plan_panels(std::span<Linear* const> products);
 
+/// For products that are to read the file: they will make panels for themselves, some at a time, in each worker's scratch.
+/// Answers the bytes that this needs of it.
+std::size_t leave_unpacked(std::span<Linear* const> products) noexcept;
+
 /// Packs them into memory that `weights` keeps, on the executor of the options or threads of its own. Progress is reported in
 /// bytes of a mapped file, each few milliseconds. Errors: limit, budget, nomem, cancelled (seen within a few milliseconds, and
 /// when the progress report says so).

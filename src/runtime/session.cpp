@@ -140,7 +140,7 @@ void Session::lay_out(Workspace& workspace) noexcept {
                             {.batch = options_.n_batch,
                              .n_logits = options_.n_logits,
                              .n_threads = options_.n_threads,
-                             .scratch_bytes = model_->kernels().scratch_bytes});
+                             .scratch_bytes = model_->kernels().scratch_bytes + model_->panel_scratch()});
   rows_ = workspace.take<StepRow>(MemoryClass::scratch, static_cast<std::uint64_t>(options_.n_batch));
   tokens_ = workspace.take<Token>(MemoryClass::kv,
                                   static_cast<std::uint64_t>(options_.n_seq) * static_cast<std::uint64_t>(options_.n_ctx));
