@@ -171,13 +171,17 @@ INFER_INLINE void add_sub(const Lines& lines, const typename Isa::Ints (&scale)[
   using Dot = typename Isa::template Dot<Type::kMaxCode>;
   constexpr int kOffset = Type::template kOffset<Isa>, kSubLines = 8 / Type::kSubs;
   constexpr int kLines = Dot::kLines < kSubLines ? Dot::kLines : kSubLines;   // until a dot has to be added to its sum
+  constexpr bool kSeeds = kOffset != 0 && Isa::kSeeds;
+  typename Isa::Ints seeds[N];
+  if constexpr (kSeeds) {
+    for (int t = 0; t < N; ++t) seeds[t] = Isa::template seed<log2_of(kOffset)>(x_sum + 2 * t);
+  }
   unroll<kSubLines / kLines>([&](auto part) INFER_INLINE_LAMBDA {
     constexpr int kFirst = part.value * kLines;
     Dot dot[M][N];
-    if constexpr (kOffset != 0 && Isa::kSeeds && kFirst == 0) {
+    if constexpr (kSeeds && kFirst == 0) {
       for (int t = 0; t < N; ++t) {
-        const typename Isa::Ints seed = Isa::template seed<log2_of(kOffset)>(x_sum + 2 * t);
-        for (int p = 0; p < M; ++p) dot[p][t].begin(seed);
+        for (int p = 0; p < M; ++p) dot[p][t].begin(seeds[t]);
       }
     }
     add_lines<kLines>([&](auto i) INFER_INLINE_LAMBDA { return lines(Constant<kFirst + i.value>{}); }, x + kFirst * N, dot);
@@ -190,8 +194,7 @@ INFER_INLINE void add_sub(const Lines& lines, const typename Isa::Ints (&scale)[
 /// 256 columns: acc += their products.
 template <class Isa, class Type, int M, int N>
 INFER_INLINE void add_super(const std::byte* const (&chunk)[M], const SubScales (&scales)[M], const RowScales<Isa, M>& rows,
-                            const std::int32_t* x,
-                            Lanes<Isa> (&acc)[M][N]) noexcept {
+                            const std::int32_t* x, Lanes<Isa> (&acc)[M][N]) noexcept {
   constexpr int kHalfSubs = kHalfBlocks * Type::kSubs, kSubLines = 8 / Type::kSubs;
 #pragma GCC unroll 1
   for (std::size_t half = 0; half < 2; ++half) {
@@ -205,7 +208,8 @@ INFER_INLINE void add_super(const std::byte* const (&chunk)[M], const SubScales 
     }
     typename Isa::Ints sums[M][N], offsets[M][N];
     begin_half<Isa, Type>([&](int i, int p) INFER_INLINE_LAMBDA {
-      return Isa::scale_pairs(scales[p].scales[first_sub + 2 * i], scales[p].scales[first_sub + 2 * i + 1]);
+      const auto* const of_half = scales[p].scales + first_sub;
+      return Isa::scale_pairs(of_half[2 * i], of_half[2 * i + 1]);
     }, x_sums, sums);
     unroll<kHalfSubs>([&](auto sub) INFER_INLINE_LAMBDA {
       typename Isa::Ints scale[M];
@@ -221,7 +225,7 @@ INFER_INLINE void add_super(const std::byte* const (&chunk)[M], const SubScales 
       for (int p = 0; p < M; ++p) {
         for (int t = 0; t < N; ++t) offsets[p][t] = Isa::ints(0);
       }
-      add_pairs<Isa, Type>([&](int i, int p) INFER_INLINE_LAMBDA { return Isa::min_pairs(scales[p].mins[first_pair + i]); }, x_sums, offsets);
+      add_pairs<Isa, Type>([&](int i, int p) INFER_INLINE_LAMBDA { return Isa::min_pairs((scales[p].mins + first_pair)[i]); }, x_sums, offsets);
     }
     add_part<Isa, Type::kHasMins>(sums, offsets, rows, reinterpret_cast<const float*>(x + kScalesAt * N) + half * N, acc);
   }
