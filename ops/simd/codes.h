@@ -56,10 +56,40 @@ struct Places {
   const std::byte* high[M];   ///< where Type keeps further bits
 };
 
+/// What add_products does, two lines and two tokens at a time, for an Isa that multiplies matrices: Isa::TwoTokens.
+template <class Isa, class Type, int b, int kSubs, int M, int N>
+INFER_INLINE void add_matrix_products(const Places<M>& w, const std::int16_t* const* scales, const std::int32_t* x,
+                                      typename Isa::Ints (&sums)[M][N]) noexcept {
+  constexpr int kSubLines = kSubs == 2 ? 4 : 8;
+  unroll<8 / kSubLines>([&](auto part) INFER_INLINE_LAMBDA {
+    for (int p = 0; p < M; ++p) {
+      typename Isa::TwoTokens dots[(N + 1) / 2];
+      unroll<kSubLines / 2>([&](auto i) INFER_INLINE_LAMBDA {
+        constexpr int g = part.value * kSubLines + 2 * i.value;
+        const auto lines = Isa::two_lines(Type::template line<Isa, b, g>(w.low[p], w.high[p]),
+                                          Type::template line<Isa, b, g + 1>(w.low[p], w.high[p]));
+        for (int t = 0; t < N; t += 2) {
+          const int other = t + 1 < N ? t + 1 : t;   // an odd token goes beside itself
+          dots[t / 2].add(lines, x[g * N + t], x[(g + 1) * N + t], x[g * N + other], x[(g + 1) * N + other]);
+        }
+      });
+      for (int t = 0; t < N; ++t) {
+        const auto dot = dots[t / 2].of(t % 2);
+        if constexpr (kSubs == 0) {
+          sums[p][t] = dot.plus(sums[p][t]);
+        } else {
+          sums[p][t] = dot.plus(sums[p][t], Isa::template sub_scale<part.value, kSubs>(scales[p]));
+        }
+      }
+    }
+  });
+}
+
 /// sums += the products of the 32 columns of block b; with a scale for each sixteen columns (kSubs 2), for all (1), or none (0).
 template <class Isa, class Type, int b, int kSubs, int M, int N>
 INFER_INLINE void add_products(const Places<M>& w, const std::int16_t* const* scales, const std::int32_t* x,
                                typename Isa::Ints (&sums)[M][N]) noexcept {
+  if constexpr (N > 1 && requires { typename Isa::TwoTokens; }) return add_matrix_products<Isa, Type, b, kSubs>(w, scales, x, sums);
   using Dot = typename Isa::template Dot<Type::kMaxCode>;
   constexpr int kSubLines = kSubs == 2 ? 4 : 8;
   constexpr int kLines = Dot::kLines < kSubLines ? Dot::kLines : kSubLines;   // until a dot has to be added to its sum

@@ -58,11 +58,11 @@ struct Lanes {
     return each(a, b, [](Reg x, Reg y) noexcept { return x * y; });
   }
   INFER_INLINE friend Lanes operator/(const Lanes& a, const Lanes& b) noexcept {
-    return each(a, b, [](Reg x, Reg y) noexcept { return x / y; });
+    return each(a, b, [](Reg x, Reg y) noexcept { return Reg(x.data / y.data); });   // the machine's: xsimd's is another on ARM
   }
   /// The second where one is no number.
   INFER_INLINE friend Lanes max(const Lanes& a, const Lanes& b) noexcept {
-    return each(a, b, [](Reg x, Reg y) noexcept { return xsimd::max(x, y); });
+    return each(a, b, [](Reg x, Reg y) noexcept { return Isa::max(x, y); });
   }
   /// a * b + c, rounded once.
   INFER_INLINE friend Lanes fma(const Lanes& a, const Lanes& b, const Lanes& c) noexcept {
@@ -100,7 +100,7 @@ struct Reduced {
   typename Lanes<Isa>::Reg n, r;
   INFER_INLINE explicit Reduced(typename Lanes<Isa>::Reg x) noexcept {
     using Reg = typename Lanes<Isa>::Reg;
-    n = xsimd::nearbyint(x * Reg(0x1.715476p+0f));
+    n = Isa::nearest(x * Reg(0x1.715476p+0f));
     r = Isa::fma(n, Reg(-0x1.62e4p-1f), x);
     r = Isa::fma(n, Reg(-0x1.7f7d1cp-20f), r);
   }

@@ -5,6 +5,8 @@
 //   kTilePanels, kTileTokens                 the register tile of products
 //   kHeads                                   query heads that attention takes at once: 4 or 8
 //   fma(a, b, c)                             a * b + c of registers, rounded once
+//   max(a, b)                                of registers, b where one is no number
+//   nearest(a)                               whole numbers, ties to even
 //   load_halves(p), load_half(p), store_half(f, p)   half floats
 //   load_bf16(p)                             sixteen bfloat16
 //   largest_magnitude(x)                     of 32 floats, as bits: ordered as integers, NaNs on top
@@ -21,6 +23,7 @@
 //                                            add(line, codes), plus(ints) or, times a sub-scale, plus(ints, scale)
 //   sub_scale<sub, subs>(pairs)              of ScalePairs, as Dot::plus takes it
 //   add_pairs(ints, pairs, sums)             ints + the products of pairs of int16
+//   TwoTokens, two_lines(a, b)               only where matrices of bytes are multiplied: the sums of two tokens, and what they take
 #pragma once
 
 #include "ops/simd/attention.h"
