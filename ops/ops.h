@@ -12,7 +12,9 @@ namespace infer {
 extern constinit const KernelTable kernels_scalar;
 
 #if defined(__x86_64__)
-extern constinit const KernelTable kernels_avx2, kernels_avx512vnni, kernels_avx512bf16;   // ops/isa
+extern constinit const KernelTable kernels_avx2, kernels_avxvnni, kernels_avx512vnni, kernels_avx512bf16;   // ops/isa
+#elif defined(__aarch64__)
+extern constinit const KernelTable kernels_neon_dotprod, kernels_neon_i8mm;
 #endif
 
 /// Every table that is built in, best first, each complete. Whether it can run here: KernelTable::runs_here.

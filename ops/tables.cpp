@@ -5,7 +5,10 @@
 namespace infer {
 std::span<const KernelTable* const> builtin_kernels() noexcept {
 #if defined(__x86_64__)
-  static constexpr const KernelTable* tables[] = {&kernels_avx512bf16, &kernels_avx512vnni, &kernels_avx2, &kernels_scalar};
+  static constexpr const KernelTable* tables[] = {&kernels_avx512bf16, &kernels_avx512vnni, &kernels_avxvnni, &kernels_avx2,
+                                                 &kernels_scalar};
+#elif defined(__aarch64__)
+  static constexpr const KernelTable* tables[] = {&kernels_neon_i8mm, &kernels_neon_dotprod, &kernels_scalar};
 #else
   static constexpr const KernelTable* tables[] = {&kernels_scalar};
 #endif

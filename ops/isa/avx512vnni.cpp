@@ -21,6 +21,8 @@ struct Avx512Vnni {
 
   INFER_INLINE static Reg fma(Reg a, Reg b, Reg c) noexcept { return _mm512_fmadd_ps(a, b, c); }
   INFER_INLINE static float largest(Reg v) noexcept { return _mm512_reduce_max_ps(v); }
+  INFER_INLINE static Reg max(Reg a, Reg b) noexcept { return _mm512_max_ps(a, b); }
+  INFER_INLINE static Reg nearest(Reg a) noexcept { return xsimd::nearbyint(a); }
 
   INFER_INLINE static Vector load_halves(const std::byte* p) noexcept {
     return {{_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))}};

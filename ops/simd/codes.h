@@ -67,9 +67,31 @@ INFER_INLINE const std::int32_t* sub_sums(const std::int32_t* x, std::size_t hal
   return x + (Type::kSubs == 2 ? kSumsOf16At * N + half * 4 * N : kSumsOf32At * N + half * 2 * N);
 }
 
+/// add_lines where matrices of bytes are multiplied: two lines and two tokens at a time.
+template <class Isa, int kLines, class Lines, class Dot, int M, int N>
+INFER_INLINE void add_two_lines(const Lines& lines, const std::int32_t* x, Dot (&dot)[M][N]) noexcept {
+  constexpr auto beside = [](int t) noexcept { return t + 1 < N ? t + 1 : t; };   // an odd token goes beside itself
+  typename Isa::TwoTokens sums[M][(N + 1) / 2];
+  for (int p = 0; p < M; ++p) {
+    for (int t = 0; t < N; t += 2) sums[p][t / 2].begin(dot[p][t].t, dot[p][beside(t)].t);
+  }
+  unroll<kLines / 2>([&](auto i) INFER_INLINE_LAMBDA {
+    const auto first = lines(Constant<2 * i.value>{}), second = lines(Constant<2 * i.value + 1>{});
+    const std::int32_t *const a = x + 2 * i.value * N, *const b = a + N;
+    for (int p = 0; p < M; ++p) {
+      const auto both = Isa::two_lines(first.of[p], second.of[p]);
+      for (int t = 0; t < N; t += 2) sums[p][t / 2].add(both, a[t], b[t], a[beside(t)], b[beside(t)]);
+    }
+  });
+  for (int p = 0; p < M; ++p) {
+    for (int t = 0; t < N; ++t) dot[p][t].begin(sums[p][t / 2].of(t % 2));
+  }
+}
+
 /// A dot of line i = first ... of a sub-block with N tokens: lines of M panels times codes.
-template <int kLines, class Lines, class Dot, int M, int N>
+template <class Isa, int kLines, class Lines, class Dot, int M, int N>
 INFER_INLINE void add_lines(const Lines& lines, const std::int32_t* x, Dot (&dot)[M][N]) noexcept {
+  if constexpr (N > 1 && requires { typename Isa::TwoTokens; }) return add_two_lines<Isa, kLines>(lines, x, dot);
   unroll<kLines>([&](auto i) INFER_INLINE_LAMBDA {
     const auto line = lines(i);
     for (int t = 0; t < N; ++t) {
@@ -117,7 +139,7 @@ INFER_INLINE void add_block(const Places<M>& w, const RowScales<Isa, M>& rows, c
     for (int p = 0; p < M; ++p) {
       for (int t = 0; t < N; ++t) dot[p][t].begin(sums[p][t]);
     }
-    add_lines<Dot::kLines>([&](auto i) INFER_INLINE_LAMBDA {
+    add_lines<Isa, Dot::kLines>([&](auto i) INFER_INLINE_LAMBDA {
       LinesOf<Isa, M> line;
       for (int p = 0; p < M; ++p) line.of[p] = Type::template line<Isa, 0, kFirst + i.value>(w.low[p], w.high[p]);
       return line;
@@ -184,7 +206,7 @@ INFER_INLINE void add_sub(const Lines& lines, const typename Isa::Ints (&scale)[
         for (int p = 0; p < M; ++p) dot[p][t].begin(seeds[t]);
       }
     }
-    add_lines<kLines>([&](auto i) INFER_INLINE_LAMBDA { return lines(Constant<kFirst + i.value>{}); }, x + kFirst * N, dot);
+    add_lines<Isa, kLines>([&](auto i) INFER_INLINE_LAMBDA { return lines(Constant<kFirst + i.value>{}); }, x + kFirst * N, dot);
     for (int p = 0; p < M; ++p) {
       for (int t = 0; t < N; ++t) sums[p][t] = dot[p][t].plus(sums[p][t], scale[p]);
     }

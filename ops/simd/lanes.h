@@ -58,11 +58,11 @@ struct Lanes {
     return each(a, b, [](Reg x, Reg y) noexcept { return x * y; });
   }
   INFER_INLINE friend Lanes operator/(const Lanes& a, const Lanes& b) noexcept {
-    return each(a, b, [](Reg x, Reg y) noexcept { return x / y; });
+    return each(a, b, [](Reg x, Reg y) noexcept { return Reg(x.data / y.data); });   // the machine's: xsimd's is another on ARM
   }
   /// The second where one is no number.
   INFER_INLINE friend Lanes max(const Lanes& a, const Lanes& b) noexcept {
-    return each(a, b, [](Reg x, Reg y) noexcept { return xsimd::max(x, y); });
+    return each(a, b, [](Reg x, Reg y) noexcept { return Isa::max(x, y); });
   }
   /// a * b + c, rounded once.
   INFER_INLINE friend Lanes fma(const Lanes& a, const Lanes& b, const Lanes& c) noexcept {
@@ -87,7 +87,7 @@ INFER_INLINE float total(const Lanes<Isa>& lanes) noexcept {
 template <class Isa>
 INFER_INLINE float largest(const Lanes<Isa>& lanes) noexcept {
   typename Lanes<Isa>::Reg most = lanes.reg[0];
-  for (int i = 1; i < Lanes<Isa>::kRegs; ++i) most = xsimd::max(most, lanes.reg[i]);
+  for (int i = 1; i < Lanes<Isa>::kRegs; ++i) most = Isa::max(most, lanes.reg[i]);
   return Isa::largest(most);
 }
 
@@ -97,7 +97,7 @@ struct Reduced {
   typename Lanes<Isa>::Reg n, r;
   INFER_INLINE explicit Reduced(typename Lanes<Isa>::Reg x) noexcept {
     using Reg = typename Lanes<Isa>::Reg;
-    n = xsimd::nearbyint(x * Reg(0x1.715476p+0f));
+    n = Isa::nearest(x * Reg(0x1.715476p+0f));
     r = Isa::fma(n, Reg(-0x1.62e4p-1f), x);
     r = Isa::fma(n, Reg(-0x1.7f7d1cp-20f), r);
   }

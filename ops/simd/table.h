@@ -7,6 +7,8 @@
 //   kGathered, kValueLanes                   that of weighted values: queries by sixteens of entries
 //   fma(a, b, c)                             a * b + c of registers, rounded once
 //   largest(v)                               of a register of numbers
+//   max(a, b)                                of registers, b where one is no number
+//   nearest(a)                               whole numbers, ties to even
 //   load_halves(p), load_half(p), store_half(f, p)   half floats
 //   dot_bf16(line, pair, sum)                of pairs of bfloat16: sum + line.second * pair.second, then + the first's
 //   load_bf16(p)                             sixteen bfloat16
@@ -30,6 +32,8 @@
 //   scale(p), scale_pairs(p, q)              sixteen int8 as Dot::plus takes them; two times sixteen as pairs of int16
 //   min_pairs(p)                             pairs of unsigned bytes as pairs of int16
 //   add_pairs(ints, pairs, sums)             ints + the products of pairs of int16
+//   TwoTokens, two_lines(a, b)               only where matrices of bytes are multiplied: the dots of two tokens, and two lines as
+//                                            they take them
 #pragma once
 
 #include "ops/simd/attention.h"

@@ -41,6 +41,16 @@ class DefaultFloatMode {
  private:
   static constexpr unsigned kDefault = 0x1f80;   // all exceptions masked
   unsigned before_;
+#elif defined(__aarch64__)
+  DefaultFloatMode() noexcept {
+    asm volatile("mrs %0, fpcr" : "=r"(before_) : : "memory");
+    set(0);
+  }
+  ~DefaultFloatMode() { set(before_); }
+
+ private:
+  static void set(std::uint64_t mode) noexcept { asm volatile("msr fpcr, %0" : : "r"(mode) : "memory"); }
+  std::uint64_t before_;
 #else
   DefaultFloatMode() noexcept {}
 #endif

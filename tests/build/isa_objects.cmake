@@ -16,6 +16,14 @@ foreach(object ${objects})
   if(NOT avx)
     message(SEND_ERROR "${object} has no AVX code")
   endif()
+  if(object MATCHES "/avxvnni\\.cpp")   # no AVX-512: its dot products have the prefix VEX, and no instruction has EVEX, which is 62
+    execute_process(COMMAND ${OBJDUMP} -d --insn-width=16 ${object} COMMAND grep -m 1 -E "^ +[0-9a-f]+:[[:space:]]+62 |%zmm|%k[0-7]"
+                    OUTPUT_VARIABLE evex)
+    execute_process(COMMAND ${OBJDUMP} -d --insn-width=16 ${object} COMMAND grep -m 1 -E ":[[:space:]]+c4 .*vpdpbusd .*%ymm" OUTPUT_VARIABLE vex)
+    if(evex OR NOT vex)
+      message(SEND_ERROR "${object} has EVEX code, or no dot products of bytes with VEX: ${evex}")
+    endif()
+  endif()
   execute_process(COMMAND ${NM} -C ${object} OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
   string(REPLACE " V DW.ref.__gxx_personality_v0" "" symbols "${symbols}")   # the address of a function of libstdc++
   string(REGEX MATCHALL "[^\n]* [WVu] [^\n]*" weak "${symbols}")

@@ -17,6 +17,7 @@
 #include "ops/ops.h"
 #include "ops/quant/half.h"
 #include "ops/quant/quants.h"
+#include "tests/testing/kernel_tables.h"
 #include "tests/testing/kernel_tester.h"
 
 namespace infer {
@@ -43,7 +44,7 @@ class Attention : public ::testing::TestWithParam<const KernelTable*> {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(Tables, Attention, ::testing::ValuesIn(builtin_kernels().begin(), builtin_kernels().end()),
+INSTANTIATE_TEST_SUITE_P(Tables, Attention, ::testing::ValuesIn(testing::tested_kernels()),
                          [](const auto& test) { return std::string(test.param->name); });
 
 bool has_blocks(KvType type) { return info(kKvDTypes[index(type)]).block_elems > 1; }

@@ -11,6 +11,7 @@
 #include "ops/ops.h"
 #include "ops/quant/quants.h"
 #include "tests/testing/guarded_bytes.h"
+#include "tests/testing/kernel_tables.h"
 #include "tests/testing/kernel_tester.h"
 
 namespace infer {
@@ -111,7 +112,7 @@ TEST_P(BadBytes, BesideForbiddenMemoryAreReadUpToTheEdge) {
 /// addresses.
 TEST_P(BadBytes, BesideForbiddenMemoryAreMultipliedByEveryTable) {
   Random random(4);
-  for (const KernelTable* table : builtin_kernels()) {
+  for (const KernelTable* table : testing::tested_kernels()) {
     if (!table->runs_here()) continue;
     for (const std::int64_t rows : {1, 3, 16, 17, 37}) {
       for (const std::int64_t cols : {256, 768}) {
@@ -152,7 +153,7 @@ TEST_P(BadBytes, InPanelsBesideForbiddenMemoryAreMultipliedByEveryTable) {
       const Bytes block = random_block(random);
       weights.insert(weights.end(), block.begin(), block.end());
     }
-    for (const KernelTable* table : builtin_kernels()) {
+    for (const KernelTable* table : testing::tested_kernels()) {
       const Matmul& kernel = table->matmul[static_cast<std::size_t>(q_.dtype)];
       if (!table->runs_here() || !kernel.packed) continue;
       Matrix x(kTokens, cols, 0), expected(kTokens, kPanelRows, 0);
@@ -184,7 +185,7 @@ TEST_P(BadBytes, OfExtremeCodesMeetExtremeActivationsOnEveryTable) {
   if (q_.codes == nullptr) GTEST_SKIP() << "has no codes";
   constexpr std::int64_t kCols = 256, kTokens = 3;
   const std::size_t blocks = static_cast<std::size_t>(kCols) / elems_;
-  for (const KernelTable* table : builtin_kernels()) {
+  for (const KernelTable* table : testing::tested_kernels()) {
     if (!table->runs_here()) continue;
     for (const int fill : {0x00, 0xff, 0x80, 0x7f, 0x55, 0xaa}) {
       for (std::size_t half_at = 0; half_at + 2 <= bytes_; half_at += 2) {   // wherever d is, once it is 1.0

@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "ops/ops.h"
+#include "tests/testing/kernel_tables.h"
 #include "tests/testing/kernel_tester.h"
 
 namespace infer {
@@ -39,7 +40,7 @@ class Elementwise : public ::testing::TestWithParam<const KernelTable*> {
 
 std::string test_name(const ::testing::TestParamInfo<const KernelTable*>& test) { return test.param->name; }
 
-INSTANTIATE_TEST_SUITE_P(Tables, Elementwise, ::testing::ValuesIn(builtin_kernels().begin(), builtin_kernels().end()),
+INSTANTIATE_TEST_SUITE_P(Tables, Elementwise, ::testing::ValuesIn(testing::tested_kernels()),
                          test_name);
 
 using Floats = std::vector<float>;

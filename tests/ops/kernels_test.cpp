@@ -15,6 +15,7 @@
 #include "ops/ops.h"
 #include "ops/quant/half.h"
 #include "ops/quant/quants.h"
+#include "tests/testing/kernel_tables.h"
 #include "tests/testing/kernel_tester.h"
 
 namespace infer {
@@ -60,7 +61,7 @@ class Kernels : public ::testing::TestWithParam<const KernelTable*> {
 
 std::string test_name(const ::testing::TestParamInfo<const KernelTable*>& test) { return test.param->name; }
 
-INSTANTIATE_TEST_SUITE_P(Tables, Kernels, ::testing::ValuesIn(builtin_kernels().begin(), builtin_kernels().end()),
+INSTANTIATE_TEST_SUITE_P(Tables, Kernels, ::testing::ValuesIn(testing::tested_kernels()),
                          test_name);
 
 TEST(KernelTables, EndWithTheSpecification) {
