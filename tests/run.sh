@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds and runs all tests; arguments go to CMake (-DCMAKE_CXX_COMPILER=clang++-16, -DINFER_SANITIZE=address,undefined ...).
 # BUILD names the build folder (default: build), TARGETS what to build and TESTS a regular expression of the tests to run
-# (default: all), INFER_FORCE_ISA the kernels to run them on. The last line is
+# (default: all), EXCLUDE one of tests to leave out, INFER_FORCE_ISA the kernels to run them on. The last line is
 # "N passed, N failed, N skipped".
 set -u
 cd "$(dirname "$0")/.."
@@ -14,7 +14,7 @@ cmake -S . -B "$build" -G Ninja -DINFER_TESTS=ON -DINFER_TOOLS=ON -DINFER_BENCH=
 rm -f "$build.log"
 cmake --build "$build" ${TARGETS:+--target $TARGETS} || exit 1
 rm -f "$build/results.xml"
-ctest --test-dir "$build" --output-on-failure -j "$(nproc)" --output-junit results.xml ${TESTS:+-R "$TESTS"} | grep -v -E '^ *[0-9/]+ Test +#[0-9]+: .* (Passed|\*\*\*Skipped)|^ *Start +[0-9]+:'
+ctest --test-dir "$build" --output-on-failure -j "$(nproc)" --output-junit results.xml ${TESTS:+-R "$TESTS"} ${EXCLUDE:+-E "$EXCLUDE"} | grep -v -E '^ *[0-9/]+ Test +#[0-9]+: .* (Passed|\*\*\*Skipped)|^ *Start +[0-9]+:'
 head=$(grep -m1 '<testsuite' -A8 "$build/results.xml" | tr '\n' ' ')
 count() { printf '%s' "$head" | sed -n "s/.*[[:space:]]$1=\"\([0-9]*\)\".*/\1/p"; }
 total=$(count tests) failed=$(count failures) skipped=$(count skipped) disabled=$(count disabled)

@@ -69,7 +69,7 @@ void run_units(const Step& step, int worker, const Product& product, const MatF3
   run(w.matmul_rows, rows, w.weight.row_bytes, row, std::min(last * kPanelRows, w.weight.rows));
 }
 
-/// What a thread has just made: these rows of these tokens, of one product or, side by side, of all.
+/// What a thread has just made: these rows of these tokens, of the only product or, side by side, of all.
 struct Piece {
   std::int64_t row, row_end;
   std::int64_t token, token_end;
@@ -97,23 +97,17 @@ void multiply(Step& step, std::initializer_list<Product> products, const MatF32&
   const std::int64_t ranges = (n + kUnits - 1) / kUnits;
   const std::int64_t grain = kUnits * step.grain(ranges, work_per_token * tokens_per_look);
   step.parallel_for(n, grain, [&](int worker, std::int64_t first, std::int64_t last) noexcept {
-    std::int64_t begin = 0;   // of the product's units among all
-    for (std::int64_t token = 0; side_by_side && token < x.rows && !step.is_cancelled(); token += tokens_per_look) {
+    for (std::int64_t token = 0; token < x.rows && !step.is_cancelled(); token += tokens_per_look) {
       const std::int64_t tokens = std::min(tokens_per_look, x.rows - token);
-      for (const Product& p : products) run_units(step, worker, p, x, token, tokens, first, last);
+      std::int64_t begin = 0;   // of the product's units among all
+      for (const Product& p : products) {
+        const std::int64_t units = n_units(p.weights);
+        const std::int64_t from = std::max(first - begin, std::int64_t{0}), to = std::min(last - begin, units);
+        if (from < to) run_units(step, worker, p, x, token, tokens, from, to);
+        if (!side_by_side) begin += units;
+      }
       const std::int64_t rows = products.begin()->weights.weight.rows;
       done({first * kPanelRows, std::min(last * kPanelRows, rows), token, token + tokens});
-    }
-    for (const Product& p : products) {
-      if (side_by_side) break;
-      const std::int64_t units = n_units(p.weights);
-      const std::int64_t from = std::max(first - begin, std::int64_t{0}), to = std::min(last - begin, units);
-      for (std::int64_t token = 0; from < to && token < x.rows && !step.is_cancelled(); token += tokens_per_look) {
-        const std::int64_t tokens = std::min(tokens_per_look, x.rows - token);
-        run_units(step, worker, p, x, token, tokens, from, to);
-        done({from * kPanelRows, std::min(to * kPanelRows, p.weights.weight.rows), token, token + tokens});
-      }
-      begin += units;
     }
   });
 }

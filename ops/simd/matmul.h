@@ -24,9 +24,7 @@ struct FloatTiles {
     for (std::int64_t c = 0; c < m.cols;) {
       const std::int64_t end = c + kBlockCols < m.cols ? c + kBlockCols : m.cols;
       Lanes<Isa> sum[M][N];
-      for (int p = 0; p < M; ++p) {
-        for (int t = 0; t < N; ++t) sum[p][t] = Lanes<Isa>::of(0.0f);
-      }
+      clear(sum);
       for (; c < end; ++c, w += Load::kBytes, x += N) {
         Lanes<Isa> column[M];
         for (int p = 0; p < M; ++p) column[p] = Load::load(w + static_cast<std::size_t>(p) * m.stride);
@@ -43,7 +41,7 @@ struct FloatTiles {
   }
 };
 
-/// acc += a block of 32 columns, or what is left of them: `pairs` lines of two columns of bfloat16, `stride` bytes apart.
+/// acc += a block of 32 columns, or what is left of them: `pairs` lines of two columns of bfloat16.
 template <class Isa, int M, int N>
 INFER_INLINE void add_pair_lines(const std::byte* const (&w)[M], std::int64_t pairs, const std::int32_t* x,
                                  Lanes<Isa> (&acc)[M][N]) noexcept {

@@ -173,13 +173,9 @@ template <class Isa, class Strips>
     }
     for (std::int64_t t = 0; t < n_tokens; t += tile) {
       const std::int64_t n = n_tokens - t < tile ? n_tokens - t : tile;
-      for (int p = 0; p < kPanels; ++p) {
-        const std::int64_t first = row + p * kPanelRows;
-        for (std::int64_t i = 0; i < n; ++i) {
-          const Lanes<Isa> sum = strip.sums[t * kPanels + p * n + i];
-          (m.bias == nullptr ? sum : sum + Lanes<Isa>::load(m.bias + first)).store(m.y + (token + t + i) * m.y_stride + first);
-        }
-      }
+      with_tokens<kTile>(n, [&](auto tokens) INFER_INLINE_LAMBDA {
+        store(m, row, m.y + (token + t) * m.y_stride, *reinterpret_cast<Lanes<Isa>(*)[kPanels][tokens.value]>(strip.sums + t * kPanels));
+      });
     }
   }
 }
