@@ -1,6 +1,6 @@
 # Holds the promise of one binary for every machine: only objects of folders called isa contain instructions that not every machine
 # has, and they share no function with other objects (a weak symbol of theirs could be the copy that the linker keeps).
-# cmake -DOBJECTS=<a|b|c> -DOBJDUMP=<objdump> -DNM=<nm> -P isa_objects.cmake
+# cmake -DOBJECTS=<a|b|c> -DOBJDUMP=<GNU objdump> -DNM=<nm> -P isa_objects.cmake
 string(REPLACE "|" ";" objects "${OBJECTS}")
 set(n_isa 0)
 foreach(object ${objects})
