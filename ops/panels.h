@@ -5,12 +5,13 @@
 //   F32            per column        16 floats
 //   F16            per column        16 halves
 //   BF16           per two columns   a line: both of each row
-//   blocks of 32   per 64 columns    the lines of two blocks; 2 x 16 scales d (half); Q4_1, Q5_1: 2 x 16 times -m (half)
+//   blocks of 32   per 64 columns    of two blocks 2 x 16 scales d (half); Q4_1, Q5_1: 2 x 16 times -m (half); their lines
 //     Q8_0           8 lines: codes + 128
 //     Q4_0 Q4_1 IQ4_NL   4 lines: low nibbles of line g, high nibbles of line g + 4
-//     Q5_0 Q5_1      the same, then one line of fifth bits: bit g of each byte belongs to line g
+//     Q5_0 Q5_1      one line of fifth bits, bit g of each byte belongs to line g; then the same
 //   blocks of 256  per 256 columns   scales and mins of the sub-blocks, 16 times d, 16 times m (half); lines of codes of the first
-//                    half and then lines of their further bits; the same of the other half
+//                    half, and between them lines of their further bits, one after each while there are any; the same of the
+//                    other half
 //     Q4_K Q5_K      16 lines: low nibbles of block 2c, high nibbles of block 2c + 1; Q5_K: a fifth bit; six-bit planes
 //     Q6_K           16 lines: low nibbles of blocks 0 1, high nibbles of blocks 2 3; 8 lines, two bits for each block of the half;
 //                    (16, 16) scales
@@ -21,6 +22,9 @@
 // line g + 4. Six-bit planes: n vectors of 16 rows; first nibbles, of vector j low and of
 // vector j + n / 2 high, then two bits, of vectors j, j + n / 4 ... from low to high. Where both are, scales come before mins,
 // and mins of two neighbouring sub-blocks stand side by side: row by row the min of 2i and that of 2i + 1.
+//
+// What a product reads first comes first, line by line: a processor that sees a pass walk straight through memory fetches ahead
+// of it; one that jumps, even by a line, waits for half of them (docs/performance.md).
 //
 // Each type's file in ops/quant packs its own (ops/quant/pack.h); tables for instruction sets read them (ops/simd). The same bytes
 // as in the file, but for the last 64 columns of types of 32 where they are only half used, and what Q3_K and Q6_K need to stay
@@ -37,18 +41,16 @@ namespace infer {
 inline constexpr std::size_t kLineBytes = 64;
 inline constexpr std::size_t kRowHalves = kPanelRows * 2;   ///< bytes of a half for each row
 
-/// Two blocks of 32 columns, sixteen rows: their lines, then d of both, then m.
+/// Two blocks of 32 columns, sixteen rows: d of both, then m, then their lines.
 template <std::size_t kBlockLines, bool kHasMins = false>
 struct PanelChunk {
-  static constexpr std::size_t kScales = 2 * kBlockLines * kLineBytes;
-  static constexpr std::size_t kBytes = kScales + (kHasMins ? 4 : 2) * kRowHalves;
+  static constexpr std::size_t kHead = (kHasMins ? 4 : 2) * kRowHalves;
+  static constexpr std::size_t kBytes = kHead + 2 * kBlockLines * kLineBytes;
 
   static constexpr std::size_t lines(std::size_t block) noexcept {
-    return block / 2 * kBytes + block % 2 * kBlockLines * kLineBytes;
+    return block / 2 * kBytes + kHead + block % 2 * kBlockLines * kLineBytes;
   }
-  static constexpr std::size_t scales(std::size_t block) noexcept {
-    return block / 2 * kBytes + kScales + block % 2 * kRowHalves;
-  }
+  static constexpr std::size_t scales(std::size_t block) noexcept { return block / 2 * kBytes + block % 2 * kRowHalves; }
   static constexpr std::size_t mins(std::size_t block) noexcept { return scales(block) + 2 * kRowHalves; }
   static constexpr std::size_t panel_bytes(std::int64_t cols) noexcept {
     return static_cast<std::size_t>((cols / kBlockCols + 1) / 2) * kBytes;
@@ -61,18 +63,21 @@ using PanelQ4_1 = PanelChunk<4, true>;
 using PanelQ5_0 = PanelChunk<5>;
 using PanelQ5_1 = PanelChunk<5, true>;
 
-/// 256 columns of sixteen rows: what is read first comes first, so that a pass walks straight through memory.
-template <std::size_t kHalfCodeLines, std::size_t kHalfHighLines, std::size_t kScaleBytes, bool kHasMins = false>
+/// 256 columns of sixteen rows.
+template <std::size_t kCodes, std::size_t kHighs, std::size_t kScaleBytes, bool kHasMins = false>
 struct PanelSuper {
+  static constexpr std::size_t kCodeLines = kCodes, kHighLines = kHighs;   ///< of a half
   static constexpr std::size_t kScales = 0;
   static constexpr std::size_t kD = kScaleBytes;
   static constexpr std::size_t kM = kD + kRowHalves;
   static constexpr std::size_t kHeadUsed = kD + (kHasMins ? 2 : 1) * kRowHalves;
   static constexpr std::size_t kHead = (kHeadUsed + kLineBytes - 1) / kLineBytes * kLineBytes;
-  static constexpr std::size_t kBytes = kHead + 2 * (kHalfCodeLines + kHalfHighLines) * kLineBytes;
+  static constexpr std::size_t kBytes = kHead + 2 * (kCodeLines + kHighLines) * kLineBytes;
 
-  static constexpr std::size_t codes(std::size_t half) noexcept { return kHead + half * (kHalfCodeLines + kHalfHighLines) * kLineBytes; }
-  static constexpr std::size_t high(std::size_t half) noexcept { return codes(half) + kHalfCodeLines * kLineBytes; }
+  static constexpr std::size_t lines(std::size_t half) noexcept { return kHead + half * (kCodeLines + kHighLines) * kLineBytes; }
+  /// Where, in a half, line `i` of its codes is, and line `i` of further bits.
+  static constexpr std::size_t code(std::size_t i) noexcept { return (i + (i < kHighLines ? i : kHighLines)) * kLineBytes; }
+  static constexpr std::size_t high(std::size_t i) noexcept { return (2 * i + 1) * kLineBytes; }
   static constexpr std::size_t panel_bytes(std::int64_t cols) noexcept {
     return static_cast<std::size_t>(cols / kSuperCols) * kBytes;
   }

@@ -67,7 +67,7 @@ void planes_of(const std::byte* scales, std::byte* planes) noexcept {
 
 void pack(Rows blocks, std::byte* chunk, std::size_t) noexcept {
   static_assert(offsetof(BlockIq4Xs, scales_low) == offsetof(BlockIq4Xs, scales_high) + 2);
-  pack_halves_of_lines<PanelIq4Xs, 16>(blocks.from(offsetof(BlockIq4Xs, q)), chunk);
+  pack_codes<PanelIq4Xs>(blocks.from(offsetof(BlockIq4Xs, q)), chunk);
   pack_planes<6>(blocks.from(offsetof(BlockIq4Xs, scales_high)), planes_of, chunk + PanelIq4Xs::kScales);
   pack_halves(blocks.from(offsetof(BlockIq4Xs, d)), chunk + PanelIq4Xs::kD);
 }

@@ -42,10 +42,11 @@ template <bool kSecond, class T>
   }
 }
 
-/// A vector of each of as many rows to the first `n` of as many lines. Interleaving row i with row i + half of them moves one bit
+/// A vector of each of as many rows to the first `n` of as many lines, that begin `apart` bytes apart. Interleaving row i with row i + half of them moves one bit
 /// of the row's number down among those of the column; when all have moved, rows are columns.
 template <class T>
-[[gnu::always_inline]] inline void transpose_square(Rows rows, std::size_t first_row, std::size_t n, std::byte* lines) noexcept {
+[[gnu::always_inline]] inline void transpose_square(Rows rows, std::size_t first_row, std::size_t n, std::byte* lines,
+                                                   std::size_t apart = kPanelRows * sizeof(T)) noexcept {
   constexpr std::size_t k = kSquare<T>;
   Vector<T> v[k], next[k];
   for (std::size_t i = 0; i < k; ++i) std::memcpy(&v[i], rows[first_row + i], sizeof v[i]);
@@ -56,32 +57,32 @@ template <class T>
     }
     for (std::size_t i = 0; i < k; ++i) v[i] = next[i];
   }
-  for (std::size_t i = 0; i < n; ++i) std::memcpy(lines + i * kPanelRows * sizeof(T) + first_row * sizeof(T), &v[i], sizeof v[i]);
+  for (std::size_t i = 0; i < n; ++i) std::memcpy(lines + i * apart + first_row * sizeof(T), &v[i], sizeof v[i]);
 }
 
 /// `n` values of each row to as many lines of sixteen values. Rows are read a line of memory at a time: rows that are a multiple
 /// of 4096 bytes long would push each other out of the cache.
 template <class T>
-[[gnu::always_inline]] inline void transpose(Rows rows, std::size_t n, std::byte* lines) noexcept {
-  constexpr std::size_t k = kSquare<T>, kNear = kLineBytes / sizeof(T), kLine = kPanelRows * sizeof(T);
+[[gnu::always_inline]] inline void transpose(Rows rows, std::size_t n, std::byte* lines, std::size_t apart = kPanelRows * sizeof(T)) noexcept {
+  constexpr std::size_t k = kSquare<T>, kNear = kLineBytes / sizeof(T);
   const std::size_t whole = n / k * k;
   for (std::size_t near = 0; near < whole; near += kNear) {
     const std::size_t end = near + kNear < whole ? near + kNear : whole;
     for (std::size_t row = 0; row < kPanelRows; row += k) {
-      for (std::size_t i = near; i < end; i += k) transpose_square<T>(rows.from(i * sizeof(T)), row, k, lines + i * kLine);
+      for (std::size_t i = near; i < end; i += k) transpose_square<T>(rows.from(i * sizeof(T)), row, k, lines + i * apart, apart);
     }
   }
   for (std::size_t i = whole; i < n; ++i) {
     for (std::size_t row = 0; row < kPanelRows; ++row) {
-      std::memcpy(lines + i * kLine + row * sizeof(T), rows[row] + i * sizeof(T), sizeof(T));
+      std::memcpy(lines + i * apart + row * sizeof(T), rows[row] + i * sizeof(T), sizeof(T));
     }
   }
 }
 
-/// `n` lines of codes, four bytes of each row.
-template <std::size_t n>
+/// `n` lines of codes, four bytes of each row; they begin kApart bytes apart.
+template <std::size_t n, std::size_t kApart = kLineBytes>
 void pack_lines(Rows rows, std::byte* lines) noexcept {
-  transpose<std::uint32_t>(rows, n, lines);
+  transpose<std::uint32_t>(rows, n, lines, kApart);
 }
 
 /// A half of each row, with the bits of `flips` the other way round.
@@ -146,20 +147,30 @@ inline void pair_upper_nibbles(std::size_t n, std::byte* vectors) noexcept {
   }
 }
 
-/// `n` lines of codes of each half of 256 columns, from bytes of a row that lie one half after the other.
-template <class Panel, std::size_t n>
-void pack_halves_of_lines(Rows rows, std::byte* chunk) noexcept {
-  for (std::size_t half = 0; half < 2; ++half) pack_lines<n>(rows.from(half * n * 4), chunk + Panel::codes(half));
+/// The lines of codes of both halves of 256 columns, from bytes of a row that lie one half after the other.
+template <class Panel>
+void pack_codes(Rows rows, std::byte* chunk) noexcept {
+  constexpr std::size_t kMixed = Panel::kHighLines;
+  for (std::size_t half = 0; half < 2; ++half, rows = rows.from(Panel::kCodeLines * 4)) {
+    std::byte* const lines = chunk + Panel::lines(half);
+    if constexpr (kMixed > 0) pack_lines<kMixed, Panel::code(1) - Panel::code(0)>(rows, lines);
+    pack_lines<Panel::kCodeLines - kMixed>(rows.from(kMixed * 4), lines + Panel::code(kMixed));
+  }
 }
 
-/// 32 bytes with a bit for each block of 256 columns to the lines of one more bit, of the one half and of the other.
-inline void pack_one_bits(Rows rows, std::byte* first, std::byte* second) noexcept {
+/// 32 bytes with a bit for each block of 256 columns to the lines of one more bit.
+template <class Panel>
+void pack_one_bits(Rows rows, std::byte* chunk) noexcept {
   alignas(kLineBytes) std::byte all[8 * kLineBytes];
   transpose<std::uint32_t>(rows, 8, all);
-  for (std::size_t i = 0; i < 4 * kLineBytes; ++i) {
-    const std::byte low = all[i], high = all[i + 4 * kLineBytes], nibble{15};
-    first[i] = (low & nibble) | (high & nibble) << 4;
-    second[i] = low >> 4 | (high & ~nibble);
+  for (std::size_t line = 0; line < 4; ++line) {
+    std::byte *const first = chunk + Panel::lines(0) + Panel::high(line), *const second = chunk + Panel::lines(1) + Panel::high(line);
+    const std::byte *const lows = all + line * kLineBytes, *const highs = lows + 4 * kLineBytes;
+    for (std::size_t i = 0; i < kLineBytes; ++i) {
+      const std::byte nibble{15};
+      first[i] = (lows[i] & nibble) | (highs[i] & nibble) << 4;
+      second[i] = lows[i] >> 4 | (highs[i] & ~nibble);
+    }
   }
 }
 

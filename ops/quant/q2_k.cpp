@@ -42,7 +42,7 @@ void put(const CodeBlock& in, std::byte* out) noexcept {
 }
 
 void pack(Rows blocks, std::byte* chunk, std::size_t) noexcept {
-  pack_halves_of_lines<PanelQ2_K, 8>(blocks.from(offsetof(BlockQ2_K, q)), chunk);
+  pack_codes<PanelQ2_K>(blocks.from(offsetof(BlockQ2_K, q)), chunk);
   pack_bytes(blocks.from(offsetof(BlockQ2_K, scales)), chunk + PanelQ2_K::kScales);
   pair_upper_nibbles(16, chunk + PanelQ2_K::kScales);
   pack_halves(blocks.from(offsetof(BlockQ2_K, d)), chunk + PanelQ2_K::kD);

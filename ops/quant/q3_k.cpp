@@ -53,8 +53,8 @@ void put(const CodeBlock& in, std::byte* out) noexcept {
 }
 
 void pack(Rows blocks, std::byte* chunk, std::size_t) noexcept {
-  pack_halves_of_lines<PanelQ3_K, 8>(blocks.from(offsetof(BlockQ3_K, q)), chunk);
-  pack_one_bits(blocks.from(offsetof(BlockQ3_K, high)), chunk + PanelQ3_K::high(0), chunk + PanelQ3_K::high(1));
+  pack_codes<PanelQ3_K>(blocks.from(offsetof(BlockQ3_K, q)), chunk);
+  pack_one_bits<PanelQ3_K>(blocks.from(offsetof(BlockQ3_K, high)), chunk);
   // The planes are what the block has.
   const auto planes = [](const std::byte* scales, std::byte* out) noexcept { std::memcpy(out, scales, 12); };
   pack_planes<12>(blocks.from(offsetof(BlockQ3_K, scales)), planes, chunk + PanelQ3_K::kScales);

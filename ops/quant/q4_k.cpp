@@ -42,7 +42,7 @@ void put(const CodeBlock& in, std::byte* out) noexcept {
 }
 
 void pack(Rows blocks, std::byte* chunk, std::size_t) noexcept {
-  pack_halves_of_lines<PanelQ4_K, 16>(blocks.from(offsetof(BlockQ4_K, q)), chunk);
+  pack_codes<PanelQ4_K>(blocks.from(offsetof(BlockQ4_K, q)), chunk);
   pack_planes<12>(blocks.from(offsetof(BlockQ4_K, scales)), planes_of, chunk + PanelQ4_K::kScales);
   pair_upper_nibbles(12, chunk + PanelQ4_K::kScales);
   pack_halves(blocks.from(offsetof(BlockQ4_K, d)), chunk + PanelQ4_K::kD);

@@ -41,8 +41,8 @@ void put(const CodeBlock& in, std::byte* out) noexcept {
 }
 
 void pack(Rows blocks, std::byte* chunk, std::size_t half) noexcept {
-  pack_lines<4>(blocks.from(offsetof(BlockQ5_0, q)), chunk + PanelQ5_0::lines(half));
-  pack_fifth_bits(blocks.from(offsetof(BlockQ5_0, high)), chunk + PanelQ5_0::lines(half) + 4 * kLineBytes);
+  pack_lines<4>(blocks.from(offsetof(BlockQ5_0, q)), chunk + PanelQ5_0::lines(half) + kLineBytes);
+  pack_fifth_bits(blocks.from(offsetof(BlockQ5_0, high)), chunk + PanelQ5_0::lines(half));
   pack_halves(blocks.from(offsetof(BlockQ5_0, d)), chunk + PanelQ5_0::scales(half));
 }
 

@@ -43,8 +43,8 @@ void put(const CodeBlock& in, std::byte* out) noexcept {
 }
 
 void pack(Rows blocks, std::byte* chunk, std::size_t half) noexcept {
-  pack_lines<4>(blocks.from(offsetof(BlockQ5_1, q)), chunk + PanelQ5_1::lines(half));
-  pack_fifth_bits(blocks.from(offsetof(BlockQ5_1, high)), chunk + PanelQ5_1::lines(half) + 4 * kLineBytes);
+  pack_lines<4>(blocks.from(offsetof(BlockQ5_1, q)), chunk + PanelQ5_1::lines(half) + kLineBytes);
+  pack_fifth_bits(blocks.from(offsetof(BlockQ5_1, high)), chunk + PanelQ5_1::lines(half));
   pack_halves(blocks.from(offsetof(BlockQ5_1, d)), chunk + PanelQ5_1::scales(half));
   pack_halves<kMinus>(blocks.from(offsetof(BlockQ5_1, m)), chunk + PanelQ5_1::mins(half));
 }

@@ -46,8 +46,8 @@ void put(const CodeBlock& in, std::byte* out) noexcept {
 }
 
 void pack(Rows blocks, std::byte* chunk, std::size_t) noexcept {
-  pack_halves_of_lines<PanelQ5_K, 16>(blocks.from(offsetof(BlockQ5_K, q)), chunk);
-  pack_one_bits(blocks.from(offsetof(BlockQ5_K, high)), chunk + PanelQ5_K::high(0), chunk + PanelQ5_K::high(1));
+  pack_codes<PanelQ5_K>(blocks.from(offsetof(BlockQ5_K, q)), chunk);
+  pack_one_bits<PanelQ5_K>(blocks.from(offsetof(BlockQ5_K, high)), chunk);
   pack_planes<12>(blocks.from(offsetof(BlockQ5_K, scales)), planes_of, chunk + PanelQ5_K::kScales);
   pair_upper_nibbles(12, chunk + PanelQ5_K::kScales);
   pack_halves(blocks.from(offsetof(BlockQ5_K, d)), chunk + PanelQ5_K::kD);

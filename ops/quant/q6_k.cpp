@@ -44,9 +44,10 @@ void put(const CodeBlock& in, std::byte* out) noexcept {
 }
 
 void pack(Rows blocks, std::byte* chunk, std::size_t) noexcept {
-  pack_halves_of_lines<PanelQ6_K, 16>(blocks.from(offsetof(BlockQ6_K, q)), chunk);
+  pack_codes<PanelQ6_K>(blocks.from(offsetof(BlockQ6_K, q)), chunk);
   for (std::size_t half = 0; half < 2; ++half) {
-    pack_lines<8>(blocks.from(offsetof(BlockQ6_K, high) + half * 32), chunk + PanelQ6_K::high(half));
+    pack_lines<8, PanelQ6_K::high(1) - PanelQ6_K::high(0)>(blocks.from(offsetof(BlockQ6_K, high) + half * 32),
+                                                          chunk + PanelQ6_K::lines(half) + PanelQ6_K::high(0));
   }
   pack_bytes(blocks.from(offsetof(BlockQ6_K, scales)), chunk + PanelQ6_K::kScales);
   pack_halves(blocks.from(offsetof(BlockQ6_K, d)), chunk + PanelQ6_K::kD);

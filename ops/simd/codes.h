@@ -53,8 +53,7 @@ struct RowScales {
 /// Where the lines of a block, or of half a block of 256 columns, begin in M panels.
 template <int M>
 struct Places {
-  const std::byte* low[M];
-  const std::byte* high[M];   ///< where Type keeps further bits
+  const std::byte* of[M];
 };
 
 /// Dwords of an input's block of 256 columns, N tokens side by side: 64 of codes, then these.
@@ -141,7 +140,7 @@ INFER_INLINE void add_block(const Places<M>& w, const RowScales<Isa, M>& rows, c
     }
     add_lines<Isa, Dot::kLines>([&](auto i) INFER_INLINE_LAMBDA {
       LinesOf<Isa, M> line;
-      for (int p = 0; p < M; ++p) line.of[p] = Type::template line<Isa, 0, kFirst + i.value>(w.low[p], w.high[p]);
+      for (int p = 0; p < M; ++p) line.of[p] = Type::template line<Isa, 0, kFirst + i.value>(w.of[p]);
       return line;
     }, x + kFirst * N, dot);
     for (int p = 0; p < M; ++p) {
@@ -224,10 +223,7 @@ INFER_INLINE void add_super(const std::byte* const (&chunk)[M], const SubScales 
     const std::int32_t* const x_sums = sub_sums<Type, N>(x, half);
     const std::size_t first_sub = half * kHalfSubs, first_pair = first_sub / 2;
     Places<M> w;
-    for (int p = 0; p < M; ++p) {
-      w.low[p] = chunk[p] + Type::Panel::codes(half);
-      w.high[p] = chunk[p] + Type::Panel::high(half);
-    }
+    for (int p = 0; p < M; ++p) w.of[p] = chunk[p] + Type::Panel::lines(half);
     typename Isa::Ints sums[M][N], offsets[M][N];
     begin_half<Isa, Type>([&](int i, int p) INFER_INLINE_LAMBDA {
       const auto* const of_half = scales[p].scales + first_sub;
@@ -239,7 +235,7 @@ INFER_INLINE void add_super(const std::byte* const (&chunk)[M], const SubScales 
       add_sub<Isa, Type>([&](auto i) INFER_INLINE_LAMBDA {
         constexpr int kLine = sub.value * kSubLines + i.value;
         LinesOf<Isa, M> line;
-        for (int p = 0; p < M; ++p) line.of[p] = Type::template line<Isa, kLine / 8, kLine % 8>(w.low[p], w.high[p]);
+        for (int p = 0; p < M; ++p) line.of[p] = Type::template line<Isa, kLine / 8, kLine % 8>(w.of[p]);
         return line;
       }, scale, codes + sub.value * kSubLines * N, sum_of_sub<N>(x_sums, sub.value), sums);
     });
@@ -287,7 +283,7 @@ struct BlockTiles {
       RowScales<Isa, M> scales;
       for (int p = 0; p < M; ++p) {
         const std::byte* const panel = first + static_cast<std::size_t>(p) * m.stride;
-        w.low[p] = w.high[p] = panel + Panel::lines(b);
+        w.of[p] = panel + Panel::lines(b);
         scales.d[p] = Isa::load_halves(panel + Panel::scales(b));
         if constexpr (Type::kHasMins) scales.m[p] = Isa::load_halves(panel + Panel::mins(b));
       }

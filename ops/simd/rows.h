@@ -19,15 +19,14 @@ struct TakenApart {
 template <bool kMins>
 struct Apart {
   struct Panel {
-    static constexpr std::size_t codes(std::size_t half) noexcept { return half * 32 * kLineBytes; }
-    static constexpr std::size_t high(std::size_t half) noexcept { return codes(half); }
+    static constexpr std::size_t lines(std::size_t half) noexcept { return half * 32 * kLineBytes; }
   };
   static constexpr int kMaxCode = 0, kSubs = 2;
   static constexpr bool kHasMins = kMins;
   template <class Isa>
   static constexpr int kOffset = Isa::kSignedOffset;
   template <class Isa, int b, int g>
-  INFER_INLINE static auto line(const std::byte* w, const std::byte*) noexcept {
+  INFER_INLINE static auto line(const std::byte* w) noexcept {
     return Isa::signed_line(w + (b * 8 + g) * kLineBytes);
   }
 };
@@ -63,7 +62,7 @@ template <class Isa, bool kMins, int N>
   Lanes<Isa> sums[1][N];
   for (int t = 0; t < N; ++t) sums[0][t] = Lanes<Isa>::load(acc + t * kPanelRows);
   if (form == InputForm::q8) {
-    add_block<Isa, Apart<kMins>>(Places<1>{{rows.lines}, {rows.lines}}, scales, x, sums);
+    add_block<Isa, Apart<kMins>>(Places<1>{{rows.lines}}, scales, x, sums);
   } else {
     add_super<Isa, Apart<kMins>>(chunk, rows.scales, scales, x, sums);
   }

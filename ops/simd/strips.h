@@ -26,7 +26,7 @@ struct alignas(64) Strip {
 template <class Isa, class Type>
 struct InStrip : Type {
   template <class, int b, int g>
-  INFER_INLINE static auto line(const std::byte* w, const std::byte*) noexcept {
+  INFER_INLINE static auto line(const std::byte* w) noexcept {
     return Isa::line(w + (b * 8 + g) * Isa::kTilePanels * static_cast<int>(kLineBytes));
   }
 };
@@ -43,7 +43,7 @@ struct BlockStrips {
         const auto block = static_cast<std::size_t>(first / kBlockCols + b);
         const std::byte* const lines = panel[p] + Panel::lines(block);
         unroll<8>([&](auto g) INFER_INLINE_LAMBDA {
-          Isa::store_line(Type::template line<Isa, 0, g.value>(lines, lines), out.lines[b * 8 + g.value][p]);
+          Isa::store_line(Type::template line<Isa, 0, g.value>(lines), out.lines[b * 8 + g.value][p]);
         });
         out.rows[b].d[p] = Isa::load_halves(panel[p] + Panel::scales(block));
         if constexpr (Type::kHasMins) out.rows[b].m[p] = Isa::load_halves(panel[p] + Panel::mins(block));
@@ -61,7 +61,7 @@ struct BlockStrips {
     }
     for (std::int64_t b = 0; b < cols / kBlockCols; ++b, x += kBlockDwords * N) {
       Places<M> w;
-      for (int p = 0; p < M; ++p) w.low[p] = w.high[p] = strip.lines[b * 8][p];
+      for (int p = 0; p < M; ++p) w.of[p] = strip.lines[b * 8][p];
       add_block<Isa, InStrip<Isa, Type>>(w, strip.rows[b], x, acc);
     }
     for (int p = 0; p < M; ++p) {
@@ -83,10 +83,9 @@ struct SuperStrips {
         const std::byte* const chunk = panel[p] + static_cast<std::size_t>((first + c) / kSuperCols) * Panel::kBytes;
         const std::int64_t block = c / kBlockCols;
         unroll<2>([&](auto half) INFER_INLINE_LAMBDA {
-          const std::byte* const low = chunk + Panel::codes(half.value);
-          const std::byte* const high = chunk + Panel::high(half.value);
+          const std::byte* const lines = chunk + Panel::lines(half.value);
           unroll<32>([&](auto i) INFER_INLINE_LAMBDA {
-            Isa::store_line(Type::template line<Isa, i.value / 8, i.value % 8>(low, high),
+            Isa::store_line(Type::template line<Isa, i.value / 8, i.value % 8>(lines),
                             out.lines[c / 4 + half.value * 32 + i.value][p]);
           });
         });

@@ -20,7 +20,7 @@ struct Q8_0 {
   template <class Isa>
   static constexpr int kOffset = Isa::kSignedOffset;
   template <class Isa, int b, int g>
-  INFER_INLINE static auto line(const std::byte* w, const std::byte*) noexcept {
+  INFER_INLINE static auto line(const std::byte* w) noexcept {
     return Isa::signed_line(w + g * kLineBytes);
   }
 };
@@ -34,21 +34,21 @@ struct Nibbles {
   template <class Isa>
   static constexpr int kOffset = kOffsetOfCodes;
   template <class Isa, int b, int g>
-  INFER_INLINE static auto line(const std::byte* w, const std::byte*) noexcept {
+  INFER_INLINE static auto line(const std::byte* w) noexcept {
     return Isa::template bits<g / 4 * 4, 15>(Isa::line(w + g % 4 * kLineBytes));
   }
 };
 using Q4_0 = Nibbles<PanelQ4_0, 8>;
 using Q4_1 = Nibbles<PanelQ4_1, 0>;
 
-/// Nibbles with a line of fifth bits: bit g for line g.
+/// The same after a line of fifth bits: bit g for line g.
 template <class P, int kOffsetOfCodes>
 struct FiveBits : Nibbles<P, kOffsetOfCodes> {
   static constexpr int kMaxCode = 31;
   template <class Isa, int b, int g>
-  INFER_INLINE static auto line(const std::byte* w, const std::byte*) noexcept {
-    const auto low = Nibbles<P, kOffsetOfCodes>::template line<Isa, b, g>(w, w);
-    return Isa::either(low, Isa::template bits<g - 4, 16>(Isa::line(w + 4 * kLineBytes)));
+  INFER_INLINE static auto line(const std::byte* w) noexcept {
+    const auto low = Nibbles<P, kOffsetOfCodes>::template line<Isa, b, g>(w + kLineBytes);
+    return Isa::either(low, Isa::template bits<g - 4, 16>(Isa::line(w)));
   }
 };
 using Q5_0 = FiveBits<PanelQ5_0, 16>;
@@ -61,8 +61,8 @@ struct Iq4Nl {
   template <class Isa>
   static constexpr int kOffset = Isa::kSignedOffset;
   template <class Isa, int b, int g>
-  INFER_INLINE static auto line(const std::byte* w, const std::byte*) noexcept {
-    return Isa::lookup(Q4_0::line<Isa, 0, g>(w, w), kIq4Codebook);
+  INFER_INLINE static auto line(const std::byte* w) noexcept {
+    return Isa::lookup(Q4_0::line<Isa, 0, g>(w), kIq4Codebook);
   }
 };
 
@@ -83,21 +83,21 @@ INFER_INLINE std::byte* bytes_of(T (&array)[n][m]) noexcept {
 }
 
 /// Two bits of each block of a half in a line.
-template <class Isa, int b, int g>
+template <class Isa, class Panel, int b, int g>
 INFER_INLINE auto two_bits(const std::byte* w) noexcept {
-  return Isa::template bits<b * 2, 3>(Isa::line(w + g * kLineBytes));
+  return Isa::template bits<b * 2, 3>(Isa::line(w + Panel::code(g)));
 }
 
 /// Nibbles, blocks 2c low and 2c + 1 high.
-template <class Isa, int b, int g>
+template <class Isa, class Panel, int b, int g>
 INFER_INLINE auto paired_nibbles(const std::byte* w) noexcept {
-  return Isa::template bits<b % 2 * 4, 15>(Isa::line(w + (b / 2 * 8 + g) * kLineBytes));
+  return Isa::template bits<b % 2 * 4, 15>(Isa::line(w + Panel::code(b / 2 * 8 + g)));
 }
 
 /// One more bit of each block, brought to `place`.
-template <class Isa, int b, int g, int place>
-INFER_INLINE auto one_bit(const std::byte* high) noexcept {
-  return Isa::template bits<b + g / 4 * 4 - place, 1 << place>(Isa::line(high + g % 4 * kLineBytes));
+template <class Isa, class Panel, int b, int g, int place>
+INFER_INLINE auto one_bit(const std::byte* w) noexcept {
+  return Isa::template bits<b + g / 4 * 4 - place, 1 << place>(Isa::line(w + Panel::high(g % 4)));
 }
 
 struct Q2_K {
@@ -107,8 +107,8 @@ struct Q2_K {
   template <class Isa>
   static constexpr int kOffset = 0;
   template <class Isa, int b, int g>
-  INFER_INLINE static auto line(const std::byte* w, const std::byte*) noexcept {
-    return two_bits<Isa, b, g>(w);
+  INFER_INLINE static auto line(const std::byte* w) noexcept {
+    return two_bits<Isa, Panel, b, g>(w);
   }
   template <class Isa>
   INFER_INLINE static void scales(const std::byte* w, SubScales& out) noexcept {
@@ -127,8 +127,8 @@ struct Q3_K {
   template <class Isa>
   static constexpr int kOffset = 4;
   template <class Isa, int b, int g>
-  INFER_INLINE static auto line(const std::byte* w, const std::byte* high) noexcept {
-    return Isa::either(two_bits<Isa, b, g>(w), one_bit<Isa, b, g, 2>(high));
+  INFER_INLINE static auto line(const std::byte* w) noexcept {
+    return Isa::either(two_bits<Isa, Panel, b, g>(w), one_bit<Isa, Panel, b, g, 2>(w));
   }
   template <class Isa>
   INFER_INLINE static void scales(const std::byte* w, SubScales& out) noexcept {
@@ -157,16 +157,16 @@ struct PairedNibbles {
 struct Q4_K : PairedNibbles<PanelQ4_K> {
   static constexpr int kMaxCode = 15;
   template <class Isa, int b, int g>
-  INFER_INLINE static auto line(const std::byte* w, const std::byte*) noexcept {
-    return paired_nibbles<Isa, b, g>(w);
+  INFER_INLINE static auto line(const std::byte* w) noexcept {
+    return paired_nibbles<Isa, Panel, b, g>(w);
   }
 };
 
 struct Q5_K : PairedNibbles<PanelQ5_K> {
   static constexpr int kMaxCode = 31;
   template <class Isa, int b, int g>
-  INFER_INLINE static auto line(const std::byte* w, const std::byte* high) noexcept {
-    return Isa::either(paired_nibbles<Isa, b, g>(w), one_bit<Isa, b, g, 4>(high));
+  INFER_INLINE static auto line(const std::byte* w) noexcept {
+    return Isa::either(paired_nibbles<Isa, Panel, b, g>(w), one_bit<Isa, Panel, b, g, 4>(w));
   }
 };
 
@@ -177,9 +177,9 @@ struct Q6_K {
   template <class Isa>
   static constexpr int kOffset = 32;
   template <class Isa, int b, int g>
-  INFER_INLINE static auto line(const std::byte* w, const std::byte* high) noexcept {
-    const auto low = Isa::template bits<b / 2 * 4, 15>(Isa::line(w + (b % 2 * 8 + g) * kLineBytes));
-    return Isa::either(low, Isa::template bits<2 * b - 4, 48>(Isa::line(high + g * kLineBytes)));
+  INFER_INLINE static auto line(const std::byte* w) noexcept {
+    const auto low = Isa::template bits<b / 2 * 4, 15>(Isa::line(w + Panel::code(b % 2 * 8 + g)));
+    return Isa::either(low, Isa::template bits<2 * b - 4, 48>(Isa::line(w + Panel::high(g))));
   }
   template <class Isa>
   INFER_INLINE static void scales(const std::byte* w, SubScales& out) noexcept {
@@ -194,8 +194,8 @@ struct Iq4Xs {
   template <class Isa>
   static constexpr int kOffset = Isa::kSignedOffset;
   template <class Isa, int b, int g>
-  INFER_INLINE static auto line(const std::byte* w, const std::byte*) noexcept {
-    return Isa::lookup(Q4_0::line<Isa, 0, g>(w + b * 4 * kLineBytes, w), kIq4Codebook);
+  INFER_INLINE static auto line(const std::byte* w) noexcept {
+    return Isa::lookup(Q4_0::line<Isa, 0, g>(w + b * 4 * kLineBytes), kIq4Codebook);
   }
   /// Their upper bits are half a line: of vectors 0 2 4 6, then of vectors 1 3 5 7.
   template <class Isa>

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "ops/quant/blocks.h"
@@ -40,15 +41,20 @@ void spec_one_bits(const std::uint8_t (&bits)[32], std::size_t row, std::byte* c
   for (std::size_t i = 0; i < 32; ++i) {
     for (std::size_t b = 0; b < 8; ++b) {
       const std::size_t line = i / 4 % 4, bit = b % 4 + i / 16 * 4;
-      chunk[Panel::high(b / 4) + line * kLineBytes + 4 * row + i % 4] |= static_cast<std::byte>((bits[i] >> b & 1) << bit);
+      chunk[Panel::lines(b / 4) + 2 * line * kLineBytes + kLineBytes + 4 * row + i % 4] |= static_cast<std::byte>((bits[i] >> b & 1) << bit);
     }
   }
 }
 
-/// The same, of the rows' bytes of one half of 256 columns after those of the other.
+/// The same, of the rows' bytes of one half of 256 columns after those of the other; a line of further bits comes after each of
+/// the first `between`.
 template <class Panel>
-void spec_halves(const std::uint8_t* bytes, std::size_t n, std::size_t row, std::byte* chunk) {
-  for (std::size_t half = 0; half < 2; ++half) spec_lines(bytes + half * n * 4, n, row, chunk + Panel::codes(half));
+void spec_halves(const std::uint8_t* bytes, std::size_t n, std::size_t row, std::byte* chunk, std::size_t between = 0) {
+  for (std::size_t half = 0; half < 2; ++half) {
+    for (std::size_t i = 0; i < n; ++i) {
+      spec_lines(bytes + (half * n + i) * 4, 1, row, chunk + Panel::lines(half) + (i + std::min(i, between)) * kLineBytes);
+    }
+  }
 }
 
 /// A value of vector j of n to its place in the planes.
@@ -79,13 +85,13 @@ void spec(const BlockQ4_1& b, std::size_t row, std::byte* chunk, std::size_t hal
   spec_half(b.m ^ 0x8000, row, chunk + PanelQ4_1::mins(half));
 }
 void spec(const BlockQ5_0& b, std::size_t row, std::byte* chunk, std::size_t half) {
-  spec_lines(b.q, 4, row, chunk + PanelQ5_0::lines(half));
-  spec_fifth_bits(b.high, row, chunk + PanelQ5_0::lines(half) + 4 * kLineBytes);
+  spec_lines(b.q, 4, row, chunk + PanelQ5_0::lines(half) + kLineBytes);
+  spec_fifth_bits(b.high, row, chunk + PanelQ5_0::lines(half));
   spec_half(b.d, row, chunk + PanelQ5_0::scales(half));
 }
 void spec(const BlockQ5_1& b, std::size_t row, std::byte* chunk, std::size_t half) {
-  spec_lines(b.q, 4, row, chunk + PanelQ5_1::lines(half));
-  spec_fifth_bits(b.high, row, chunk + PanelQ5_1::lines(half) + 4 * kLineBytes);
+  spec_lines(b.q, 4, row, chunk + PanelQ5_1::lines(half) + kLineBytes);
+  spec_fifth_bits(b.high, row, chunk + PanelQ5_1::lines(half));
   spec_half(b.d, row, chunk + PanelQ5_1::scales(half));
   spec_half(b.m ^ 0x8000, row, chunk + PanelQ5_1::mins(half));
 }
@@ -105,7 +111,7 @@ void spec(const BlockQ2_K& b, std::size_t row, std::byte* chunk, std::size_t) {
   spec_half(b.m, row, chunk + PanelQ2_K::kM);
 }
 void spec(const BlockQ3_K& b, std::size_t row, std::byte* chunk, std::size_t) {
-  spec_halves<PanelQ3_K>(b.q, 8, row, chunk);
+  spec_halves<PanelQ3_K>(b.q, 8, row, chunk, 4);
   spec_one_bits<PanelQ3_K>(b.high, row, chunk);
   for (std::size_t s = 0; s < 16; ++s) {
     const int low = b.scales[s % 8] >> s / 8 * 4 & 15, high = b.scales[8 + s % 4] >> s / 4 * 2 & 3;
@@ -120,15 +126,19 @@ void spec(const BlockQ4_K& b, std::size_t row, std::byte* chunk, std::size_t) {
   spec_half(b.m, row, chunk + PanelQ4_K::kM);
 }
 void spec(const BlockQ5_K& b, std::size_t row, std::byte* chunk, std::size_t) {
-  spec_halves<PanelQ5_K>(b.q, 16, row, chunk);
+  spec_halves<PanelQ5_K>(b.q, 16, row, chunk, 4);
   spec_one_bits<PanelQ5_K>(b.high, row, chunk);
   spec_scales_and_mins(b.scales, row, chunk + PanelQ5_K::kScales);
   spec_half(b.d, row, chunk + PanelQ5_K::kD);
   spec_half(b.m, row, chunk + PanelQ5_K::kM);
 }
 void spec(const BlockQ6_K& b, std::size_t row, std::byte* chunk, std::size_t) {
-  spec_halves<PanelQ6_K>(b.q, 16, row, chunk);
-  for (std::size_t half = 0; half < 2; ++half) spec_lines(b.high + half * 32, 8, row, chunk + PanelQ6_K::high(half));
+  spec_halves<PanelQ6_K>(b.q, 16, row, chunk, 8);
+  for (std::size_t half = 0; half < 2; ++half) {
+    for (std::size_t i = 0; i < 8; ++i) {
+      spec_lines(b.high + half * 32 + 4 * i, 1, row, chunk + PanelQ6_K::lines(half) + (2 * i + 1) * kLineBytes);
+    }
+  }
   spec_bytes(b.scales, 16, row, chunk + PanelQ6_K::kScales);
   spec_half(b.d, row, chunk + PanelQ6_K::kD);
 }
