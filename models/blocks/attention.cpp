@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Grouped-query attention (arXiv:2305.13245) over the KV cache. Keys and values of all rows are stored first and read
 // back from the cache, also those of the same batch: a token sees the same bits however the prompt was split. Work is
-// split by KV heads and tiles of rows: the query heads of a KV head, and neighbouring rows, share what is read.
+// split by KV heads and tiles of rows: the query heads of a KV head, and neighbouring rows, share what is read; where threads would
+// have nothing to do, they share a KV head.
 // Options (norms of queries and keys, window, scale, soft-cap, temperature) are data of the layer and the config. Tested by
 // tests/models/families_test.cpp.
 #include <algorithm>
@@ -52,8 +53,8 @@ std::int64_t run_of(const Step& step, std::int64_t i, std::int64_t n) noexcept {
 }
 
 /// Heads of one KV head for rows that are a run; at long contexts some pages at a time, with a look at the cancel flag between.
-void attend(Step& step, std::int64_t layer, const MatF32& q, const MatF32& out, std::int64_t i, std::int64_t n_rows,
-            std::int64_t kv_head, std::int64_t head, std::int64_t n_heads) noexcept {
+void attend_run(Step& step, std::int64_t layer, const MatF32& q, const MatF32& out, std::int64_t i, std::int64_t n_rows,
+                std::int64_t kv_head, std::int64_t head, std::int64_t n_heads) noexcept {
   const DecoderConfig& c = step.config;
   const StepRow& row = step.rows[static_cast<std::size_t>(i)];
   AttentionSum sums[kAttentionQueries];
@@ -81,14 +82,15 @@ void attend(Step& step, std::int64_t layer, const MatF32& q, const MatF32& out, 
   }
 }
 
-/// All heads of one KV head for rows first .. end - 1, in calls that are as large as may be.
+/// Heads head .. end_head - 1, of one KV head, for rows first .. end - 1, in calls that are as large as may be.
 void attend(Step& step, std::int64_t layer, const MatF32& q, const MatF32& out, std::int64_t first, std::int64_t end,
-            std::int64_t kv_head) noexcept {
-  const std::int64_t heads = step.config.n_heads / step.config.n_kv_heads, at_once = std::min(heads, kAttentionQueries);
+            std::int64_t head, std::int64_t end_head) noexcept {
+  const std::int64_t kv_head = head / (step.config.n_heads / step.config.n_kv_heads);
   for (std::int64_t i = first, n; i < end; i += n) {
     n = run_of(step, i, end - i);
-    for (std::int64_t head = 0; head < heads; head += at_once) {
-      attend(step, layer, q, out, i, n, kv_head, kv_head * heads + head, std::min(at_once, heads - head));
+    for (std::int64_t h = head, at_once; h < end_head; h += at_once) {
+      at_once = std::min(end_head - h, kAttentionQueries);
+      attend_run(step, layer, q, out, i, n, kv_head, h, at_once);
     }
   }
 }
@@ -118,16 +120,19 @@ void attention(Step& step, const AttentionWeights& w, std::int64_t layer, const 
       store(step, layer, k, v, i);
     }
   });
-  // Rows that share what is read of the cache: as many as a call takes, fewer where a thread would have none.
-  const std::int64_t heads = c.n_heads / c.n_kv_heads;
-  const std::int64_t a_share = h.rows * c.n_kv_heads / step.pool.size(), a_call = kAttentionQueries / heads;
-  const std::int64_t tile = std::max<std::int64_t>(1, std::min(a_share, a_call));
-  const std::int64_t items = (h.rows + tile - 1) / tile * c.n_kv_heads;
-  const std::int64_t grain = step.grain(items, longest(step.rows) * tile * heads * (c.key_dim + c.value_dim));
+  // Rows that share what is read of the cache: as many as a call takes, fewer where a thread would have none; and then fewer heads.
+  const std::int64_t heads = c.n_heads / c.n_kv_heads, threads = step.pool.size();
+  const std::int64_t a_share = h.rows * c.n_kv_heads / threads, a_call = kAttentionQueries / heads;
+  const std::int64_t tile = std::max<std::int64_t>(1, std::min(a_share, a_call)), n_tiles = (h.rows + tile - 1) / tile;
+  const std::int64_t parts = std::min(heads, (threads - 1) / (n_tiles * c.n_kv_heads) + 1);
+  const std::int64_t items = n_tiles * c.n_kv_heads * parts, item_heads = (heads - 1) / parts + 1;
+  const std::int64_t grain = step.grain(items, longest(step.rows) * tile * item_heads * (c.key_dim + c.value_dim));
   step.parallel_for(items, grain, [&](int, std::int64_t first, std::int64_t last) noexcept {
     for (std::int64_t item = first; item < last; ++item) {
-      const std::int64_t row = item / c.n_kv_heads * tile;
-      attend(step, layer, q, context, row, std::min(row + tile, h.rows), item % c.n_kv_heads);
+      const std::int64_t row = item / (c.n_kv_heads * parts) * tile, kv_head = item / parts % c.n_kv_heads;
+      const std::int64_t head = kv_head * heads + item % parts * heads / parts;
+      const std::int64_t end_head = kv_head * heads + (item % parts + 1) * heads / parts;
+      attend(step, layer, q, context, row, std::min(row + tile, h.rows), head, end_head);
     }
   });
   sum == nullptr ? linear(step, {{w.output, out}}, context) : add_linear(step, {w.output, out}, context, *sum);
