@@ -40,9 +40,20 @@ void line_up(QueryTile<Isa>& t, std::int64_t first, std::int64_t end) noexcept {
   }
 }
 
+/// Asks for the bytes of the next page that lie where these do: pages are all over memory, and nothing guesses the next.
+INFER_INLINE void ask_ahead(const std::byte* these, std::ptrdiff_t to_next, std::size_t bytes) noexcept {
+  for (std::size_t i = 0; i < bytes; i += kLineBytes) __builtin_prefetch(these + to_next + i);
+}
+
+/// Keys or values of a page, and how far those of the next page are.
+struct PageData {
+  const std::byte* data;
+  std::ptrdiff_t to_next;
+};
+
 /// Products of N queries with all keys of a page, entries first .. end - 1, added to those of the entries before.
 template <class Isa, class Stored, int N>
-[[gnu::noinline]] void score(const float* entries, const std::byte* keys, std::int64_t key_dim, std::int64_t first,
+[[gnu::noinline]] void score(const float* entries, const PageData& keys, std::int64_t key_dim, std::int64_t first,
                              std::int64_t end, float (*scores)[kPageSlots]) noexcept {
   constexpr int kParts = Isa::kKeyLanes;
   const std::size_t part_bytes = kLanes * Stored::bytes(key_dim);
@@ -53,11 +64,15 @@ template <class Isa, class Stored, int N>
         sum[k.value][p] = first == 0 ? Lanes<Isa>::of(0.0f) : Lanes<Isa>::load(scores[k.value] + (part + p) * kLanes);
       }
     });
-    const std::byte* const sixteens = keys + static_cast<std::size_t>(part) * part_bytes;
+    const std::byte* const sixteens = keys.data + static_cast<std::size_t>(part) * part_bytes;
     const float* q = entries;
     for (std::int64_t i = first; i < end; i += kLanes) {
       typename Stored::Keys run[kParts];
-      for (int p = 0; p < kParts; ++p) run[p] = Stored::keys(sixteens + static_cast<std::size_t>(p) * part_bytes, i);
+      for (int p = 0; p < kParts; ++p) {
+        const std::byte* const sixteen = sixteens + static_cast<std::size_t>(p) * part_bytes;
+        run[p] = Stored::keys(sixteen, i);
+        ask_ahead(sixteen + kLanes * Stored::bytes(i), keys.to_next, kLanes * (Stored::bytes(i + kLanes) - Stored::bytes(i)));
+      }
       const int n = end - i < kLanes ? static_cast<int>(end - i) : kLanes;
       for (int j = 0; j < n; ++j, q += N) {
         Lanes<Isa> key[kParts];
@@ -116,8 +131,7 @@ template <class Isa>
 }
 
 /// Values of slots begin .. end - 1 of a page.
-struct PageValues {
-  const std::byte* data;
+struct PageValues : PageData {
   std::int64_t dim;
   int begin, end;
 };
@@ -134,6 +148,7 @@ INFER_INLINE void gather_lanes(const PageValues& values, std::int64_t i, const f
   for (int slot = values.begin; slot < values.end; ++slot, value += row) {
     Lanes<Isa> entries[V];
     for (int v = 0; v < V; ++v) entries[v] = Stored::value(value, i + v * kLanes);
+    ask_ahead(value + Stored::bytes(i), values.to_next, Stored::bytes(V * kLanes));
     unroll<N>([&](auto k) INFER_INLINE_LAMBDA {
       const Lanes<Isa> weight = Lanes<Isa>::of(weights[k.value][slot]);
       for (int v = 0; v < V; ++v) sum[k.value][v] = fma(weight, entries[v], sum[k.value][v]);
@@ -204,8 +219,9 @@ INFER_INLINE void look(QueryTile<Isa>& t, std::int64_t start) noexcept {
 /// A tile and one page.
 template <class Isa, class Stored>
 void attend(const AttentionArgs& a, QueryTile<Isa>& t, std::int64_t page) noexcept {
-  const auto place = static_cast<std::size_t>(a.pages[page]);
-  const std::byte* const keys = a.keys + place * a.key_page_bytes;
+  const std::int64_t place = a.pages[page], next = page + 1 < a.end_page ? a.pages[page + 1] : place;
+  const auto key_bytes = static_cast<std::ptrdiff_t>(a.key_page_bytes), value_bytes = static_cast<std::ptrdiff_t>(a.value_page_bytes);
+  const PageData keys{a.keys + place * key_bytes, (next - place) * key_bytes};
   look(t, page * kKvPageTokens);
   if (t.from == t.to) return;
   for (std::int64_t i = 0; i < a.key_dim; i += kStretch) {
@@ -220,7 +236,7 @@ void attend(const AttentionArgs& a, QueryTile<Isa>& t, std::int64_t page) noexce
     if (t.shrink[k] == 1.0f) continue;
     for (std::int64_t i = 0; i < a.value_dim; ++i) t.out[k][i] *= t.shrink[k];
   }
-  PageValues values{.data = a.values + place * a.value_page_bytes, .dim = a.value_dim, .begin = 0, .end = kPageSlots};
+  PageValues values{{a.values + place * value_bytes, (next - place) * value_bytes}, a.value_dim, 0, kPageSlots};
   if (t.whole) return gather<Isa, Stored>(values, t, 0, t.n);
   // Slots that the same queries see go together. What queries see begins and ends later from one to the next.
   int from = t.from, to = t.from;
