@@ -29,6 +29,7 @@
 #include "libinfer/session.h"
 #include "libinfer/status.h"
 #include "libinfer/text_stream.h"
+#include "src/base/float_mode.h"
 
 namespace infer::capi {
 
@@ -374,9 +375,10 @@ Status check_flags(std::int32_t flags, std::int32_t known);
 infer_status report(const Status& status, infer_error** err) noexcept;
 infer_status report_exception(infer_error** err) noexcept;
 
-/// Runs the body of an exported function. Nothing passes it but a status.
+/// Runs the body of an exported function, in the float modes of all results. Nothing passes it but a status.
 template <class Body>
 infer_status guard(infer_error** err, Body&& body) noexcept {
+  const DefaultFloatMode mode;
   if (err != nullptr) *err = nullptr;
   try {
     const Status status = body();

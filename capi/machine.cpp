@@ -23,7 +23,8 @@ infer_status infer_machine_probe(infer_env* env, int32_t n_threads, infer_machin
     return fill(limits, infer_machine_limits{.struct_size = 0,
                                              .read_bytes_per_second = seen.read_bytes,
                                              .dot_mul_adds_per_second = seen.dot_mul_adds,
-                                             .fma_mul_adds_per_second = seen.fma_mul_adds});
+                                             .fma_mul_adds_per_second = seen.fma_mul_adds,
+                                             .bf16_mul_adds_per_second = seen.bf16_mul_adds});
   });
 }
 
@@ -42,7 +43,8 @@ infer_status infer_model_work(const infer_model* model, int64_t n_tokens, int64_
     return fill(work, infer_work{.struct_size = 0,
                                  .bytes = asked.bytes,
                                  .dot_mul_adds = asked.dot_mul_adds,
-                                 .fma_mul_adds = asked.fma_mul_adds});
+                                 .fma_mul_adds = asked.fma_mul_adds,
+                                 .bf16_mul_adds = asked.bf16_mul_adds});
   });
 }
 

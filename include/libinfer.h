@@ -234,10 +234,10 @@ INFER_API infer_status infer_env_set_allocator(infer_env *env, infer_alloc_fn al
 /* ---- Machine: the limits that speeds are held against ------------------------------------------------------------- */
 
 /* Of all threads together, the best of several attempts: of reading a block of 512 MiB from start to end; of multiply-adds with
- * the chosen kernels' instructions for 8-bit codes, and of fused multiply-adds of floats, on registers alone. */
+ * the chosen kernels' instructions for 8-bit codes, of fused multiply-adds of floats, and of those for bfloat16, on registers alone. */
 typedef struct infer_machine_limits {
   size_t struct_size;   /* set by the caller to sizeof(infer_machine_limits) */
-  double read_bytes_per_second, dot_mul_adds_per_second, fma_mul_adds_per_second;
+  double read_bytes_per_second, dot_mul_adds_per_second, fma_mul_adds_per_second, bf16_mul_adds_per_second;
 } infer_machine_limits;
 /* Measures for about half a second, on n_threads threads (0: threads_default; never more than there are cores) or the
  * environment's executor. Memory is counted in the environment (SCRATCH), which may be NULL. Errors: RANGE, UNSUPPORTED
@@ -249,7 +249,8 @@ typedef struct infer_work {
   size_t struct_size;    /* set by the caller to sizeof(infer_work) */
   double bytes;          /* of weights, as in the file, each read once */
   double dot_mul_adds;   /* multiply-adds with weights that are codes */
-  double fma_mul_adds;   /* with weights that are floats */
+  double fma_mul_adds;   /* with weights that are floats, F32 or F16 */
+  double bf16_mul_adds;  /* with weights that are bfloat16 */
 } infer_work;
 /* Of n_tokens at once, of which n_logits rows of logits are wanted. Of experts, as many are read as tokens meet that choose at
  * random. Errors: RANGE, STATE (only the vocabulary was loaded). R */

@@ -29,6 +29,8 @@ class SubnormalsAreZeros {
  private:
   static constexpr unsigned long kFlush = 1ul << 24;
   unsigned long before_;
+#else
+  SubnormalsAreZeros() noexcept {}   // the specification is the only kernel there is, and keeps them
 #endif
  public:
   SubnormalsAreZeros(const SubnormalsAreZeros&) = delete;

@@ -349,6 +349,20 @@ std::int64_t probe_fma(std::int64_t rounds) noexcept {
   return rounds * kLanes;
 }
 
+std::int64_t probe_bf16(std::int64_t rounds) noexcept {
+  std::uint16_t pairs[2][2] = {};
+  float sums[kLanes] = {};
+  for (std::int64_t i = 0; i < rounds; ++i) {
+    keep(pairs);
+    for (float& sum : sums) {
+      sum = std::fma(bf16_to_float(pairs[0][1]), bf16_to_float(pairs[1][1]), sum);
+      sum = std::fma(bf16_to_float(pairs[0][0]), bf16_to_float(pairs[1][0]), sum);
+    }
+  }
+  keep(sums);
+  return rounds * kLanes * 2;
+}
+
 constexpr KernelTable make_table() noexcept {
   KernelTable t{};
   t.name = "scalar";
@@ -373,7 +387,7 @@ constexpr KernelTable make_table() noexcept {
   t.softcap = softcap;
   t.add = add;
   t.add_scaled = add_scaled;
-  t.probes = {.read = probe_read, .dot = probe_dot, .fma = probe_fma};
+  t.probes = {.read = probe_read, .dot = probe_dot, .fma = probe_fma, .bf16 = probe_bf16};
   return t;
 }
 

@@ -160,6 +160,7 @@ void raise(std::optional<infer_machine_limits>& limits, std::int64_t n_threads) 
   limits->read_bytes_per_second = std::max(limits->read_bytes_per_second, seen->read_bytes_per_second);
   limits->dot_mul_adds_per_second = std::max(limits->dot_mul_adds_per_second, seen->dot_mul_adds_per_second);
   limits->fma_mul_adds_per_second = std::max(limits->fma_mul_adds_per_second, seen->fma_mul_adds_per_second);
+  limits->bf16_mul_adds_per_second = std::max(limits->bf16_mul_adds_per_second, seen->bf16_mul_adds_per_second);
 }
 
 /// All tests with one number of threads, added to `tests`.

@@ -38,7 +38,7 @@ struct BenchTest {
 
   /// Rates and shares are of the best sample, as the limits are the best of several attempts.
   double bytes_per_second() const { return bytes * passes_per_second(); }
-  double mul_adds_per_second() const { return (work.dot_mul_adds + work.fma_mul_adds) * passes_per_second(); }
+  double mul_adds_per_second() const { return (work.dot_mul_adds + work.fma_mul_adds + work.bf16_mul_adds) * passes_per_second(); }
   /// Of the time that the limits allow; nothing where they are not known.
   std::optional<double> read_share() const;
   std::optional<double> arithmetic_share() const;

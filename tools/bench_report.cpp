@@ -30,9 +30,10 @@ std::string limits_text(const std::vector<BenchTest>& tests) {
   for (const BenchTest& test : tests) {
     if (!test.limits || test.n_threads == told) continue;
     told = test.n_threads;
-    out += fmt::format("{:<24} {:>7} {:>35} {:>8.1f} {:>15.1f} codes, {:.1f} floats\n", "limits measured",
+    out += fmt::format("{:<24} {:>7} {:>35} {:>8.1f} {:>15.1f} codes, {:.1f} floats, {:.1f} bfloat16\n", "limits measured",
                        test.n_threads, "", test.limits->read_bytes_per_second / kGiga,
-                       test.limits->dot_mul_adds_per_second / kGiga, test.limits->fma_mul_adds_per_second / kGiga);
+                       test.limits->dot_mul_adds_per_second / kGiga, test.limits->fma_mul_adds_per_second / kGiga,
+                       test.limits->bf16_mul_adds_per_second / kGiga);
   }
   return out;
 }
@@ -60,7 +61,8 @@ Json object(const BenchSubject& subject, const BenchTest& test) {
   if (test.limits) {
     o["limits"] = {{"read_bytes_per_second", test.limits->read_bytes_per_second},
                    {"dot_mul_adds_per_second", test.limits->dot_mul_adds_per_second},
-                   {"fma_mul_adds_per_second", test.limits->fma_mul_adds_per_second}};
+                   {"fma_mul_adds_per_second", test.limits->fma_mul_adds_per_second},
+                   {"bf16_mul_adds_per_second", test.limits->bf16_mul_adds_per_second}};
     if (const auto share = test.read_share()) o["read_share"] = *share;
     if (const auto share = test.arithmetic_share()) o["arithmetic_share"] = *share;
   }
@@ -97,8 +99,8 @@ std::optional<double> BenchTest::read_share() const {
 
 std::optional<double> BenchTest::arithmetic_share() const {
   if (!limits) return std::nullopt;
-  const double least =
-      work.dot_mul_adds / limits->dot_mul_adds_per_second + work.fma_mul_adds / limits->fma_mul_adds_per_second;
+  const double least = work.dot_mul_adds / limits->dot_mul_adds_per_second + work.fma_mul_adds / limits->fma_mul_adds_per_second +
+                       work.bf16_mul_adds / limits->bf16_mul_adds_per_second;
   return least * passes_per_second();
 }
 

@@ -59,7 +59,9 @@ class Product {
   double mul_adds(std::int64_t tokens) const { return static_cast<double>(rows_ * kCols * tokens); }
   double peak() const {
     const MachineLimits& limits = limits_of(table_);
-    return format_.input == InputForm::f32 ? limits.fma_mul_adds : limits.dot_mul_adds;
+    return format_.input == InputForm::f32    ? limits.fma_mul_adds
+           : format_.input == InputForm::bf16 ? limits.bf16_mul_adds
+                                              : limits.dot_mul_adds;
   }
 
   /// The input of so many tokens.

@@ -275,6 +275,8 @@ struct Probes {
   std::int64_t (*dot)(std::int64_t rounds) noexcept;
   /// The same of fused multiply-adds of floats.
   std::int64_t (*fma)(std::int64_t rounds) noexcept;
+  /// The same of products of two pairs of bfloat16.
+  std::int64_t (*bf16)(std::int64_t rounds) noexcept;
 };
 
 /// Every table computes the same bits: an entry is a stated sequence of IEEE operations (docs/numerics.md).

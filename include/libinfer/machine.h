@@ -19,6 +19,7 @@ struct MachineLimits {
   double read_bytes = 0.0;     ///< of a block larger than the caches, read from its start to its end
   double dot_mul_adds = 0.0;   ///< of the kernels' instructions for 8-bit codes
   double fma_mul_adds = 0.0;   ///< of floats
+  double bf16_mul_adds = 0.0;  ///< of bfloat16
 };
 
 struct MachineProbe {
@@ -28,14 +29,15 @@ struct MachineProbe {
 };
 inline constexpr std::uint64_t kProbeBytes = std::uint64_t{512} << 20;
 
-/// Measures for about a third of a second. Errors: range, nomem, budget.
+/// Measures for about half a second. Errors: range, nomem, budget.
 Result<MachineLimits> probe_machine(const KernelTable& kernels, const MachineProbe& probe);
 
 /// What the matrix products of one pass ask of the machine, attention apart.
 struct Work {
   double bytes = 0.0;          ///< of weights, as in the file, each read once
   double dot_mul_adds = 0.0;   ///< with weights that are codes
-  double fma_mul_adds = 0.0;   ///< with weights that are floats
+  double fma_mul_adds = 0.0;   ///< with weights that are floats, F32 or F16
+  double bf16_mul_adds = 0.0;  ///< with weights that are bfloat16
 };
 /// Of a pass of n_tokens, with n_logits rows of logits. Of experts, as many are read as tokens meet that choose at random.
 Work work_of_pass(const Decoder& decoder, std::int64_t n_tokens, std::int64_t n_logits) noexcept;

@@ -120,11 +120,12 @@ void attention(Step& step, const AttentionWeights& w, std::int64_t layer, const 
       store(step, layer, k, v, i);
     }
   });
-  // Rows that share what is read of the cache: as many as a call takes, fewer where a thread would have none; and then fewer heads.
+  // Rows that share what is read of the cache: as many as a call takes, fewer where a thread would have none; and then
+  // fewer heads, which spreads the arithmetic: keys and values are read by each of those threads.
   const std::int64_t heads = c.n_heads / c.n_kv_heads, threads = step.pool.size();
   const std::int64_t a_share = h.rows * c.n_kv_heads / threads, a_call = kAttentionQueries / heads;
   const std::int64_t tile = std::max<std::int64_t>(1, std::min(a_share, a_call)), n_tiles = (h.rows + tile - 1) / tile;
-  const std::int64_t parts = std::min(heads, (threads - 1) / (n_tiles * c.n_kv_heads) + 1);
+  const std::int64_t parts = std::clamp<std::int64_t>(threads / (n_tiles * c.n_kv_heads), 1, heads);
   const std::int64_t items = n_tiles * c.n_kv_heads * parts, item_heads = (heads - 1) / parts + 1;
   const std::int64_t grain = step.grain(items, longest(step.rows) * tile * item_heads * (c.key_dim + c.value_dim));
   step.parallel_for(items, grain, [&](int, std::int64_t first, std::int64_t last) noexcept {

@@ -93,7 +93,9 @@ void multiply(Step& step, std::initializer_list<Product> products, const MatF32&
   const std::int64_t at_once = side_by_side ? static_cast<std::int64_t>(products.size()) : 1;
   const std::int64_t tile = tile_of(step, x), work_per_token = kUnits * kPanelRows * x.cols * at_once;
   const std::int64_t tiles_per_look = std::max<std::int64_t>(1, step.work_per_look() / (work_per_token * tile));
-  const std::int64_t tokens_per_look = std::min(tiles_per_look * tile, x.rows);
+  // Pieces of like size, one and a half times as much at most: a remainder of few tokens would be slow.
+  const std::int64_t tiles = (x.rows - 1) / tile + 1, pieces = std::max<std::int64_t>(1, (tiles + tiles_per_look / 2) / tiles_per_look);
+  const std::int64_t tokens_per_look = std::min((tiles - 1) / pieces * tile + tile, x.rows);
   const std::int64_t ranges = (n + kUnits - 1) / kUnits;
   const std::int64_t grain = kUnits * step.grain(ranges, work_per_token * tokens_per_look);
   step.parallel_for(n, grain, [&](int worker, std::int64_t first, std::int64_t last) noexcept {

@@ -145,6 +145,7 @@ constexpr KernelTable with_bf16(KernelTable t) noexcept {
   t.name = "avx512bf16";
   t.runs_here = has_avx512bf16;
   t.matmul[static_cast<int>(DType::bf16)].run = simd::matmul<Avx512Bf16, simd::PairTiles>;
+  t.probes.bf16 = simd::probe_bf16<Avx512Bf16>;
   return t;
 }
 

@@ -18,6 +18,7 @@ inline constexpr std::int64_t kStretch = 512;
 /// Queries that go through the pages together, in the order of their positions.
 template <class Isa>
 struct QueryTile {
+  static_assert(Isa::kQueries <= kLanes, "weigh() has what changes for all of them in one vector");
   int n;
   const float* q[Isa::kQueries];
   float* out[Isa::kQueries];
@@ -40,15 +41,16 @@ void line_up(QueryTile<Isa>& t, std::int64_t first, std::int64_t end) noexcept {
   }
 }
 
-/// Asks for the bytes of the next page that lie where these do: pages are all over memory, and nothing guesses the next.
-INFER_INLINE void ask_ahead(const std::byte* these, std::ptrdiff_t to_next, std::size_t bytes) noexcept {
-  for (std::size_t i = 0; i < bytes; i += kLineBytes) __builtin_prefetch(these + to_next + i);
-}
-
-/// Keys or values of a page, and how far those of the next page are.
+/// Keys or values of a page, and how far those of the next page are: pages are all over memory, and nothing guesses the next.
 struct PageData {
   const std::byte* data;
-  std::ptrdiff_t to_next;
+  std::ptrdiff_t to_next;   ///< 0: there is none
+
+  /// Asks for the bytes of the next page that lie where these do.
+  INFER_INLINE void ask_ahead(const std::byte* these, std::size_t bytes) const noexcept {
+    if (to_next == 0) return;
+    for (std::size_t i = 0; i < bytes; i += kLineBytes) __builtin_prefetch(these + to_next + i);
+  }
 };
 
 /// Products of N queries with all keys of a page, entries first .. end - 1, added to those of the entries before.
@@ -71,7 +73,7 @@ template <class Isa, class Stored, int N>
       for (int p = 0; p < kParts; ++p) {
         const std::byte* const sixteen = sixteens + static_cast<std::size_t>(p) * part_bytes;
         run[p] = Stored::keys(sixteen, i);
-        ask_ahead(sixteen + kLanes * Stored::bytes(i), keys.to_next, kLanes * (Stored::bytes(i + kLanes) - Stored::bytes(i)));
+        keys.ask_ahead(sixteen + kLanes * Stored::bytes(i), kLanes * (Stored::bytes(i + kLanes) - Stored::bytes(i)));
       }
       const int n = end - i < kLanes ? static_cast<int>(end - i) : kLanes;
       for (int j = 0; j < n; ++j, q += N) {
@@ -148,7 +150,7 @@ INFER_INLINE void gather_lanes(const PageValues& values, std::int64_t i, const f
   for (int slot = values.begin; slot < values.end; ++slot, value += row) {
     Lanes<Isa> entries[V];
     for (int v = 0; v < V; ++v) entries[v] = Stored::value(value, i + v * kLanes);
-    ask_ahead(value + Stored::bytes(i), values.to_next, Stored::bytes(V * kLanes));
+    values.ask_ahead(value + Stored::bytes(i), Stored::bytes(i + V * kLanes) - Stored::bytes(i));
     unroll<N>([&](auto k) INFER_INLINE_LAMBDA {
       const Lanes<Isa> weight = Lanes<Isa>::of(weights[k.value][slot]);
       for (int v = 0; v < V; ++v) sum[k.value][v] = fma(weight, entries[v], sum[k.value][v]);
@@ -187,7 +189,7 @@ template <class Isa, class Stored, int N>
 
 /// For queries from .. to - 1, in parts of like size that fit the registers.
 template <class Isa, class Stored>
-INFER_INLINE void gather(const PageValues& values, const QueryTile<Isa>& t, int from, int to) noexcept {
+INFER_INLINE void gather(PageValues values, const QueryTile<Isa>& t, int from, int to) noexcept {
   constexpr int kMost = Isa::kGathered;
   for (int parts = (to - from + kMost - 1) / kMost; parts > 0; --parts) {
     const int n = (to - from) / parts;
@@ -195,6 +197,7 @@ INFER_INLINE void gather(const PageValues& values, const QueryTile<Isa>& t, int 
       gather<Isa, Stored, count.value>(values, t.weights + from, t.out + from);
     });
     from += n;
+    values.to_next = 0;   // asked for
   }
 }
 
@@ -219,7 +222,7 @@ INFER_INLINE void look(QueryTile<Isa>& t, std::int64_t start) noexcept {
 /// A tile and one page.
 template <class Isa, class Stored>
 void attend(const AttentionArgs& a, QueryTile<Isa>& t, std::int64_t page) noexcept {
-  const std::int64_t place = a.pages[page], next = page + 1 < a.end_page ? a.pages[page + 1] : place;
+  const std::int64_t place = a.pages[page], next = page + 1 < a.page_end() ? a.pages[page + 1] : place;
   const auto key_bytes = static_cast<std::ptrdiff_t>(a.key_page_bytes), value_bytes = static_cast<std::ptrdiff_t>(a.value_page_bytes);
   const PageData keys{a.keys + place * key_bytes, (next - place) * key_bytes};
   look(t, page * kKvPageTokens);

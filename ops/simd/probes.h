@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What the instructions of an instruction set can do at most (Probes in libinfer/kernels.h): loops that do nothing but load
-// lines, take dot products of codes, or multiply and add floats. The empty asm statements, which may read and write all
+// lines, take dot products of codes, or multiply and add floats
+// or bfloat16. The empty asm statements, which may read and write all
 // memory, keep a compiler from seeing that the rounds are alike. Tested by tests/runtime/machine_test.cpp.
 #pragma once
 
@@ -75,6 +76,25 @@ std::int64_t probe_fma(std::int64_t rounds) noexcept {
   }
   for (int c = 0; c < kChains; ++c) keep(sums[c]);
   return rounds * kChains * kLanes;
+}
+
+/// The same of pairs of bfloat16.
+template <class Isa>
+std::int64_t probe_bf16(std::int64_t rounds) noexcept {
+  constexpr int kChains = Isa::kTilePanels * Isa::kTileTokens;
+  alignas(64) std::byte pairs[kLineBytes] = {};
+  std::int32_t pair = 0;
+  keep(pairs);
+  keep(pair);
+  const typename Isa::Line line = Isa::line(pairs);
+  const std::int32_t other = pair;
+  Lanes<Isa> sums[kChains];
+  for (int c = 0; c < kChains; ++c) sums[c] = Lanes<Isa>::of(0.0f);
+  for (std::int64_t i = 0; i < rounds; ++i) {
+    for (int c = 0; c < kChains; ++c) sums[c] = Isa::dot_bf16(line, other, sums[c]);
+  }
+  for (int c = 0; c < kChains; ++c) keep(sums[c]);
+  return rounds * kChains * kLanes * 2;
 }
 
 }  // namespace infer::simd

@@ -56,11 +56,8 @@ struct FormBf16 {
     const std::uint32_t bits = std::uint32_t{high} << 16;
     return FormF32<Isa>::one(reinterpret_cast<const std::byte*>(&bits));
   }
-  /// To nearest, ties to even; NaNs stay NaNs.
   INFER_INLINE static void put(float f, std::byte* p) noexcept {
-    std::uint32_t bits;
-    __builtin_memcpy(&bits, &f, 4);
-    const auto high = static_cast<std::uint16_t>((f != f ? bits | 0x00400000u : bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+    const auto high = static_cast<std::uint16_t>(to_bf16(f));
     __builtin_memcpy(p, &high, 2);
   }
 };

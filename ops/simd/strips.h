@@ -14,6 +14,7 @@ inline constexpr std::int64_t kStripTokens = 528;   ///< whose sums are kept at 
 
 template <class Isa>
 struct alignas(64) Strip {
+  static_assert(kStripCols % kSuperCols == 0 && kStripTokens >= Isa::kTileTokens);
   static constexpr int kPanels = Isa::kTilePanels;
   std::byte lines[kStripCols / 4][kPanels][kLineBytes];
   RowScales<Isa, kPanels> rows[kStripCols / kBlockCols];       ///< of 256 columns: the first of their eight

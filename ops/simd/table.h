@@ -111,7 +111,7 @@ constexpr KernelTable make_table(const char* name, bool (*runs_here)() noexcept)
   t.softcap = softcap<Isa>;
   t.add = add<Isa>;
   t.add_scaled = add_scaled<Isa>;
-  t.probes = {.read = probe_read<Isa>, .dot = probe_dot<Isa>, .fma = probe_fma<Isa>};
+  t.probes = {.read = probe_read<Isa>, .dot = probe_dot<Isa>, .fma = probe_fma<Isa>, .bf16 = probe_bf16<Isa>};
   return t;
 }
 

@@ -16,10 +16,6 @@
 #include <signal.h>
 #include <unistd.h>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -27,37 +23,10 @@
 #include <string>
 #include <vector>
 
+#include "src/base/float_mode.h"
+
 namespace infer {
 namespace {
-
-/// The float modes of the thread as IEEE has them (nearest, subnormals kept), whatever the host made of them, for as long as
-/// this lives: results must not depend on who computes them.
-class DefaultFloatMode {
- public:
-#if defined(__x86_64__)
-  DefaultFloatMode() noexcept : before_(_mm_getcsr()) { _mm_setcsr(kDefault); }
-  ~DefaultFloatMode() { _mm_setcsr(before_); }
-
- private:
-  static constexpr unsigned kDefault = 0x1f80;   // all exceptions masked
-  unsigned before_;
-#elif defined(__aarch64__)
-  DefaultFloatMode() noexcept {
-    asm volatile("mrs %0, fpcr" : "=r"(before_) : : "memory");
-    set(0);
-  }
-  ~DefaultFloatMode() { set(before_); }
-
- private:
-  static void set(std::uint64_t mode) noexcept { asm volatile("msr fpcr, %0" : : "r"(mode) : "memory"); }
-  std::uint64_t before_;
-#else
-  DefaultFloatMode() noexcept {}
-#endif
- public:
-  DefaultFloatMode(const DefaultFloatMode&) = delete;
-  DefaultFloatMode& operator=(const DefaultFloatMode&) = delete;
-};
 
 constexpr std::chrono::microseconds kSpin{50};
 constexpr std::int64_t kMaxChunks = std::numeric_limits<std::int32_t>::max();

@@ -20,6 +20,7 @@ constexpr std::int64_t kRange = std::int64_t{1} << 20;   // that a thread reads 
 constexpr double kPieceSeconds = 0.00025, kProbeSeconds = 0.04, kReadSeconds = 0.16;
 constexpr int kPieces = 4;     // of each thread
 constexpr int kAttempts = 5;   // at least
+constexpr std::int64_t kMostRounds = std::int64_t{1} << 22;   // a clock may stand still
 
 double seconds_of(const auto& work) {
   const auto start = std::chrono::steady_clock::now();
@@ -31,7 +32,7 @@ double seconds_of(const auto& work) {
 double least_seconds(double budget, const auto& work) {
   double spent = 0.0, least = 0.0;
   for (int i = 0; i < kAttempts || spent < budget; ++i) {
-    const double seconds = std::max(seconds_of(work), 1e-9);   // a clock may stand still
+    const double seconds = std::max(seconds_of(work), 1e-9);
     spent += seconds;
     least = i == 0 ? seconds : std::min(least, seconds);
   }
@@ -42,12 +43,21 @@ double least_seconds(double budget, const auto& work) {
 /// keep all others waiting.
 double rate(ThreadPool& pool, std::int64_t (*probe)(std::int64_t rounds) noexcept) {
   std::int64_t rounds = 1024;
-  while (seconds_of([&] { probe(rounds); }) < kPieceSeconds) rounds *= 2;
+  while (rounds < kMostRounds && seconds_of([&] { probe(rounds); }) < kPieceSeconds) rounds *= 2;
   const std::int64_t pieces = std::int64_t{kPieces} * pool.size();
   const double seconds = least_seconds(kProbeSeconds, [&] {
     pool.parallel_for(pieces, 1, [&](int, std::int64_t, std::int64_t) noexcept { probe(rounds); });
   });
   return static_cast<double>(probe(rounds)) * static_cast<double>(pieces) / seconds;
+}
+
+/// Those of products with activations of that form.
+double& mul_adds_of(Work& work, InputForm form) noexcept {
+  switch (form) {
+    case InputForm::f32: return work.fma_mul_adds;
+    case InputForm::bf16: return work.bf16_mul_adds;
+    default: return work.dot_mul_adds;
+  }
 }
 
 }  // namespace
@@ -74,6 +84,7 @@ Result<MachineLimits> probe_machine(const KernelTable& kernels, const MachinePro
   });
   limits.dot_mul_adds = rate(*pool, kernels.probes.dot);
   limits.fma_mul_adds = rate(*pool, kernels.probes.fma);
+  limits.bf16_mul_adds = rate(*pool, kernels.probes.bf16);
   return limits;
 }
 
@@ -85,8 +96,7 @@ Work work_of_pass(const Decoder& decoder, std::int64_t n_tokens, std::int64_t n_
       if (!p->present()) continue;
       const TensorView& w = p->weight;
       work.bytes += times * static_cast<double>(w.rows) * static_cast<double>(w.row_bytes);
-      double& mul_adds = p->format->input == InputForm::f32 ? work.fma_mul_adds : work.dot_mul_adds;
-      mul_adds += rows * static_cast<double>(w.rows) * static_cast<double>(w.cols);
+      mul_adds_of(work, p->format->input) += rows * static_cast<double>(w.rows) * static_cast<double>(w.cols);
     }
   };
   const auto count_ffn = [&count](const FfnWeights& ffn, double times, double rows) {

@@ -5,7 +5,13 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cfenv>
 #include <thread>
+#include <vector>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 namespace {
 
@@ -46,6 +52,46 @@ TEST(Hpp, TokensGoAroundAndBack) {
   EXPECT_EQ(spans.tokens, ids);
   EXPECT_EQ(spans.ends.size(), ids.size());
   EXPECT_EQ(spans.ends.back(), text.size());
+}
+
+/// The logits and the next tokens after a prompt of many tokens; the host has float modes of its own where it is told to.
+struct Results {
+  std::vector<float> logits;
+  std::vector<std::int32_t> tokens;
+};
+Results results(bool with_modes) {
+  const auto model = libinfer::Model::load(kPath).value();
+  const std::vector<std::int32_t> prompt = model.tokenize("In the middle of the night a shot was heard, and another", 0).value();
+  auto options = libinfer::Options::create(INFER_OPTIONS_SAMPLER).value();
+  options.parse("temperature=0.9\nseed=7").value();
+  std::fenv_t before;
+  std::fegetenv(&before);
+  if (with_modes) {
+    std::fesetround(FE_DOWNWARD);
+#if defined(__x86_64__)
+    _mm_setcsr(_mm_getcsr() | 0x8040);   // as in programs of -ffast-math
+#endif
+  }
+  Results results;
+  {
+    auto session = libinfer::Session::create(model).value();
+    auto sampler = libinfer::Sampler::create(model, &options).value();
+    session.feed(prompt).value();
+    for (int i = 0; i < 8; ++i) {
+      for (const float logit : session.logits().value()) results.logits.push_back(logit);
+      results.tokens.push_back(sampler.sample(session).value().token);
+      session.feed(std::vector<std::int32_t>{results.tokens.back()}).value();
+    }
+  }
+  EXPECT_EQ(std::fegetround(), with_modes ? FE_DOWNWARD : FE_TONEAREST);
+  std::fesetenv(&before);
+  return results;
+}
+
+TEST(Hpp, FloatModesOfTheHostDoNotMatter) {
+  const Results plain = results(false), with_modes = results(true);
+  EXPECT_EQ(plain.logits, with_modes.logits);
+  EXPECT_EQ(plain.tokens, with_modes.tokens);
 }
 
 TEST(Hpp, TheMachineHasLimitsAndAModelAsksForWork) {

@@ -19,7 +19,7 @@ using testing::TinyModel;
 TEST(Probes, CountWhatTheyDo) {
   for (const KernelTable* table : builtin_kernels()) {
     if (!table->runs_here()) continue;
-    for (const auto probe : {table->probes.dot, table->probes.fma}) {
+    for (const auto probe : {table->probes.dot, table->probes.fma, table->probes.bf16}) {
       const std::int64_t one = probe(1);
       EXPECT_GT(one, 0) << table->name;
       EXPECT_EQ(probe(1000), 1000 * one) << table->name;
@@ -49,6 +49,7 @@ TEST(Machine, HasLimits) {
     EXPECT_GT(limits.value().read_bytes, 0.0);
     EXPECT_GT(limits.value().dot_mul_adds, 0.0);
     EXPECT_GT(limits.value().fma_mul_adds, 0.0);
+    EXPECT_GT(limits.value().bf16_mul_adds, 0.0);
   }
   EXPECT_EQ(account->owned(), 0U);
   EXPECT_EQ(account->peak_owned(), kProbeBytes);
@@ -88,7 +89,7 @@ std::shared_ptr<const Model> load(const TinyModel& tiny, std::vector<std::byte>&
 
 TEST(Work, IsThatOfTheMatrices) {
   std::vector<std::byte> bytes;
-  for (const DType dtype : {DType::f32, DType::q8_0}) {
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16, DType::q8_0}) {
     const auto model = load({.dtype = dtype}, bytes);
     const Sums layers = sums_of(*model, of_layers), head = sums_of(*model, of_head);
     ASSERT_GT(layers.bytes, 0.0);
@@ -96,10 +97,12 @@ TEST(Work, IsThatOfTheMatrices) {
     const Work without = work_of_pass(*model->decoder(), 7, 0), with = work_of_pass(*model->decoder(), 7, 2);
     EXPECT_EQ(without.bytes, layers.bytes);
     EXPECT_EQ(with.bytes, layers.bytes + head.bytes);
-    const auto of_type = [&](const Work& work) { return dtype == DType::f32 ? work.fma_mul_adds : work.dot_mul_adds; };
+    const auto of_type = [&](const Work& work) {
+      return dtype == DType::q8_0 ? work.dot_mul_adds : dtype == DType::bf16 ? work.bf16_mul_adds : work.fma_mul_adds;
+    };
     EXPECT_EQ(of_type(without), 7 * layers.elements);
     EXPECT_EQ(of_type(with), 7 * layers.elements + 2 * head.elements);
-    EXPECT_EQ(with.dot_mul_adds + with.fma_mul_adds, of_type(with));
+    EXPECT_EQ(with.dot_mul_adds + with.fma_mul_adds + with.bf16_mul_adds, of_type(with));
   }
 }
 

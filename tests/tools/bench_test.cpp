@@ -91,7 +91,7 @@ TEST_F(Bench, HoldsSpeedsAgainstTheLimitsOfTheMachine) {
   const json tests = objects({"-p", "8", "-n", "4", "-r", "1", "-t", "1"});
   ASSERT_EQ(tests.size(), 2U);
   for (const json& test : tests) {
-    for (const char* limit : {"read_bytes_per_second", "dot_mul_adds_per_second", "fma_mul_adds_per_second"}) {
+    for (const char* limit : {"read_bytes_per_second", "dot_mul_adds_per_second", "fma_mul_adds_per_second", "bf16_mul_adds_per_second"}) {
       EXPECT_GT(test["limits"][limit].get<double>(), 0.0) << limit;
     }
     EXPECT_GT(test["arithmetic_share"].get<double>(), 0.0);
