@@ -168,11 +168,11 @@ enum class RopeStyle : std::uint8_t {
 };
 inline constexpr int kRopeStyleCount = 2;
 
-/// How keys and values are stored. Names: src/runtime/kv_kinds.cpp.
+/// How keys and values are stored. Names: src/runtime/kv_kinds.h.
 enum class KvType : std::uint8_t { f32, f16, bf16, q8_0, q4_0 };
-inline constexpr int kKvTypeCount = 5;
 /// What their entries are: so many share a scale, and take so many bytes (info).
-inline constexpr DType kKvDTypes[kKvTypeCount] = {DType::f32, DType::f16, DType::bf16, DType::q8_0, DType::q4_0};
+inline constexpr DType kKvDTypes[] = {DType::f32, DType::f16, DType::bf16, DType::q8_0, DType::q4_0};
+inline constexpr int kKvTypeCount = sizeof kKvDTypes / sizeof kKvDTypes[0];
 
 /// Bytes of n entries of a key or value, whole blocks.
 constexpr std::size_t kv_bytes(KvType type, std::int64_t n) noexcept {
