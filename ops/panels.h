@@ -93,7 +93,4 @@ using PanelQ5_K = PanelSuper<16, 4, six_bit_planes(16), true>;
 using PanelQ6_K = PanelSuper<16, 8, 256>;
 using PanelIq4Xs = PanelSuper<16, 0, six_bit_planes(8)>;
 
-/// Where the min of a sub-block stands among mins: beside that of its neighbour.
-constexpr std::size_t pair_place(std::size_t sub, std::size_t row) noexcept { return (sub / 2 * kPanelRows + row) * 2 + sub % 2; }
-
 }  // namespace infer

@@ -133,7 +133,7 @@ inline void pack_fifth_bits(Rows rows, std::byte* line) noexcept {
   std::memcpy(line, bits, sizeof bits);
 }
 
-/// Upper nibbles of vectors 2i and 2i + 1 side by side: row by row one of each. Where mins stand (pair_place).
+/// Upper nibbles of vectors 2i and 2i + 1 side by side, row by row one of each: as mins of neighbours stand (ops/panels.h).
 inline void pair_upper_nibbles(std::size_t n, std::byte* vectors) noexcept {
   using V = Vector<std::uint8_t>;
   for (std::size_t i = 0; i < n; i += 2) {

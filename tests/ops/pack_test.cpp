@@ -57,6 +57,9 @@ void spec_halves(const std::uint8_t* bytes, std::size_t n, std::size_t row, std:
   }
 }
 
+/// Where the min of a sub-block stands among mins: beside that of its neighbour.
+std::size_t pair_place(std::size_t sub, std::size_t row) { return (sub / 2 * kPanelRows + row) * 2 + sub % 2; }
+
 /// A value of vector j of n to its place in the planes.
 void spec_six_bits(int value, std::size_t j, std::size_t n, std::size_t row, std::byte* planes) {
   planes[j % (n / 2) * kPanelRows + row] |= static_cast<std::byte>((value & 15) << j / (n / 2) * 4);
