@@ -21,7 +21,8 @@ constexpr double kAnyInt = 9223372036854775808.0;   // 2^63: all bit patterns
 
 constexpr OptionSpec kModel[] = {
     {"use_mmap", boolean, 0, 1, "true", "map the file; false reads it into memory"},
-    {"pack", boolean, 0, 1, "true", "rearrange the weights for speed; false: compute with the file as it lies, whose pages processes share"},
+    {"pack", boolean, 0, 1, "true",
+     "rearrange the weights for speed; false: compute with the file as it lies, whose pages processes share"},
     {"vocab_only", boolean, 0, 1, "false", "load what tokenising needs; weights are not made ready to run"},
     {"architecture", str, 0, 0, "", "run the file as this architecture instead of the one it names"},
     {"allow_default_pretokenizer", boolean, 0, 1, "false", "split text by the rule 'default' where tokenizer.ggml.pre is unknown"},

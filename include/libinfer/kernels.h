@@ -99,7 +99,8 @@ constexpr std::int64_t even_tile(std::int64_t tokens, std::int64_t most) noexcep
   return tiles == 0 ? most : (tokens + tiles - 1) / tiles;
 }
 
-/// Brings rows of activations into a form. Tokens are taken in tiles of tile_tokens (the last may be smaller); within a tile of n tokens, dwords of the same place stand side by side:
+/// Brings rows of activations into a form. Tokens are taken in tiles of tile_tokens (the last may be smaller); within a tile of
+/// n tokens, dwords of the same place stand side by side:
 ///   f32  (cols, n) floats
 ///   bf16 (cols / 2, n) pairs of bfloat16, column 2i in the lower half; an odd last column has a zero beside it
 ///   q8   per block: (8, n) groups of four codes, n scales (float), n times minus the sum of the codes (int32)

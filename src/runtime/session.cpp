@@ -32,8 +32,9 @@ Result<SessionOptions> effective(const SessionOptions& given, const Decoder& dec
   INFER_TRY(check_range("n_awake", o.n_awake, 0, ThreadPool::kMaxThreads));
   if (o.n_ctx == 0) o.n_ctx = std::min(config.context_length, kDefaultContext);
   if (config.max_positions > 0 && o.n_ctx > config.max_positions) {
-    return Status::error(Code::range, fmt::format("n_ctx = {}: the model has learned {} positions and has no more; choose at most so many",
-                                                  o.n_ctx, config.max_positions))
+    return Status::error(Code::range,
+                         fmt::format("n_ctx = {}: the model has learned {} positions and has no more; choose at most so many",
+                                     o.n_ctx, config.max_positions))
         .about("n_ctx");
   }
   const bool by_factor = config.rope.scaling == RopeScaling::linear || config.rope.scaling == RopeScaling::yarn;

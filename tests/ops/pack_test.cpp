@@ -41,7 +41,8 @@ void spec_one_bits(const std::uint8_t (&bits)[32], std::size_t row, std::byte* c
   for (std::size_t i = 0; i < 32; ++i) {
     for (std::size_t b = 0; b < 8; ++b) {
       const std::size_t line = i / 4 % 4, bit = b % 4 + i / 16 * 4;
-      chunk[Panel::lines(b / 4) + 2 * line * kLineBytes + kLineBytes + 4 * row + i % 4] |= static_cast<std::byte>((bits[i] >> b & 1) << bit);
+      const std::size_t at = Panel::lines(b / 4) + 2 * line * kLineBytes + kLineBytes + 4 * row + i % 4;
+      chunk[at] |= static_cast<std::byte>((bits[i] >> b & 1) << bit);
     }
   }
 }

@@ -36,8 +36,9 @@ TEST(Packing, PanelsHoldTheRowsOfTheFileInOrder) {
   for (std::int64_t r = 0; r < 160; ++r) {
     for (std::int64_t c = 0; c < w.weight.cols; ++c) {
       float in_file, in_panel;
-      std::memcpy(&in_file, w.weight.data + static_cast<std::size_t>(r) * w.weight.row_bytes + static_cast<std::size_t>(c) * 4, 4);
-      std::memcpy(&in_panel, w.panels + static_cast<std::size_t>(r / 16) * w.panel_bytes + static_cast<std::size_t>(c * 16 + r % 16) * 4, 4);
+      const auto at = [](std::int64_t i) { return static_cast<std::size_t>(i); };
+      std::memcpy(&in_file, w.weight.data + at(r) * w.weight.row_bytes + at(c) * 4, 4);
+      std::memcpy(&in_panel, w.panels + at(r / 16) * w.panel_bytes + at(c * 16 + r % 16) * 4, 4);
       ASSERT_EQ(in_panel, in_file) << r << ", " << c;
     }
   }
