@@ -146,6 +146,26 @@ TEST_P(TableSameBits, OfProductsThatMakeTheirPanelsThemselves) {
   }
 }
 
+TEST_P(TableSameBits, OfHeadsThatThreadsShareUnevenly) {
+  testing::TinyModel tiny;
+  tiny.n_embd = 160;
+  tiny.n_heads = 5;
+  tiny.n_kv_heads = 1;
+  const File file = testing::make_tiny_model(tiny);
+  const std::vector<Token> tokens = testing::random_tokens(7, 101, tiny.n_vocab);
+  for (const char* kv : {"f16", "q8_0"}) {
+    const std::vector<float> expected = logits(load(file, specification_), tokens, 1, 64, kv);
+    const auto model = load(file, *GetParam());
+    ASSERT_NE(model, nullptr);
+    for (const std::int64_t threads : {2, 3, 4}) {
+      for (const std::int64_t batch : {1, 2, 64}) {
+        ASSERT_TRUE(logits(model, tokens, threads, batch, kv) == expected)
+            << threads << " threads, batches of " << batch << ", " << kv;
+      }
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Everywhere, TableSameBits, ::testing::ValuesIn(tables().begin(), tables().end()),
                          [](const auto& test) { return std::string(test.param->name); });
 
