@@ -2,6 +2,7 @@
 // The tables of options, and values that obey them.
 #include "capi/options.h"
 
+#include <array>
 #include <charconv>
 #include <cmath>
 
@@ -9,6 +10,7 @@
 
 #include "libinfer.h"
 #include "src/base/range.h"
+#include "src/runtime/kv_kinds.h"
 
 namespace infer::capi {
 namespace {
@@ -19,11 +21,28 @@ constexpr double kAnyInt = 9223372036854775808.0;   // 2^63: all bit patterns
 
 constexpr OptionSpec kModel[] = {
     {"use_mmap", boolean, 0, 1, "true", "map the file; false reads it into memory"},
-    {"pack", boolean, 0, 1, "true", "rearrange the weights for speed; false: compute with the file as it lies, whose pages processes share"},
+    {"pack", boolean, 0, 1, "true",
+     "rearrange the weights for speed; false: compute with the file as it lies, whose pages processes share"},
     {"vocab_only", boolean, 0, 1, "false", "load what tokenising needs; weights are not made ready to run"},
     {"architecture", str, 0, 0, "", "run the file as this architecture instead of the one it names"},
     {"allow_default_pretokenizer", boolean, 0, 1, "false", "split text by the rule 'default' where tokenizer.ggml.pre is unknown"},
 };
+
+/// The names of the table, joined by the compiler: texts of options are static.
+constexpr auto kKvTypeDoc = [] {
+  std::array<char, 128> text{};   // a longer one does not compile
+  std::size_t n = 0;
+  const auto append = [&](std::string_view part) {
+    for (const char c : part) text[n++] = c;
+  };
+  append("storage of keys and values: ");
+  for (const KvKind& kind : kKvKinds) {
+    if (&kind != kKvKinds) append(", ");
+    append(kind.name);
+  }
+  append(std::string_view("", 1));   // the zero at the end
+  return text;
+}();
 
 constexpr OptionSpec kSession[] = {
     {"n_ctx", i64, 0, static_cast<double>(kMaxContext), "0", "positions per sequence; 0: the model's, at most 4096"},
@@ -31,7 +50,7 @@ constexpr OptionSpec kSession[] = {
     {"n_batch", i64, 1, static_cast<double>(kMaxBatch), "128", "tokens computed in one pass"},
     {"n_logits", i64, 0, static_cast<double>(kMaxBatch), "0", "rows of logits that are kept; 0: n_seq"},
     {"n_threads", i64, 0, static_cast<double>(ThreadPool::kMaxThreads), "0", "threads; 0: all cores that the process may use"},
-    {"kv_type", str, 0, 0, "f16", "storage of keys and values: f16, f32, bf16, q8_0 or q4_0"},
+    {"kv_type", str, 0, 0, "f16", kKvTypeDoc.data()},
     {"rope_ntk", boolean, 0, 1, "false", "NTK-aware RoPE: raise its base where n_ctx is more than the model's original context"},
 };
 

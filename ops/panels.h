@@ -26,9 +26,9 @@
 // What a product reads first comes first, line by line: a processor that sees a pass walk straight through memory fetches ahead
 // of it; one that jumps, even by a line, waits for half of them (docs/performance.md).
 //
-// Each type's file in ops/quant packs its own (ops/quant/pack.h); tables for instruction sets read them (ops/simd). The same bytes
-// as in the file, but for the last 64 columns of types of 32 where they are only half used, and what Q3_K and Q6_K need to stay
-// aligned (2 and 1 %): those are zeros.
+// Each type's file in ops/quant packs its own (ops/quant/pack.h); tables for instruction sets read them (ops/simd). A panel takes as
+// many bytes as its rows in the file and these more, which are zeros: a block of each row where the last 64 columns of a type of 32
+// are only half used; of Q3_K and Q6_K 2 and 1 %, which keep lines aligned; what is left of the last line of F16 and BF16.
 #pragma once
 
 #include <cstddef>
@@ -92,8 +92,5 @@ using PanelQ4_K = PanelSuper<16, 0, six_bit_planes(16), true>;
 using PanelQ5_K = PanelSuper<16, 4, six_bit_planes(16), true>;
 using PanelQ6_K = PanelSuper<16, 8, 256>;
 using PanelIq4Xs = PanelSuper<16, 0, six_bit_planes(8)>;
-
-/// Where the min of a sub-block stands among mins: beside that of its neighbour.
-constexpr std::size_t pair_place(std::size_t sub, std::size_t row) noexcept { return (sub / 2 * kPanelRows + row) * 2 + sub % 2; }
 
 }  // namespace infer

@@ -233,7 +233,8 @@ void ModelArguments::add_to(CLI::App& app) {
   options.add(app, "--arch", "architecture");
   options.add_flag(app, "--allow-default-pretokenizer", "allow_default_pretokenizer", true);
   options.add_flag(app, "--no-mmap", "use_mmap", false, "read the file into memory instead of mapping it");
-  options.add_flag(app, "--no-pack", "pack", false, "compute with the weights as they lie in the file: slower, and processes share its pages");
+  options.add_flag(app, "--no-pack", "pack", false,
+                   "compute with the weights as they lie in the file: slower, and processes share its pages");
   app.add_flag("-v,--verbose", verbosity, "the library's log on stderr; twice for details");
 }
 

@@ -13,11 +13,13 @@
 namespace tool {
 namespace {
 
-// In pixels. A letter takes up to 9 of them in texts of 13, up to 11 in bold titles of 15.
+// In pixels.
 constexpr int kWidth = 800, kMargin = 24, kTitle = 62, kLegend = 34;
 constexpr int kHeading = 34, kRow = 26, kBar = 16;
 constexpr int kBarsLeft = 120, kBarsRight = 510;
-constexpr std::size_t kLongestTitle = 66;
+// Letters that a line has room for, and for the dots after them: each takes up to 11 pixels in bold titles of 15, up to 9 in
+// texts of 13.
+constexpr std::size_t kTitleLetters = (kWidth - 2 * kMargin) / 11 - 2, kTextLetters = (kWidth - 2 * kMargin) / 9 - 2;
 
 /// Colours for light and dark pages; a viewer that knows no preference shows the light ones.
 constexpr const char* kStyle = R"(<style>
@@ -35,12 +37,12 @@ constexpr const char* kStyle = R"(<style>
 
 /// For XML: no longer than the place for it, and the signs that mean something escaped. The text is UTF-8, as all paths
 /// are.
-std::string escaped(const std::string& text) {
+std::string escaped(const std::string& text, std::size_t most_letters) {
   std::string out;
   std::size_t n = 0;
   for (const char c : text) {
     const bool begins = (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
-    if (begins && n++ == kLongestTitle) return out + "...";
+    if (begins && n++ == most_letters) return out + "...";
     if (c == '&')
       out += "&amp;";
     else if (c == '<')
@@ -101,9 +103,9 @@ std::string bench_svg(const BenchSubject& subject, const std::vector<BenchTest>&
       kWidth, height);
   out += kStyle;
   out += rectangle(0, 0, kWidth, height, "page");
-  out += text(kMargin, 32, " class=\"title\"", escaped(subject.name()));
+  out += text(kMargin, 32, " class=\"title\"", escaped(subject.name(), kTitleLetters));
   out += text(kMargin, 52, " class=\"minor\"",
-              escaped(fmt::format("{}, libinfer {}; best runs", subject.facts(), infer_version_string())));
+              escaped(fmt::format("{}, libinfer {}; best runs", subject.facts(), infer_version_string()), kTextLetters));
   int y = kTitle;
   for (const auto& group : groups) {
     double longest = 0;

@@ -18,7 +18,12 @@ void input(benchmark::State& state, const KernelTable& table, InputForm form, st
   testing::Matrix x(tokens, kCols, 0);
   x.randomise(random);
   testing::AlignedBytes out(static_cast<std::size_t>(tokens * input_bytes(form, kCols)));
-  const InputArgs args{.x = x.row(0), .stride = x.stride, .tokens = tokens, .tile_tokens = even_tile(tokens, table.tile_tokens), .cols = kCols, .out = out.data};
+  const InputArgs args{.x = x.row(0),
+                       .stride = x.stride,
+                       .tokens = tokens,
+                       .tile_tokens = even_tile(tokens, table.tile_tokens),
+                       .cols = kCols,
+                       .out = out.data};
   for (auto _ : state) {
     table.input[static_cast<std::size_t>(form)](args);
     benchmark::ClobberMemory();

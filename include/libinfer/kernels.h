@@ -99,7 +99,8 @@ constexpr std::int64_t even_tile(std::int64_t tokens, std::int64_t most) noexcep
   return tiles == 0 ? most : (tokens + tiles - 1) / tiles;
 }
 
-/// Brings rows of activations into a form. Tokens are taken in tiles of tile_tokens (the last may be smaller); within a tile of n tokens, dwords of the same place stand side by side:
+/// Brings rows of activations into a form. Tokens are taken in tiles of tile_tokens (the last may be smaller); within a tile of
+/// n tokens, dwords of the same place stand side by side:
 ///   f32  (cols, n) floats
 ///   bf16 (cols / 2, n) pairs of bfloat16, column 2i in the lower half; an odd last column has a zero beside it
 ///   q8   per block: (8, n) groups of four codes, n scales (float), n times minus the sum of the codes (int32)
@@ -168,11 +169,11 @@ enum class RopeStyle : std::uint8_t {
 };
 inline constexpr int kRopeStyleCount = 2;
 
-/// How keys and values are stored. Names: src/runtime/kv_kinds.cpp.
+/// How keys and values are stored. Names: src/runtime/kv_kinds.h.
 enum class KvType : std::uint8_t { f32, f16, bf16, q8_0, q4_0 };
-inline constexpr int kKvTypeCount = 5;
 /// What their entries are: so many share a scale, and take so many bytes (info).
-inline constexpr DType kKvDTypes[kKvTypeCount] = {DType::f32, DType::f16, DType::bf16, DType::q8_0, DType::q4_0};
+inline constexpr DType kKvDTypes[] = {DType::f32, DType::f16, DType::bf16, DType::q8_0, DType::q4_0};
+inline constexpr int kKvTypeCount = sizeof kKvDTypes / sizeof kKvDTypes[0];
 
 /// Bytes of n entries of a key or value, whole blocks.
 constexpr std::size_t kv_bytes(KvType type, std::int64_t n) noexcept {

@@ -27,7 +27,8 @@ struct Product {
 /// brought into the form that kernels take once, and threads meet once.
 void linear(Step& step, std::initializer_list<Product> products, const MatF32& x) noexcept;
 
-/// The same of one product, and sum += out: a thread adds what it has just made. sum: (n, rows), neither x nor out.
+/// The same of one product, and sum += product.out: a thread adds what it has just made. sum: (n, rows). x, product.out and sum
+/// are three matrices.
 void add_linear(Step& step, const Product& product, const MatF32& x, const MatF32& sum) noexcept;
 
 /// gate.out = activation(gate.out) * up.out of two products with as many rows.

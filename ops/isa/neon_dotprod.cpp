@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// NEON with the dot products of ARMv8.2: servers since Neoverse N1, telephones since Cortex-A76, all of Apple's M.
+// NEON with the dot products of ARMv8.2: servers since Neoverse N1, telephones since Cortex-A76.
 #include "ops/isa/neon.h"
 
 #include "ops/cpu_features.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// NEON with the products of matrices of bytes (FEAT_I8MM): servers since Neoverse V1, Apple's since M2. One instruction
-// multiplies eight columns of two rows with those of two tokens; a token alone has dot products.
+// NEON with the products of matrices of bytes (FEAT_I8MM): servers since Neoverse V1. One instruction multiplies eight
+// columns of two rows with those of two tokens; a token alone has dot products.
 #include "ops/isa/neon.h"
 
 #include "ops/cpu_features.h"

@@ -42,8 +42,8 @@ template <bool kSecond, class T>
   }
 }
 
-/// A vector of each of as many rows to the first `n` of as many lines, that begin `apart` bytes apart. Interleaving row i with row i + half of them moves one bit
-/// of the row's number down among those of the column; when all have moved, rows are columns.
+/// A vector of each of as many rows to the first `n` of as many lines, that begin `apart` bytes apart. Interleaving row i with
+/// row i + half of them moves one bit of the row's number down among those of the column; when all have moved, rows are columns.
 template <class T>
 [[gnu::always_inline]] inline void transpose_square(Rows rows, std::size_t first_row, std::size_t n, std::byte* lines,
                                                    std::size_t apart = kPanelRows * sizeof(T)) noexcept {
@@ -63,7 +63,8 @@ template <class T>
 /// `n` values of each row to as many lines of sixteen values. Rows are read a line of memory at a time: rows that are a multiple
 /// of 4096 bytes long would push each other out of the cache.
 template <class T>
-[[gnu::always_inline]] inline void transpose(Rows rows, std::size_t n, std::byte* lines, std::size_t apart = kPanelRows * sizeof(T)) noexcept {
+[[gnu::always_inline]] inline void transpose(Rows rows, std::size_t n, std::byte* lines,
+                                             std::size_t apart = kPanelRows * sizeof(T)) noexcept {
   constexpr std::size_t k = kSquare<T>, kNear = kLineBytes / sizeof(T);
   const std::size_t whole = n / k * k;
   for (std::size_t near = 0; near < whole; near += kNear) {
@@ -133,7 +134,7 @@ inline void pack_fifth_bits(Rows rows, std::byte* line) noexcept {
   std::memcpy(line, bits, sizeof bits);
 }
 
-/// Upper nibbles of vectors 2i and 2i + 1 side by side: row by row one of each. Where mins stand (pair_place).
+/// Upper nibbles of vectors 2i and 2i + 1 side by side, row by row one of each: as mins of neighbours stand (ops/panels.h).
 inline void pair_upper_nibbles(std::size_t n, std::byte* vectors) noexcept {
   using V = Vector<std::uint8_t>;
   for (std::size_t i = 0; i < n; i += 2) {

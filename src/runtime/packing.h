@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Packing: the matrices of a model rearranged to panels (ops/panels.h), once, while loading, by all cores. The panels take as
-// many bytes as the matrices do in the file. Pages of a mapped file are let go of as it proceeds, so both are never resident
-// at once. Tested by tests/runtime/packing_test.cpp.
+// many bytes as the matrices do in the file, or a little more (ops/panels.h says where; plan_panels tells how many). Pages of a
+// mapped file are let go of as it proceeds, so both are never resident at once. Tested by tests/runtime/packing_test.cpp.
 #pragma once
 
 #include <span>

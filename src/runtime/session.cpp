@@ -32,8 +32,9 @@ Result<SessionOptions> effective(const SessionOptions& given, const Decoder& dec
   INFER_TRY(check_range("n_awake", o.n_awake, 0, ThreadPool::kMaxThreads));
   if (o.n_ctx == 0) o.n_ctx = std::min(config.context_length, kDefaultContext);
   if (config.max_positions > 0 && o.n_ctx > config.max_positions) {
-    return Status::error(Code::range, fmt::format("n_ctx = {}: the model has learned {} positions and has no more; choose at most so many",
-                                                  o.n_ctx, config.max_positions))
+    return Status::error(Code::range,
+                         fmt::format("n_ctx = {}: the model has learned {} positions and has no more; choose at most so many",
+                                     o.n_ctx, config.max_positions))
         .about("n_ctx");
   }
   const bool by_factor = config.rope.scaling == RopeScaling::linear || config.rope.scaling == RopeScaling::yarn;
@@ -52,31 +53,49 @@ Result<SessionOptions> effective(const SessionOptions& given, const Decoder& dec
   return o;
 }
 
-/// No row of kept logits may have a value that is not a number: it would be sampled from.
-Status check_logits(const MatF32& logits, std::int64_t n_rows) {
+/// No row of kept logits may have a value that is not a number: it would be sampled from. Sound weights can come to it where
+/// keys or values are beyond the halves in which they are stored (f16), or that their scales are (q8_0, q4_0).
+Status check_logits(const MatF32& logits, std::int64_t n_rows, KvType stored) {
+  const bool halves = stored != KvType::f32 && stored != KvType::bf16;
+  const char* const advice = halves ? ", and where it finds none, kv_type = bf16 or f32 holds larger keys and values" : "";
   for (std::int64_t i = 0; i < n_rows; ++i) {
     const std::span<const float> row(logits.row(i), static_cast<std::size_t>(logits.cols));
     const std::size_t bad = find_non_finite(row);
     if (bad == row.size()) continue;
     return Status::error(Code::tensor,
                          fmt::format("the logits of row {} are not finite ({} for token {}): weights or activations are not; "
-                                     "infer_model_validate finds such weights",
-                                     i, row[bad], bad));
+                                     "infer_model_validate finds such weights{}",
+                                     i, row[bad], bad, advice));
   }
   return {};
 }
 
-/// Whether keys and values are whole blocks of the kind.
-Status check_blocks(const KvKind& kind, const DecoderConfig& c) {
-  const std::int64_t block = info(kKvDTypes[static_cast<std::size_t>(kind.type)]).block_elems;
+std::int64_t block_of(const KvKind& kind) { return info(kKvDTypes[static_cast<std::size_t>(kind.type)]).block_elems; }
+
+/// "a, b": those that store heads of any size.
+std::string kinds_without_blocks(const Registry<KvKind>& kinds) {
+  std::string list;
+  for (const KvKind* kind : kinds.all()) {
+    if (block_of(*kind) == 1) list.append(list.empty() ? "" : ", ").append(kind->name);
+  }
+  return list;
+}
+
+/// The kind of that name, if keys and values are whole blocks of it.
+Result<const KvKind*> choose_kind(const Registry<KvKind>& kinds, std::string_view name, const DecoderConfig& c) {
+  Result<const KvKind*> named = kinds.require(name, Code::kv_type);
+  if (!named.ok()) return std::move(named).status().about("kv_type");
+  const KvKind& kind = *named.value();
+  const std::int64_t block = block_of(kind);
   for (const auto& [what, dim] : {std::pair{"keys", c.key_dim}, std::pair{"values", c.value_dim}}) {
     if (dim % block == 0) continue;
     return Status::error(Code::kv_type,
-                         fmt::format("kv_type = {} stores {} in blocks of {}, and those of a head have {} entries, no multiple of it; "
-                                     "f16 and f32 store any",
-                                     kind.name, what, block, dim));
+                         fmt::format("kv_type = {} stores {} in blocks of {}, and those of a head have {} entries, no multiple "
+                                     "of it; {} store any",
+                                     kind.name, what, block, dim, kinds_without_blocks(kinds)))
+        .about("kv_type");
   }
-  return {};
+  return &kind;
 }
 
 }  // namespace
@@ -93,8 +112,7 @@ Result<std::unique_ptr<Session>> Session::configured(std::shared_ptr<const Model
   }
   std::unique_ptr<Session> s(new Session(std::move(model)));
   INFER_ASSIGN(s->options_, effective(options, *decoder));
-  INFER_ASSIGN(s->kv_kind_, s->model_->library().kv_kinds.require(options.kv_type, Code::kv_type));
-  INFER_TRY(check_blocks(*s->kv_kind_, decoder->config));
+  INFER_ASSIGN(s->kv_kind_, choose_kind(s->model_->library().kv_kinds, options.kv_type, decoder->config));
   s->lay_out(s->workspace_);
   s->use_ = s->workspace_.use();
   s->use_[MemoryClass::other] +=
@@ -240,7 +258,7 @@ Status Session::feed(SequenceId seq, std::span<const Token> tokens, WantLogits w
     done += batch;
     if (done == n) {
       const std::int64_t n_rows = want == WantLogits::all ? n : want == WantLogits::last ? 1 : 0;
-      damaged = check_logits(act_.logits, n_rows);
+      damaged = check_logits(act_.logits, n_rows, kv_.type());
       if (!damaged.ok()) break;
       n_logits_held_ = n_rows;
       kv_.commit(seq);
@@ -299,7 +317,7 @@ Status Session::step(std::span<const SequenceId> seqs, std::span<const Token> to
   const bool fits = appended == seqs.size();
   Status damaged;
   if (fits && forward(appended, cancel)) {
-    damaged = check_logits(act_.logits, n);
+    damaged = check_logits(act_.logits, n, kv_.type());
     if (damaged.ok()) {
       n_logits_held_ = n;
       for (const SequenceId seq : seqs) kv_.commit(seq);

@@ -112,7 +112,8 @@ TEST_F(SourceTest, ADescriptorGivesARange) {
   for (const bool use_mmap : {true, false}) {
     for (const auto& [offset, length, wanted] :
          {std::tuple{0U, 0U, text}, std::tuple{9000U, 4U, std::string("here")},
-          std::tuple{9000U, 0U, text.substr(9000)}, std::tuple{4096U, 4096U, text.substr(4096, 4096)}, std::tuple{19999U, 1U, std::string(".")}}) {
+          std::tuple{9000U, 0U, text.substr(9000)}, std::tuple{4096U, 4096U, text.substr(4096, 4096)},
+          std::tuple{19999U, 1U, std::string(".")}}) {
       const auto file = open(Source::from_fd(fd.get(), offset, length), use_mmap);
       ASSERT_TRUE(file.ok()) << file.status().message();
       EXPECT_EQ(text_of(file.value()), wanted) << offset << " " << length;

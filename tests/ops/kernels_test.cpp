@@ -107,11 +107,13 @@ TEST_P(Kernels, MakeTheInputsOfTheSpecification) {
         x.randomise(random);
         for (int i = 0; i < 3; ++i) x.row(random.below(tokens))[random.below(cols)] = kSpecials[random.below(std::size(kSpecials))];
         if (tokens == 5) std::fill_n(x.row(4), cols, 1e-35f);
-        const auto found = testing::make_input(table_, form, x, 0, tokens), expected = testing::make_input(kernels_scalar, form, x, 0, tokens);
+        const auto found = testing::make_input(table_, form, x, 0, tokens);
+        const auto expected = testing::make_input(kernels_scalar, form, x, 0, tokens);
         const std::int64_t bytes = input_bytes(form, cols);
         for (std::int64_t t = 0; t < tokens; ++t) {
           for (std::int64_t place = 0; place < bytes / 4; ++place) {
-            const std::uint32_t a = dword(*found, table_, bytes, tokens, place, t), b = dword(*expected, kernels_scalar, bytes, tokens, place, t);
+            const std::uint32_t a = dword(*found, table_, bytes, tokens, place, t);
+            const std::uint32_t b = dword(*expected, kernels_scalar, bytes, tokens, place, t);
             ASSERT_TRUE(a == b || same_bits(std::bit_cast<float>(a), std::bit_cast<float>(b))) << cols << ", " << place << ", " << t;
           }
         }

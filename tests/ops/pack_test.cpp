@@ -41,7 +41,8 @@ void spec_one_bits(const std::uint8_t (&bits)[32], std::size_t row, std::byte* c
   for (std::size_t i = 0; i < 32; ++i) {
     for (std::size_t b = 0; b < 8; ++b) {
       const std::size_t line = i / 4 % 4, bit = b % 4 + i / 16 * 4;
-      chunk[Panel::lines(b / 4) + 2 * line * kLineBytes + kLineBytes + 4 * row + i % 4] |= static_cast<std::byte>((bits[i] >> b & 1) << bit);
+      const std::size_t at = Panel::lines(b / 4) + 2 * line * kLineBytes + kLineBytes + 4 * row + i % 4;
+      chunk[at] |= static_cast<std::byte>((bits[i] >> b & 1) << bit);
     }
   }
 }
@@ -56,6 +57,9 @@ void spec_halves(const std::uint8_t* bytes, std::size_t n, std::size_t row, std:
     }
   }
 }
+
+/// Where the min of a sub-block stands among mins: beside that of its neighbour.
+std::size_t pair_place(std::size_t sub, std::size_t row) { return (sub / 2 * kPanelRows + row) * 2 + sub % 2; }
 
 /// A value of vector j of n to its place in the planes.
 void spec_six_bits(int value, std::size_t j, std::size_t n, std::size_t row, std::byte* planes) {

@@ -287,8 +287,9 @@ TEST_P(Quant, DecodesAnyBytes) {
 TEST_P(Quant, EncodesWhatIsNoNumber) {
   if (q_.encode == nullptr) GTEST_SKIP() << info_.name << " cannot be produced";
   const float specials[] = {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
-                            -std::numeric_limits<float>::infinity(), std::numeric_limits<float>::max(), std::numeric_limits<float>::lowest(),
-                            std::numeric_limits<float>::denorm_min(), std::numeric_limits<float>::min(), -0.0f, 1e-39f, 6e-8f, 65504.0f, 1e9f};
+                            -std::numeric_limits<float>::infinity(), std::numeric_limits<float>::max(),
+                            std::numeric_limits<float>::lowest(), std::numeric_limits<float>::denorm_min(),
+                            std::numeric_limits<float>::min(), -0.0f, 1e-39f, 6e-8f, 65504.0f, 1e9f};
   const bool is_float = half_a_step(q_.dtype, 1.0).has_value();
   for (const float special : specials) {
     std::vector<float> values = Random(1).normals(512), importance(512, 1.0f);

@@ -24,11 +24,12 @@ constexpr SearchRule kRules[] = {
     {.subs = 1, .cols = 32, .least = -127, .most = 113, .reach = {0.9f, 1.4f, 5}, .book = kIq4Codebook},
     {.subs = 8, .cols = 32, .least = -127, .most = 113, .reach = {0.9f, 1.4f, 5}, .book = kIq4Codebook,
      .least_scale = -32, .most_scale = 31, .scale_reach = {0.95f, 1.05f, 3}},
-    {.subs = 16, .cols = 16, .least = -4, .most = 3, .reach = {0.8f, 1.6f, 5}, .least_scale = -32, .most_scale = 31, .scale_reach = {0.9f, 1.1f, 3}},
-    {.subs = 8, .cols = 32, .least = 0, .most = 15, .reach = {-0.03f, 0.12f, 4}, .most_scale = 63, .scale_reach = {0.97f, 1.05f, 3}, .has_mins = true,
-     .most_min = 63},
-    {.subs = 16, .cols = 16, .least = 0, .most = 3, .reach = {-0.1f, 0.3f, 4}, .most_scale = 15, .scale_reach = {0.9f, 1.2f, 3}, .has_mins = true,
-     .most_min = 15},
+    {.subs = 16, .cols = 16, .least = -4, .most = 3, .reach = {0.8f, 1.6f, 5},
+     .least_scale = -32, .most_scale = 31, .scale_reach = {0.9f, 1.1f, 3}},
+    {.subs = 8, .cols = 32, .least = 0, .most = 15, .reach = {-0.03f, 0.12f, 4},
+     .most_scale = 63, .scale_reach = {0.97f, 1.05f, 3}, .has_mins = true, .most_min = 63},
+    {.subs = 16, .cols = 16, .least = 0, .most = 3, .reach = {-0.1f, 0.3f, 4},
+     .most_scale = 15, .scale_reach = {0.9f, 1.2f, 3}, .has_mins = true, .most_min = 15},
 };
 
 /// Sub-blocks of many kinds: magnitudes from what halves cannot hold to what they hold no more, constants, outliers.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Plans are exact: what Model::plan and Session::plan say is what is taken, by class; a budget of that size is enough and
-// one byte less is not; and the heap, as the test program counts it, holds little else.
+// one byte less is not; the heap, as the test program counts it, holds little else; and a step takes nothing.
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -34,6 +34,7 @@ struct Combination {
   std::optional<testing::TinyModel> tiny;   // nullopt: the bundled model
   bool use_mmap;
   SessionOptions session;
+  bool pack = true;
 };
 
 void PrintTo(const Combination& c, std::ostream* out) { *out << c.name; }
@@ -91,6 +92,9 @@ const Combination kCombinations[] = {
     {"odd_heads_bf16", odd(), true, session(65, 5, 5, 5, 2, "bf16")},
     {"wide_kv_q8_0", wide(), true, session(333, 2, 8, 3, 2, "q8_0")},
     {"wide_kv_q4_0", wide(), true, session(333, 2, 8, 3, 2, "q4_0")},
+    {"bundled_mapped_unpacked", std::nullopt, true, session(512, 1, 128, 0, 2, "f16"), false},
+    {"wide_q8_0_read_unpacked", wide(), false, session(33, 2, 8, 3, 3, "f32"), false},
+    {"odd_heads_unpacked", odd(), true, session(65, 5, 5, 5, 2, "f16"), false},
 };
 
 class MemoryPlan : public ::testing::TestWithParam<Combination> {
@@ -101,6 +105,7 @@ class MemoryPlan : public ::testing::TestWithParam<Combination> {
       path_ = written(std::string("memory_plan_") + GetParam().name + ".gguf", testing::make_tiny_model(*tiny));
     }
     options_.use_mmap = GetParam().use_mmap;
+    options_.pack = GetParam().pack;
     options_.memory = account_;
   }
   void TearDown() override {
@@ -178,6 +183,24 @@ TEST_P(MemoryPlan, IsEnoughAndOneByteLessIsNot) {
   const auto s = Session::create(model.value(), GetParam().session);
   EXPECT_TRUE(s.ok()) << s.status().message();
   EXPECT_EQ(account_->owned(), account_->budget());
+}
+
+TEST_P(MemoryPlan, LeavesNothingToTakeInAStep) {
+  const auto model = load();
+  ASSERT_TRUE(model.ok()) << model.status().message();
+  const auto s = Session::create(model.value(), GetParam().session);
+  ASSERT_TRUE(s.ok()) << s.status().message();
+  const Token tokens[] = {1, 2, 3};
+  const SequenceId seq = 0;
+
+  const std::size_t before = testing::n_allocations();
+  const Status fed = s.value()->feed(seq, tokens, WantLogits::last, nullptr);
+  const Status stepped = s.value()->step({&seq, 1}, {tokens, 1}, nullptr);
+  const std::size_t after = testing::n_allocations();
+
+  EXPECT_EQ(after - before, 0U);
+  EXPECT_TRUE(fed.ok()) << fed.message();
+  EXPECT_TRUE(stepped.ok()) << stepped.message();
 }
 
 TEST_P(MemoryPlan, LeavesLittleUncounted) {

@@ -146,7 +146,8 @@ TEST(LibraryValue, ACopyCanBeExtendedWithoutTouchingTheOriginal) {
   EXPECT_NE(mine.architectures.find("toy"), nullptr);
   EXPECT_EQ(builtin->architectures.find("toy"), nullptr);
   static constexpr std::string_view kSecondIsTaken[] = {"fresh", "llama"};
-  static constexpr Architecture kClash{.names = kSecondIsTaken, .recognises = nullptr, .configure = nullptr, .bind = nullptr, .layer = nullptr};
+  static constexpr Architecture kClash{
+      .names = kSecondIsTaken, .recognises = nullptr, .configure = nullptr, .bind = nullptr, .layer = nullptr};
   EXPECT_EQ(mine.architectures.add(kClash).code(), Code::argument);
 }
 

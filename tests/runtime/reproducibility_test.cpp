@@ -39,12 +39,12 @@ class NoForcedIsa {
 };
 
 /// The model on the kernels of one table.
-std::shared_ptr<const Model> load(const File& file, const KernelTable& table) {
+std::shared_ptr<const Model> load(const File& file, const KernelTable& table, bool pack = true) {
   const NoForcedIsa free_choice;
   Library library = *Library::builtin();
   const KernelTable* const only[] = {&table};
   library.kernels = {"kernel table", only};
-  auto model = Model::load(std::make_shared<const Library>(std::move(library)), Source::from_memory(file), {});
+  auto model = Model::load(std::make_shared<const Library>(std::move(library)), Source::from_memory(file), {.pack = pack});
   EXPECT_TRUE(model.ok()) << (model.ok() ? "" : model.status().message());
   return model.ok() ? std::move(model).value() : nullptr;
 }
@@ -115,6 +115,59 @@ INSTANTIATE_TEST_SUITE_P(Everywhere, SameBits,
                          [](const auto& test) {
                            return std::string(infer::info(std::get<0>(test.param)->dtype).name) + "_" + std::get<1>(test.param)->name;
                          });
+
+class TableSameBits : public ::testing::TestWithParam<const KernelTable*> {
+ protected:
+  void SetUp() override {
+    if (!GetParam()->runs_here()) GTEST_SKIP() << "this machine does not run " << GetParam()->name;
+  }
+  const KernelTable& specification_ = *Library::builtin()->kernels.all().back();
+};
+
+TEST_P(TableSameBits, OfProductsThatMakeTheirPanelsThemselves) {
+  for (const DType dtype : {DType::q8_0, DType::q4_k}) {
+    testing::TinyModel tiny;
+    tiny.dtype = dtype;
+    tiny.n_layers = 1;
+    tiny.n_embd = tiny.n_ff = 256;
+    tiny.n_vocab = 345;   // an odd number of panels, and rows in none
+    const File file = testing::make_tiny_model(tiny);
+    const std::vector<Token> tokens = testing::random_tokens(7, 70, tiny.n_vocab);
+    const std::vector<float> expected = logits(load(file, specification_, false), tokens, 1, 64, "f16");
+    const auto model = load(file, *GetParam(), false);
+    ASSERT_NE(model, nullptr);
+    ASSERT_FALSE(model->packed());
+    for (const std::int64_t threads : {1, 3}) {
+      for (const std::int64_t batch : {1, 7, 64}) {
+        ASSERT_TRUE(logits(model, tokens, threads, batch, "f16") == expected)
+            << info(dtype).name << ", " << threads << " threads, batches of " << batch;
+      }
+    }
+  }
+}
+
+TEST_P(TableSameBits, OfHeadsThatThreadsShareUnevenly) {
+  testing::TinyModel tiny;
+  tiny.n_embd = 160;
+  tiny.n_heads = 5;
+  tiny.n_kv_heads = 1;
+  const File file = testing::make_tiny_model(tiny);
+  const std::vector<Token> tokens = testing::random_tokens(7, 101, tiny.n_vocab);
+  for (const char* kv : {"f16", "q8_0"}) {
+    const std::vector<float> expected = logits(load(file, specification_), tokens, 1, 64, kv);
+    const auto model = load(file, *GetParam());
+    ASSERT_NE(model, nullptr);
+    for (const std::int64_t threads : {2, 3, 4}) {
+      for (const std::int64_t batch : {1, 2, 64}) {
+        ASSERT_TRUE(logits(model, tokens, threads, batch, kv) == expected)
+            << threads << " threads, batches of " << batch << ", " << kv;
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Everywhere, TableSameBits, ::testing::ValuesIn(tables().begin(), tables().end()),
+                         [](const auto& test) { return std::string(test.param->name); });
 
 class FamilySameBits : public ::testing::TestWithParam<std::tuple<testing::TinyModel, const KernelTable*>> {};
 

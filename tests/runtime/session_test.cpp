@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <thread>
 
 #include "tests/testing/bundled.h"
@@ -126,14 +127,38 @@ TEST(Session, RefusesBlocksThatHeadsDoNotFill) {
     const auto s = Session::create(l.model, {.kv_type = "q8_0"});
     ASSERT_FALSE(s.ok());
     EXPECT_EQ(s.status().code(), Code::kv_type);
+    EXPECT_EQ(s.status().subject(), "kv_type");
     EXPECT_EQ(s.status().message(), std::string("kv_type = q8_0 stores ") + (keys ? "keys" : "values") +
-                                        " in blocks of 32, and those of a head have 16 entries, no multiple of it; f16 and f32 store any");
+                                        " in blocks of 32, and those of a head have 16 entries, no multiple of it; "
+                                        "f16, f32, bf16 store any");
     tiny.key_length = 64;
     tiny.value_length = 16;
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(KvTypes, SessionOf, ::testing::Values("f16", "f32", "bf16", "q8_0", "q4_0"), [](const auto& p) { return std::string(p.param); });
+TEST(Session, ValuesBeyondTheirStorageAreAnErrorThatSaysWhatStoresThem) {
+  testing::TinyModel tiny;
+  tiny.biases = true;
+  testing::GgufWriter writer = testing::tiny_model_writer(tiny);
+  std::vector<std::byte>& bias = writer.find_tensor("blk.0.attn_v.bias")->data;
+  const float large = 1e5f;   // 65504 is the largest half
+  std::memcpy(bias.data(), &large, sizeof large);
+  const testing::Loaded l(writer.build());
+  ASSERT_NE(l.model, nullptr) << l.status.message();
+  EXPECT_TRUE(l.model->validate(nullptr).ok());
+  const std::vector<Token> tokens = testing::random_tokens(7, 3, tiny.n_vocab);
+
+  const Status stored = session_of(l.model, {.kv_type = "f16"})->feed(0, tokens, WantLogits::last, nullptr);
+
+  EXPECT_EQ(stored.code(), Code::tensor);
+  EXPECT_NE(stored.message().find("kv_type = bf16 or f32"), std::string::npos) << stored.message();
+  for (const char* kv_type : {"bf16", "f32"}) {
+    EXPECT_TRUE(session_of(l.model, {.kv_type = kv_type})->feed(0, tokens, WantLogits::last, nullptr).ok()) << kv_type;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(KvTypes, SessionOf, ::testing::Values("f16", "f32", "bf16", "q8_0", "q4_0"),
+                         [](const auto& p) { return std::string(p.param); });
 
 TEST(Session, AFullContextSaysWhatIsNeededAndAvailable) {
   const auto model = bundled_model();

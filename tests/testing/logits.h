@@ -41,11 +41,11 @@ struct Loaded {
 
 /// Of all positions, from a session of its own.
 inline std::vector<float> session_logits(const std::shared_ptr<const Model>& model, std::span<const Token> ids,
-                                         std::int64_t n_ctx) {
+                                         std::int64_t n_ctx, std::int64_t n_batch = 32) {
   SessionOptions options;
   options.n_ctx = n_ctx;
   options.n_logits = static_cast<std::int64_t>(ids.size());
-  options.n_batch = 32;
+  options.n_batch = n_batch;
   options.n_threads = 2;
   options.kv_type = "f32";
   Result<std::unique_ptr<Session>> session = Session::create(model, options);

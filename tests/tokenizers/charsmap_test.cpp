@@ -90,7 +90,8 @@ TEST(Charsmap, IsRefusedWhereItLeadsAstray) {
   EXPECT_NE(failure(charsmap({to(1000)}, "")).message().find("leads from unit 0 to 1000, past its 1 units"), std::string_view::npos);
   EXPECT_NE(failure(charsmap({ends | to(1), kValue | 5}, "x")).message().find("the text at 5 of 1 bytes"), std::string_view::npos);
   EXPECT_NE(failure(charsmap({ends | to(1), kValue}, "x")).message().find("which has no end"), std::string_view::npos);
-  EXPECT_NE(failure(charsmap({ends | to(1), kValue}, std::string(257, 'x') + '\0')).message().find("within 256 bytes"), std::string_view::npos);
+  const std::string long_text = std::string(257, 'x') + '\0';
+  EXPECT_NE(failure(charsmap({ends | to(1), kValue}, long_text)).message().find("within 256 bytes"), std::string_view::npos);
   EXPECT_NE(failure("\x03" + std::string(3, '\0') + "abc").message().find("whole units"), std::string_view::npos);
   // Unit 3 for byte 2 follows the root (base 1) and, by its own offset, itself.
   EXPECT_NE(failure(charsmap({to(1), kValue, kValue, 2 | to(2)}, "")).message().find("circle by unit 3"), std::string_view::npos);

@@ -43,7 +43,9 @@ TEST(SpanNotes, GoBackThroughCopiedAndChangedStretches) {
   notes.changed(3, 1);  // text 12-15, normal 2-3
   notes.changed(1, 0);  // text 15-16, gone
   notes.copied(2);      // text 16-18, normal 3-5
-  for (const auto& [begin, end] : {std::pair<std::size_t, std::size_t>{0, 1}, {1, 3}, {2, 3}, {3, 4}, {3, 5}, {5, 5}}) notes.add(begin, end);
+  for (const auto& [begin, end] : {std::pair<std::size_t, std::size_t>{0, 1}, {1, 3}, {2, 3}, {3, 4}, {3, 5}, {5, 5}}) {
+    notes.add(begin, end);
+  }
   EXPECT_EQ(spans, (Spans{{10, 11}, {11, 15}, {12, 15}, {16, 17}, {16, 18}, {18, 18}}));
 }
 

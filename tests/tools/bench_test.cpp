@@ -158,6 +158,16 @@ TEST_F(Bench, NamesOfFilesAreEscapedInThePicture) {
   EXPECT_NE(svg.find("a&lt;b&gt; &amp; \xC3\xA9.gguf"), std::string::npos) << svg;
 }
 
+TEST_F(Bench, LinesOfThePictureAreCutWhereTheirPlaceEnds) {
+  const TemporaryDirectory directory;
+  const std::string model = directory.file(std::string(80, 'm') + ".gguf"), file = directory.file("out.svg");
+  std::filesystem::create_symlink(environment("INFER_TEST_MODEL"), model);
+  ASSERT_EQ(run_infer({"bench", "-m", model, "-p", "0", "-n", "1", "-r", "1", "--plot", file, "--no-probe"}).status, 0);
+  const std::string svg = read_bytes(file);
+  EXPECT_NE(svg.find(">" + std::string(66, 'm') + "...<"), std::string::npos) << svg;
+  EXPECT_NE(svg.find("; best runs<"), std::string::npos) << svg;   // smaller letters: more of them
+}
+
 TEST_F(Bench, AFailureLeavesNoPicture) {
   const TemporaryDirectory directory;
   EXPECT_EQ(run_infer({"bench", "-m", "nowhere.gguf", "--plot", directory.file("out.svg")}).status, 1);

@@ -55,7 +55,8 @@ TEST_F(ChatProgram, PrintsNothingButAnswersWhenPiped) {
 
 TEST_F(ChatProgram, KnowsItsCommands) {
   const Outcome run = chat({"--system", "Be brief."},
-                           "/system\nHello\n/stats\n/clear\n/system Be long.\n/system\n/nothing\n/help\nHello\n/stats\n/quit\nnever read\n");
+                           "/system\nHello\n/stats\n/clear\n/system Be long.\n/system\n/nothing\n/help\nHello\n/stats\n/quit\n"
+                           "never read\n");
   EXPECT_EQ(run.status, 0);
   for (const char* said : {"Be brief.", "Be long.", "unknown command '/nothing'", "/clear", "answers  1", "answers  2"}) {
     EXPECT_NE(run.err.find(said), std::string::npos) << said << " in\n" << run.err;

@@ -392,7 +392,9 @@ TEST_F(InferProgram, JsonTellsPiecesAndOffsets) {
   }
   EXPECT_EQ(end, text.size());
 
-  const std::string request = R"({"text":"Prince","offsets":true})" "\n" R"({"text":"Prince","pieces":true})" "\n" R"({"text":"Prince"})" "\n";
+  const std::string request = R"({"text":"Prince","offsets":true})" "\n"
+                              R"({"text":"Prince","pieces":true})" "\n"
+                              R"({"text":"Prince"})" "\n";
   const auto lines = json_lines(with_model("tokenize", {"--jsonl"}, request).out);
   ASSERT_EQ(lines.size(), 3U);
   EXPECT_TRUE(lines[0].contains("offsets") && !lines[0].contains("pieces"));
@@ -423,7 +425,8 @@ TEST_F(InferProgram, JsonlAnswersInOrderAndGoesOnAfterErrors) {
 
 TEST_F(InferProgram, JsonlRendersTemplatesWithoutAModel) {
   const auto r = run_infer({"template", "--jsonl"},
-                             "{\"template\": \"{{ messages[0].content }}{{ tools | tojson }}\", \"messages\": [{\"role\": \"user\", \"content\": \"hi\"}],"
+                             "{\"template\": \"{{ messages[0].content }}{{ tools | tojson }}\","
+                             " \"messages\": [{\"role\": \"user\", \"content\": \"hi\"}],"
                              " \"tools\": [1.0, 123456789012345678901234567890]}\n"
                              "{\"template\": \"a\\n{{ 1 + }}\", \"messages\": []}\n"
                              "{\"template\": \"{{ x | from_json }}\", \"check\": true}\n");
