@@ -132,7 +132,7 @@ std::vector<Row> rows() {
       // The root's unit, two that are values, and one for byte 2 that follows the root and itself.
       {"88_unigram_charsmap_cyclic", unigram,
        charsmap(std::string("\x10\0\0\0\0\4\0\0\0\0\0\x80\0\0\0\x80\2\x8\0\0", 20)), Code::vocab, {kCharsmap, "circle by unit 3"}},
-      {"88_unigram_charsmap_too_long", unigram, charsmap(std::string((std::size_t{4} << 20) + 1, '\0')), Code::limit,
+      {"88_unigram_charsmap_too_long", unigram, [](TokenizerSpec& s) { s.charsmap.assign((std::size_t{4} << 20) + 1, '\0'); }, Code::limit,
        {kCharsmap, "4194305 bytes"}},
   };
   for (const auto kind : {bpe, wordpiece, unigram}) {
