@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Products of weights that are codes with tiles of tokens. `Type` says where a type keeps its lines and scales
-// (ops/simd/types.h); `Isa` multiplies lines with activations. The sums of a block are integers, exact in any order: what
-// unsigned codes are too large by, and the mins, are summed with the sums of the activations' codes.
+// (ops/simd/types.h); `Isa` multiplies lines with activations. The sums of a block are integers, exact in any order. Codes c are
+// unsigned, too large by o:  sum (c - o) x = sum c x + o * (-sum x),  and inputs bring -sum x, which mins are multiplied with as
+// well. docs/architecture.md draws a product from end to end.
 // Specification: matmul_codes in ops/scalar.cpp.
 // Tested by tests/ops/kernels_test.cpp and bad_bytes_test.cpp.
 #pragma once
