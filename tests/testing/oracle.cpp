@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 
+#include "ops/quant/half.h"
 #include "ops/quant/quants.h"
 
 namespace infer::testing {
@@ -55,7 +56,8 @@ std::size_t number(std::optional<std::int64_t> value, std::size_t fallback) {
 /// The tensors by name, as doubles.
 class Tensors {
  public:
-  Tensors(const ModelDescriptor& model, std::span<const std::byte> file) : model_(model), file_(file) {}
+  Tensors(const ModelDescriptor& model, std::span<const std::byte> file, Activations activations)
+      : model_(model), file_(file), activations_(activations) {}
 
   bool has(const std::string& name) const { return model_.find_tensor(name) != nullptr; }
 
@@ -72,19 +74,26 @@ class Tensors {
 
   /// NAME.weight times x, plus NAME.bias where there is one.
   Vector multiply(const std::string& name, const Vector& x) {
-    const Vector y = product((*this)[name + ".weight"], x);
+    const Vector y = product((*this)[name + ".weight"], as_taken(name, x));
     return has(name + ".bias") ? y + (*this)[name + ".bias"] : y;
   }
 
   /// The matrix of one of n experts times x.
   Vector multiply(const std::string& name, std::size_t expert, std::size_t n, const Vector& x) {
     const std::span<const double> all = (*this)[name + ".weight"];
-    return product(all.subspan(expert * (all.size() / n), all.size() / n), x);
+    return product(all.subspan(expert * (all.size() / n), all.size() / n), as_taken(name, x));
   }
 
  private:
+  Vector as_taken(const std::string& name, Vector x) const {
+    if (activations_ == Activations::exact || model_.find_tensor(name + ".weight")->dtype != DType::bf16) return x;
+    for (double& v : x) v = static_cast<double>(bf16_to_float(float_to_bf16(static_cast<float>(v))));
+    return x;
+  }
+
   const ModelDescriptor& model_;
   std::span<const std::byte> file_;
+  Activations activations_;
   std::map<std::string, Vector> expanded_;
 };
 
@@ -175,8 +184,8 @@ std::vector<Choice> sparse_mixer(Vector scores) {
 
 class Oracle {
  public:
-  Oracle(const ModelDescriptor& model, std::span<const std::byte> file, std::int64_t n_ctx)
-      : h_(model.hyper), f_(kFamilies.at(model.architecture)), t_(model, file) {
+  Oracle(const ModelDescriptor& model, std::span<const std::byte> file, std::int64_t n_ctx, Activations activations)
+      : h_(model.hyper), f_(kFamilies.at(model.architecture)), t_(model, file, activations) {
     n_embd_ = number(h_.embedding_length, 0);
     n_heads_ = static_cast<std::size_t>(h_.n_heads[0]);
     n_kv_heads_ = h_.n_kv_heads.empty() ? n_heads_ : static_cast<std::size_t>(h_.n_kv_heads[0]);
@@ -415,8 +424,8 @@ class Oracle {
 }  // namespace
 
 std::vector<double> oracle_logits(const ModelDescriptor& model, std::span<const std::byte> file,
-                                  std::span<const Token> ids, std::int64_t n_ctx) {
-  return Oracle(model, file, n_ctx).run(ids);
+                                  std::span<const Token> ids, std::int64_t n_ctx, Activations activations) {
+  return Oracle(model, file, n_ctx, activations).run(ids);
 }
 
 }  // namespace infer::testing

@@ -18,9 +18,13 @@
 
 namespace infer::testing {
 
+/// What products are given: activations as they are, or rounded to bfloat16 where the weights are in it (docs/numerics.md).
+enum class Activations { exact, rounded_to_bf16 };
+
 /// The logits of every position, (ids.size(), n_vocab), in a session of n_ctx positions. `file` has the bytes that the
 /// descriptor's tensors point into.
 std::vector<double> oracle_logits(const ModelDescriptor& model, std::span<const std::byte> file,
-                                  std::span<const Token> ids, std::int64_t n_ctx);
+                                  std::span<const Token> ids, std::int64_t n_ctx,
+                                  Activations activations = Activations::exact);
 
 }  // namespace infer::testing
