@@ -17,7 +17,11 @@ function attribute(line, name) {
     if (line ~ /^<\/testsuites>/) whole = 1
   }
   close(file)
-  if (bad == 0 && (!whole || $0 !~ /status="run"/)) { bad = 1; total++ }
+  if (!whole) print part[2] " ended before its tests did" >"/dev/stderr"
+  if (bad == 0 && (!whole || $0 !~ /status="run"/)) {
+    bad = 1
+    total++
+  }
   failed += bad
   next
 }
