@@ -234,7 +234,7 @@ INFER_API infer_status infer_env_set_allocator(infer_env *env, infer_alloc_fn al
 /* ---- Machine: the limits that speeds are held against ------------------------------------------------------------- */
 
 /* Of all threads together, the best of several attempts: of reading a block of 512 MiB from start to end; of multiply-adds with
- * the chosen kernels' instructions for 8-bit codes, of fused multiply-adds of floats, and of those for bfloat16, on registers alone. */
+ * the chosen kernels' instructions for 8-bit codes, for floats, and for bfloat16, on registers alone. */
 typedef struct infer_machine_limits {
   size_t struct_size;   /* set by the caller to sizeof(infer_machine_limits) */
   double read_bytes_per_second, dot_mul_adds_per_second, fma_mul_adds_per_second, bf16_mul_adds_per_second;

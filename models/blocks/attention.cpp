@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Grouped-query attention (arXiv:2305.13245) over the KV cache. Keys and values of all rows are stored first and read
 // back from the cache, also those of the same batch: a token sees the same bits however the prompt was split. Work is
-// split by KV heads and tiles of rows: the query heads of a KV head, and neighbouring rows, share what is read; where threads would
-// have nothing to do, they share a KV head.
+// split by KV heads and tiles of rows: the query heads of a KV head, and neighbouring rows, share what is read. Where threads
+// would have nothing to do, they share a KV head.
 // Options (norms of queries and keys, window, scale, soft-cap, temperature) are data of the layer and the config. Tested by
 // tests/models/families_test.cpp.
 #include <algorithm>

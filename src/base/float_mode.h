@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The float modes that all results are computed in. Held by all calls through the C ABI (capi/handles.h) and by whoever works in a
-// pool, on any thread. Tested by tests/base/float_mode_test.cpp and tests/capi/hpp_test.cpp.
+// The float modes that all results are computed in. Held by all calls of the C ABI that can fail (guard in capi/handles.h) and by
+// whoever works in a pool, on any thread. Tested by tests/base/float_mode_test.cpp and tests/capi/hpp_test.cpp.
 #pragma once
 
 #include <cstdint>
