@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Products with many tokens: a strip, the panels of a register tile, is taken apart once, some columns at a time, to codes in
-// bytes and scales as products take them, small enough to stay in the nearest cache while all tokens pass. The sums run on
+// bytes and scales as products take them, small enough to stay near while all tokens pass. The sums run on
 // from one stretch of columns to the next, in the order of the specification: the bits are those of single panels.
 // Tested by tests/ops/kernels_test.cpp.
 #pragma once
@@ -9,7 +9,7 @@
 
 namespace infer::simd {
 
-inline constexpr std::int64_t kStripCols = 512;
+inline constexpr std::int64_t kStripCols = 1024;
 inline constexpr std::int64_t kStripTokens = 528;   ///< whose sums are kept at a time
 
 template <class Isa>
@@ -32,6 +32,13 @@ struct InStrip : Type {
   }
 };
 
+/// Asks for what the next tile has where this one has `dwords` of activations: a tile takes some columns of each token and
+/// leaves the rest to later stretches, and nothing guesses where the next one begins.
+INFER_INLINE void ask_ahead(const std::int32_t* x, int dwords, std::ptrdiff_t to_next) noexcept {
+  constexpr int kLineDwords = static_cast<int>(kLineBytes) / 4;
+  for (int i = 0; i < dwords; i += kLineDwords) __builtin_prefetch(reinterpret_cast<const std::byte*>(x + i) + to_next);
+}
+
 /// Types of blocks of 32 in a strip.
 template <class Type>
 struct BlockStrips {
@@ -53,7 +60,7 @@ struct BlockStrips {
   }
 
   template <class Isa, int N>
-  [[gnu::noinline]] static void run(const Strip<Isa>& strip, std::int64_t cols, const std::int32_t* x,
+  [[gnu::noinline]] static void run(const Strip<Isa>& strip, std::int64_t cols, const std::int32_t* x, std::ptrdiff_t to_next,
                                     Lanes<Isa> (&sums)[Isa::kTilePanels][N]) noexcept {
     constexpr int M = Isa::kTilePanels;
     Lanes<Isa> acc[M][N];
@@ -61,6 +68,7 @@ struct BlockStrips {
       for (int t = 0; t < N; ++t) acc[p][t] = sums[p][t];
     }
     for (std::int64_t b = 0; b < cols / kBlockCols; ++b, x += kBlockDwords * N) {
+      ask_ahead(x, kBlockDwords * N, to_next);
       Places<M> w;
       for (int p = 0; p < M; ++p) w.of[p] = strip.lines[b * 8][p];
       add_block<Isa, InStrip<Isa, Type>>(w, strip.rows[b], x, acc);
@@ -108,7 +116,7 @@ struct SuperStrips {
   }
 
   template <class Isa, int N>
-  [[gnu::noinline]] static void run(const Strip<Isa>& strip, std::int64_t cols, const std::int32_t* x,
+  [[gnu::noinline]] static void run(const Strip<Isa>& strip, std::int64_t cols, const std::int32_t* x, std::ptrdiff_t to_next,
                                     Lanes<Isa> (&acc)[Isa::kTilePanels][N]) noexcept {
     constexpr int M = Isa::kTilePanels, kSubLines = 8 / Type::kSubs, kPairs = kHalfBlocks * Type::kSubs / 2;
     const std::byte(*lines)[M][kLineBytes] = strip.lines;
@@ -122,6 +130,7 @@ struct SuperStrips {
       int subs = 2 * kPairs;
       asm("" : "+r"(subs));   // no constant: unrolled, the products of all would wait for their scales on the stack
       for (int sub = 0; sub < subs; ++sub, lines += kSubLines, codes += kSubLines * N) {
+        ask_ahead(codes, kSubLines * N, to_next);
         add_sub<Isa, Type>([&](auto i) INFER_INLINE_LAMBDA {
           LinesOf<Isa, M> line;
           for (int p = 0; p < M; ++p) line.of[p] = Isa::line(lines[i.value][p]);
@@ -165,9 +174,11 @@ template <class Isa, class Strips>
           for (std::size_t i = 0; i < per_tile; i += kLineBytes) __builtin_prefetch(panel[p] + from + i, 0, 2);
         }
         const std::int64_t n = n_tokens - t < tile ? n_tokens - t : tile;
+        const std::ptrdiff_t to_next = t + n < n_tokens ? static_cast<std::ptrdiff_t>(n * token_bytes) : 0;
         const auto* x = reinterpret_cast<const std::int32_t*>(m.input + (token + t) * token_bytes + n * input_bytes(m.format->input, c));
         with_tokens<kTile>(n, [&](auto tokens) INFER_INLINE_LAMBDA {
-          Strips::template run<Isa, tokens.value>(strip, cols, x, *reinterpret_cast<Lanes<Isa>(*)[kPanels][tokens.value]>(strip.sums + t * kPanels));
+          auto& sums = *reinterpret_cast<Lanes<Isa>(*)[kPanels][tokens.value]>(strip.sums + t * kPanels);
+          Strips::template run<Isa, tokens.value>(strip, cols, x, to_next, sums);
         });
       }
     }
