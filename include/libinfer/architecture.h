@@ -211,7 +211,7 @@ struct Step {
 
   /// pool.parallel_for that looks at the flag before each range: once it was seen, the rest of the loop is not done.
   template <class Fn>
-  void parallel_for(std::int64_t n, std::int64_t grain, const Fn& fn) noexcept {
+  void parallel_for(std::int64_t n, ThreadPool::Grain grain, const Fn& fn) noexcept {
     pool.parallel_for(n, grain, [&](int worker, std::int64_t first, std::int64_t last) noexcept {
       if (!is_cancelled()) fn(worker, first, last);
     });

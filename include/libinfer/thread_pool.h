@@ -31,11 +31,19 @@ class ThreadPool {
   /// n_threads, however many of them are awake.
   int size() const noexcept { return size_; }
 
+  /// Items of a range: of all, or of the largest and, as the end of the work comes nearer, the smallest, which `most` is a
+  /// multiple of. So all threads end together, whatever each was kept by, and read long ranges until then.
+  struct Grain {
+    std::int64_t most, least;
+    Grain(std::int64_t all) noexcept : most(all), least(all) {}   // NOLINT: a number is a grain
+    Grain(std::int64_t largest, std::int64_t smallest) noexcept : most(largest), least(smallest) {}
+  };
+
   /// Calls fn(worker, first, last) so that the ranges cover [0, n) once; returns when all are done. Ranges of `grain` items
   /// (the last may be shorter) are taken by whoever is free: a worker that gets no core delays nobody. `worker` is below
   /// size() and no two concurrent calls share it: per-thread scratch may be indexed by it. Not reentrant.
   template <class Fn>
-  void parallel_for(std::int64_t n, std::int64_t grain, const Fn& fn) noexcept {
+  void parallel_for(std::int64_t n, Grain grain, const Fn& fn) noexcept {
     run(n, grain, [](const void* f, int worker, std::int64_t first, std::int64_t last) noexcept {
       (*static_cast<const Fn*>(f))(worker, first, last);
     }, &fn);
@@ -58,7 +66,7 @@ class ThreadPool {
   struct State;
 
   ThreadPool(int size, std::unique_ptr<State> state) noexcept;
-  void run(std::int64_t n, std::int64_t grain, RangeFn call, const void* fn) noexcept;
+  void run(std::int64_t n, Grain grain, RangeFn call, const void* fn) noexcept;
 
   int size_;
   std::unique_ptr<State> state_;

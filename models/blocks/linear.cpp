@@ -97,8 +97,9 @@ void multiply(Step& step, std::initializer_list<Product> products, const MatF32&
   const std::int64_t tiles = (x.rows - 1) / tile + 1, pieces = std::max<std::int64_t>(1, (tiles + tiles_per_look / 2) / tiles_per_look);
   const std::int64_t tokens_per_look = std::min((tiles - 1) / pieces * tile + tile, x.rows);
   const std::int64_t ranges = (n + kUnits - 1) / kUnits;
-  const std::int64_t grain = kUnits * step.grain(ranges, work_per_token * tokens_per_look);
-  step.parallel_for(n, grain, [&](int worker, std::int64_t first, std::int64_t last) noexcept {
+  const std::int64_t work = work_per_token * tokens_per_look, grain = step.grain(ranges, work);
+  const std::int64_t least = std::clamp<std::int64_t>(Step::kLeastWork / work, 1, grain);
+  step.parallel_for(n, {kUnits * (grain / least * least), kUnits * least}, [&](int worker, std::int64_t first, std::int64_t last) noexcept {
     for (std::int64_t token = 0; token < x.rows && !step.is_cancelled(); token += tokens_per_look) {
       const std::int64_t tokens = std::min(tokens_per_look, x.rows - token);
       std::int64_t begin = 0;   // of the product's units among all

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
-// A small persistent pool: one job at a time, cut into chunks that are claimed from one counter. Whoever waits spins for a
-// bounded time, because the next job of a forward pass is microseconds away, and then sleeps. Tested by
-// tests/base/thread_pool_test.cpp.
+// A small persistent pool: one job at a time, cut into chunks that are claimed from one counter, several at once while many
+// are left. Whoever waits spins for a bounded time, because the next job of a forward pass is microseconds away, and then
+// sleeps. Tested by tests/base/thread_pool_test.cpp.
 //
-// `unclaimed` counts the chunks of the current job that nobody has begun, downwards. To claim one is to exchange a number
-// above zero for the next lower one; only then does the claimant read the job, which cannot end, nor another one begin,
-// before the claimant reports its chunk in `unfinished`. So a worker that wakes late either finds zero, or a chunk of a job
-// that is under way: there is no older job that it could mistake for it, and no worker whose arrival is waited for.
+// `unclaimed` counts the chunks of the current job that nobody has begun, downwards; beside them, in the same word, stands how
+// many one claim may take. To claim is to exchange a count above zero for a lower one; only then does the claimant read the
+// job, which cannot end, nor another one begin, before the claimant reports its chunks in `unfinished`. So a worker that wakes
+// late either finds zero, or chunks of a job that is under way: there is no older job that it could mistake for it, and no
+// worker whose arrival is waited for.
 //
 // The claim reads from the release sequence that the caller's store of `unclaimed` heads, so it sees the job; the caller
 // reads zero from the release sequence of the decrements of `unfinished`, so it sees the results.
@@ -102,17 +103,20 @@ struct ThreadPool::State {
   };
 
   pid_t process = ::getpid();
+  std::uint32_t n_threads = 1;            ///< that may claim
   std::vector<Worker> workers;            ///< their indices are 1, 2 ...; never grows after the first has started
   Executor executor;                      ///< when set there are no workers
 
   // The job: written while nothing of it is claimed, read by those who have claimed.
-  std::int64_t n = 0, grain = 1;
+  std::int64_t n = 0, chunk = 1;          ///< items, of all and of a chunk
   std::uint32_t n_chunks = 0;
   std::size_t n_tasks = 0;                ///< that the executor was asked for
   RangeFn call = nullptr;
   const void* fn = nullptr;
 
-  alignas(kCacheLine) std::atomic<std::uint32_t> unclaimed{0};
+  static constexpr std::uint64_t kMost = std::uint64_t{1} << 32;   ///< `unclaimed` is kMost * chunks of a claim + chunks
+  static std::uint32_t count(std::uint64_t unclaimed) noexcept { return static_cast<std::uint32_t>(unclaimed % kMost); }
+  alignas(kCacheLine) std::atomic<std::uint64_t> unclaimed{0};
   alignas(kCacheLine) std::atomic<std::uint32_t> unfinished{0};
 
   // For those who gave up spinning. A sleeper counts itself before it looks again, a waker publishes before it looks at the
@@ -121,28 +125,35 @@ struct ThreadPool::State {
   std::atomic<std::uint32_t> asleep{0};
   std::atomic<bool> stop{false};
 
+  /// Chunks of a claim: a share of what is left that lets all threads end together, but no more than the job says.
+  std::uint32_t share(std::uint64_t unclaimed_now) const noexcept {
+    const std::uint32_t most = static_cast<std::uint32_t>(unclaimed_now / kMost);
+    return std::clamp(count(unclaimed_now) / (2 * n_threads), 1u, most);
+  }
+
   /// Works on chunks while there are any.
   void work(int worker) noexcept {
     const DefaultFloatMode mode;
     std::uint32_t done = 0;
-    for (std::uint32_t left = unclaimed.load(std::memory_order_relaxed); left > 0;) {
-      if (!unclaimed.compare_exchange_weak(left, left - 1, std::memory_order_acquire, std::memory_order_relaxed)) continue;
-      const std::int64_t first = std::int64_t{n_chunks - left} * grain;
-      call(fn, worker, first, first + std::min(grain, n - first));
-      ++done;
-      left = unclaimed.load(std::memory_order_relaxed);   // the same job: it waits for what is done here
+    for (std::uint64_t now = unclaimed.load(std::memory_order_relaxed); count(now) > 0;) {
+      const std::uint32_t chunks = share(now);
+      if (!unclaimed.compare_exchange_weak(now, now - chunks, std::memory_order_acquire, std::memory_order_relaxed)) continue;
+      const std::int64_t first = std::int64_t{n_chunks - count(now)} * chunk;
+      call(fn, worker, first, first + std::min(chunk * chunks, n - first));
+      done += chunks;
+      now = unclaimed.load(std::memory_order_relaxed);   // the same job: it waits for what is done here
     }
     if (done > 0 && unfinished.fetch_sub(done, std::memory_order_acq_rel) == done) unfinished.notify_one();
   }
 
-  void publish(std::int64_t items, std::int64_t chunk, RangeFn range_fn, const void* f) noexcept {
+  void publish(std::int64_t items, std::int64_t of_chunk, std::uint32_t most_chunks, RangeFn range_fn, const void* f) noexcept {
     n = items;
-    grain = chunk;
-    n_chunks = static_cast<std::uint32_t>((items - 1) / chunk + 1);
+    chunk = of_chunk;
+    n_chunks = static_cast<std::uint32_t>((items - 1) / of_chunk + 1);
     call = range_fn;
     fn = f;
     unfinished.store(n_chunks, std::memory_order_relaxed);
-    unclaimed.store(n_chunks);
+    unclaimed.store(kMost * most_chunks + n_chunks);
   }
 
   void wait_until_finished() noexcept {
@@ -167,14 +178,14 @@ struct ThreadPool::State {
   void sleep_unless_needed() noexcept {
     const std::uint32_t before = wakings.load();
     asleep.fetch_add(1);
-    if (unclaimed.load() == 0 && !stop.load()) wakings.wait(before);
+    if (count(unclaimed.load()) == 0 && !stop.load()) wakings.wait(before);
     asleep.fetch_sub(1);
   }
 
   void loop(int worker) noexcept {
     name_this_thread(worker);
     for (;;) {
-      if (!spin([&] { return unclaimed.load(std::memory_order_relaxed) != 0 || stop.load(std::memory_order_relaxed); })) {
+      if (!spin([&] { return count(unclaimed.load(std::memory_order_relaxed)) != 0 || stop.load(std::memory_order_relaxed); })) {
         sleep_unless_needed();
       }
       if (stop.load()) return;
@@ -217,7 +228,9 @@ ThreadPool::~ThreadPool() = default;
 Result<std::unique_ptr<ThreadPool>> ThreadPool::create(int n_threads, int most_awake) {
   INFER_TRY(check_count(n_threads));
   auto state = std::make_unique<State>();
-  INFER_TRY(state->start(std::min(n_threads, most_awake > 0 ? most_awake : available_cores()) - 1));
+  const int awake = std::min(n_threads, most_awake > 0 ? most_awake : available_cores());
+  state->n_threads = static_cast<std::uint32_t>(awake);
+  INFER_TRY(state->start(awake - 1));
   return std::unique_ptr<ThreadPool>(new ThreadPool(n_threads, std::move(state)));
 }
 
@@ -225,22 +238,24 @@ Result<std::unique_ptr<ThreadPool>> ThreadPool::create(int n_threads, const Exec
   INFER_TRY(check_count(n_threads));
   auto state = std::make_unique<State>();
   state->executor = executor;
+  state->n_threads = static_cast<std::uint32_t>(n_threads);
   return std::unique_ptr<ThreadPool>(new ThreadPool(n_threads, std::move(state)));
 }
 
-void ThreadPool::run(std::int64_t n, std::int64_t grain, RangeFn call, const void* fn) noexcept {
+void ThreadPool::run(std::int64_t n, Grain grain, RangeFn call, const void* fn) noexcept {
   State& s = *state_;
-  grain = std::max({std::int64_t{1}, grain, n / kMaxChunks + 1});
+  const std::int64_t chunk = std::max({std::int64_t{1}, grain.least, n / kMaxChunks + 1});
+  const std::int64_t most_chunks = std::clamp<std::int64_t>(grain.most / chunk, 1, kMaxChunks), most = most_chunks * chunk;
   const DefaultFloatMode mode;
-  if (n <= grain || size_ == 1 || (s.workers.empty() && !s.executor)) {
+  if (n <= most || size_ == 1 || (s.workers.empty() && !s.executor)) {
     for (std::int64_t first = 0; first < n;) {
-      const std::int64_t last = first + std::min(grain, n - first);
+      const std::int64_t last = first + std::min(most, n - first);
       call(fn, 0, first, last);
       first = last;
     }
     return;
   }
-  s.publish(n, grain, call, fn);
+  s.publish(n, chunk, static_cast<std::uint32_t>(most_chunks), call, fn);
   if (s.executor) {
     s.n_tasks = std::min<std::size_t>(static_cast<std::size_t>(size_), s.n_chunks);
     s.executor.parallel_for(s.executor.user, s.n_tasks, [](void* arg, std::size_t i) {

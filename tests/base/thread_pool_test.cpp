@@ -73,6 +73,27 @@ TEST(ThreadPool, GivesRangesOfTheGrainAndARest) {
   }
 }
 
+TEST(ThreadPool, GivesSmallerRangesTowardsTheEnd) {
+  for (const int n_threads : {1, 2, 4}) {
+    const std::unique_ptr<ThreadPool> pool = pool_of(n_threads);
+    for (const std::int64_t n : {1, 2, 15, 16, 17, 100, 1001}) {
+      std::vector<std::atomic<std::int64_t>> length(static_cast<std::size_t>(n));
+
+      pool->parallel_for(n, {12, 3}, [&](int, std::int64_t first, std::int64_t last) noexcept {
+        length[static_cast<std::size_t>(first)] = last - first;
+      });
+
+      std::int64_t before = 12;
+      for (std::int64_t i = 0; i < n; i += before) {
+        const std::int64_t now = length[static_cast<std::size_t>(i)].load();
+        ASSERT_TRUE(now >= 1 && now <= before && (now % 3 == 0 || i + now == n)) << now << " at " << i << " of " << n;
+        ASSERT_TRUE(n_threads == 1 || n <= 12 || i + now < n || now <= 3) << "the last of " << n << " is of " << now;
+        before = now;
+      }
+    }
+  }
+}
+
 TEST(ThreadPool, CountsRangesBeyondAllBounds) {
   const std::unique_ptr<ThreadPool> pool = pool_of(2);
   constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
