@@ -9,6 +9,7 @@ namespace {
 
 struct Avx2 : simd::Ymm<Avx2> {
   static constexpr bool kSeeds = false;
+  static constexpr bool kFolds = false;
   /// In both halves of each pair, as plus() multiplies.
   INFER_INLINE static Ints scale(const std::int8_t* p) noexcept { return scale_pairs(p, p); }
   INFER_INLINE static Ints add_pairs(Ints sum, Ints pairs, std::int32_t sums) noexcept {

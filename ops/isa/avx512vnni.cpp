@@ -65,6 +65,7 @@ struct Avx512Vnni {
 
   using Ints = __m512i;
   static constexpr bool kSeeds = true;
+  static constexpr bool kFolds = true;
   INFER_INLINE static Ints ints(std::int32_t i) noexcept { return _mm512_set1_epi32(i); }
   INFER_INLINE static Ints scale(const std::int8_t* p) noexcept {
     return _mm512_cvtepi8_epi32(_mm_load_si128(reinterpret_cast<const __m128i*>(p)));

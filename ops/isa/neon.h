@@ -92,6 +92,7 @@ struct Neon {
     return {{vreinterpretq_s32_s16(a), vreinterpretq_s32_s16(b), vreinterpretq_s32_s16(c), vreinterpretq_s32_s16(d)}};
   }
   static constexpr bool kSeeds = true;
+  static constexpr bool kFolds = false;
   template <int n>
   INFER_INLINE static Ints seed(const std::int16_t* sum) noexcept {
     return ints(std::int32_t{*sum} << n);

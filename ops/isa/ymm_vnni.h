@@ -13,6 +13,7 @@ struct YmmVnni : Ymm<Isa> {
   using Line = typename Ymm<Isa>::Line;
 
   static constexpr bool kSeeds = true;
+  static constexpr bool kFolds = true;
   INFER_INLINE static Ints scale(const std::int8_t* p) noexcept { return {{Ymm<Isa>::widened(p), Ymm<Isa>::widened(p + 8)}}; }
   template <int n>
   INFER_INLINE static Ints seed(const std::int16_t* sum) noexcept {

@@ -79,6 +79,34 @@ struct BlockStrips {
   }
 };
 
+/// Whether codes times their sub-scale, plus Type::kFoldedOffset, are unsigned bytes whatever a file says, and the Isa's dots add
+/// up any number of them: then a strip has these in place of codes, and the same sums take no product with a sub-scale.
+template <class Isa, class Type>
+inline constexpr bool kFolds = Isa::kFolds && requires { Type::kFoldedOffset; };
+
+/// Codes, too large by kOffset, of a sub-block's lines, `stride` bytes apart, to (code - kOffset) * scale + kFoldedOffset.
+template <class Isa, class Type>
+void fold(std::byte* lines, std::size_t stride, const std::int8_t* scales) noexcept {
+  typedef std::int8_t Scales __attribute__((vector_size(kPanelRows)));
+  typedef std::int32_t Rows __attribute__((vector_size(kLineBytes)));
+  typedef std::uint32_t Words __attribute__((vector_size(kLineBytes)));
+  typedef std::uint16_t Pairs __attribute__((vector_size(kLineBytes)));
+  typedef std::uint8_t Bytes __attribute__((vector_size(kLineBytes)));
+  Scales of_rows;
+  __builtin_memcpy(&of_rows, scales, sizeof of_rows);
+  const Rows scale = __builtin_convertvector(of_rows, Rows);
+  const Words word = __builtin_bit_cast(Words, scale), rest = __builtin_bit_cast(Words, Type::kFoldedOffset - Type::template kOffset<Isa> * scale);
+  const Pairs factor = __builtin_bit_cast(Pairs, (word & 0xffffu) | word << 16);
+  const Bytes offset = __builtin_bit_cast(Bytes, (rest & 0xffu) * 0x01010101u);
+  for (int i = 0; i < 8 / Type::kSubs; ++i, lines += stride) {
+    Pairs codes;
+    __builtin_memcpy(&codes, lines, sizeof codes);
+    const Pairs both = ((codes & 0xff) * factor & 0xff) | (codes >> 8) * factor << 8;   // modulo 256, where the result fits
+    const Bytes folded = __builtin_bit_cast(Bytes, both) + offset;
+    __builtin_memcpy(lines, &folded, sizeof folded);
+  }
+}
+
 /// Types of blocks of 256 in a strip.
 template <class Type>
 struct SuperStrips {
@@ -100,7 +128,13 @@ struct SuperStrips {
         });
         SubScales scales;
         Type::template scales<Isa>(chunk, scales);
-        for (int i = 0; i < kSubs; ++i) out.scales[block * Type::kSubs + i][p] = Isa::scale(scales.scales[i]);
+        for (int i = 0; i < kSubs; ++i) {
+          if constexpr (kFolds<Isa, Type>) {
+            fold<Isa, Type>(out.lines[c / 4 + i * 8 / Type::kSubs][p], sizeof out.lines[0], scales.scales[i]);
+          } else {
+            out.scales[block * Type::kSubs + i][p] = Isa::scale(scales.scales[i]);
+          }
+        }
         for (int i = 0; i < kSubs / 2; ++i) {
           auto& pairs = out.pairs[block * Type::kSubs / 2 + i][p];
           if constexpr (Type::kHasMins) {
@@ -115,6 +149,35 @@ struct SuperStrips {
     }
   }
 
+  /// sums = the products of half a block with folded codes. x_sums: of each 32 columns.
+  template <class Isa, int N>
+  INFER_INLINE static void add_folded(const std::byte (*lines)[Isa::kTilePanels][kLineBytes], const std::int32_t* codes,
+                                      const std::int32_t* x_sums, std::ptrdiff_t to_next,
+                                      typename Isa::Ints (&sums)[Isa::kTilePanels][N]) noexcept {
+    constexpr int M = Isa::kTilePanels;
+    typename Isa::template Dot<255> dot[M][N];
+    if constexpr (Type::kFoldedOffset != 0) {
+      const typename Isa::Ints offset = Isa::ints(Type::kFoldedOffset << 16 | Type::kFoldedOffset);
+      for (int t = 0; t < N; ++t) {
+        const typename Isa::Ints begin = Isa::add_pairs(Isa::add_pairs(Isa::ints(0), offset, x_sums[t]), offset, x_sums[N + t]);
+        for (int p = 0; p < M; ++p) dot[p][t].begin(begin);
+      }
+    }
+    int blocks = kHalfBlocks;
+    asm("" : "+r"(blocks));   // a loop, as below
+    for (; blocks > 0; --blocks, lines += 8, codes += 8 * N) {
+      ask_ahead(codes, 8 * N, to_next);
+      add_lines<Isa, 8>([&](auto i) INFER_INLINE_LAMBDA {
+        LinesOf<Isa, M> line;
+        for (int p = 0; p < M; ++p) line.of[p] = Isa::line(lines[i.value][p]);
+        return line;
+      }, codes, dot);
+    }
+    for (int p = 0; p < M; ++p) {
+      for (int t = 0; t < N; ++t) sums[p][t] = dot[p][t].sum(Isa::ints(0));
+    }
+  }
+
   template <class Isa, int N>
   [[gnu::noinline]] static void run(const Strip<Isa>& strip, std::int64_t cols, const std::int32_t* x, std::ptrdiff_t to_next,
                                     Lanes<Isa> (&acc)[Isa::kTilePanels][N]) noexcept {
@@ -126,16 +189,21 @@ struct SuperStrips {
       const std::int32_t* const x_sums = sub_sums<Type, N>(x, of_block);
       typename Isa::Ints sums[M][N], offsets[M][N];
       const auto pairs = [&](int i, int p) INFER_INLINE_LAMBDA { return strip.pairs[half * kPairs + i][p]; };
-      begin_half<Isa, Type>(pairs, x_sums, sums);
-      int subs = 2 * kPairs;
-      asm("" : "+r"(subs));   // no constant: unrolled, the products of all would wait for their scales on the stack
-      for (int sub = 0; sub < subs; ++sub, lines += kSubLines, codes += kSubLines * N) {
-        ask_ahead(codes, kSubLines * N, to_next);
-        add_sub<Isa, Type>([&](auto i) INFER_INLINE_LAMBDA {
-          LinesOf<Isa, M> line;
-          for (int p = 0; p < M; ++p) line.of[p] = Isa::line(lines[i.value][p]);
-          return line;
-        }, strip.scales[half * 2 * kPairs + sub], codes, sum_of_sub<N>(x_sums, sub), sums);
+      if constexpr (kFolds<Isa, Type>) {
+        add_folded<Isa, N>(lines, codes, x + kSumsOf32At * N + of_block * 2 * N, to_next, sums);
+        lines += 32;
+      } else {
+        begin_half<Isa, Type>(pairs, x_sums, sums);
+        int subs = 2 * kPairs;
+        asm("" : "+r"(subs));   // no constant: unrolled, the products of all would wait for their scales on the stack
+        for (int sub = 0; sub < subs; ++sub, lines += kSubLines, codes += kSubLines * N) {
+          ask_ahead(codes, kSubLines * N, to_next);
+          add_sub<Isa, Type>([&](auto i) INFER_INLINE_LAMBDA {
+            LinesOf<Isa, M> line;
+            for (int p = 0; p < M; ++p) line.of[p] = Isa::line(lines[i.value][p]);
+            return line;
+          }, strip.scales[half * 2 * kPairs + sub], codes, sum_of_sub<N>(x_sums, sub), sums);
+        }
       }
       if constexpr (Type::kHasMins) {
         for (int p = 0; p < M; ++p) {

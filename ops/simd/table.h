@@ -29,6 +29,7 @@
 //                                            with; or, times a sub-scale, plus(ints, scale)
 //   kSeeds                                   whether a dot may begin with a number, seed<n>(p): an int16 times 2^n, and then
 //                                            be multiplied by a sub-scale
+//   kFolds                                   whether Dot<255> takes any unsigned bytes and adds up any number of lines
 //   scale(p), scale_pairs(p, q)              sixteen int8 as Dot::plus takes them; two times sixteen as pairs of int16
 //   min_pairs(p)                             pairs of unsigned bytes as pairs of int16
 //   add_pairs(ints, pairs, sums)             ints + the products of pairs of int16
