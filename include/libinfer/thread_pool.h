@@ -31,15 +31,15 @@ class ThreadPool {
   /// n_threads, however many of them are awake.
   int size() const noexcept { return size_; }
 
-  /// Items of a range: of all, or of the largest and, as the end of the work comes nearer, the smallest, which `most` is a
-  /// multiple of. So all threads end together, whatever each was kept by, and read long ranges until then.
+  /// Items of a range: of all, or of the largest and, as the end of the work comes nearer, the smallest; `most` is rounded down
+  /// to a multiple of `least`. So all threads end together, whatever each was kept by, and read long ranges until then.
   struct Grain {
     std::int64_t most, least;
     Grain(std::int64_t all) noexcept : most(all), least(all) {}   // NOLINT: a number is a grain
     Grain(std::int64_t largest, std::int64_t smallest) noexcept : most(largest), least(smallest) {}
   };
 
-  /// Calls fn(worker, first, last) so that the ranges cover [0, n) once; returns when all are done. Ranges of `grain` items
+  /// Calls fn(worker, first, last) so that the ranges cover [0, n) once; returns when all are done. Ranges as Grain says
   /// (the last may be shorter) are taken by whoever is free: a worker that gets no core delays nobody. `worker` is below
   /// size() and no two concurrent calls share it: per-thread scratch may be indexed by it. Not reentrant.
   template <class Fn>

@@ -92,6 +92,12 @@ void fold(std::byte* lines, std::size_t stride, const std::int8_t* scales) noexc
   typedef std::uint32_t Words __attribute__((vector_size(kLineBytes)));
   typedef std::uint16_t Pairs __attribute__((vector_size(kLineBytes)));
   typedef std::uint8_t Bytes __attribute__((vector_size(kLineBytes)));
+  constexpr auto fits = [](int code, int scale) {
+    const int folded = (code - Type::template kOffset<Isa>) * scale + Type::kFoldedOffset;
+    return folded >= 0 && folded <= 255;
+  };
+  static_assert(fits(0, Type::kLeastScale) && fits(Type::kMaxCode, Type::kLeastScale));
+  static_assert(fits(0, Type::kMostScale) && fits(Type::kMaxCode, Type::kMostScale));
   Scales of_rows;
   __builtin_memcpy(&of_rows, scales, sizeof of_rows);
   const Rows scale = __builtin_convertvector(of_rows, Rows);
@@ -233,17 +239,29 @@ template <class Isa, class Strips>
       const std::int64_t cols = m.cols - c < kStripCols ? m.cols - c : kStripCols;
       Strips::template take_apart<Isa>(panel, c, cols, strip);
       // What is taken apart next is asked for while tiles are multiplied, a few lines with each: nothing guesses it in time.
-      const std::size_t stretch = m.stride * kStripCols / static_cast<std::size_t>(m.cols);
-      const std::size_t ahead = (static_cast<std::size_t>(c / kStripCols) + 1) * stretch;
-      const std::size_t per_tile = (stretch * static_cast<std::size_t>(tile) / static_cast<std::size_t>(n_tokens) / kLineBytes + 1) * kLineBytes;
+      // At the end of a strip that is the beginning of the next one, if there is one.
+      const bool at_end = c + kStripCols >= m.cols;
+      const std::int64_t left = at_end ? (row + 2 * kPanels * kPanelRows <= m.rows ? m.cols : 0) : m.cols - c - kStripCols;
+      const auto bytes_of_cols = [&](std::int64_t n) noexcept {
+        return m.stride * static_cast<std::size_t>(n) / static_cast<std::size_t>(m.cols);
+      };
+      const std::size_t stretch = bytes_of_cols(left < kStripCols ? left : kStripCols);
+      const std::size_t ahead = at_end ? kPanels * m.stride : bytes_of_cols(c + kStripCols);
+      const std::size_t per_tile = (stretch * static_cast<std::size_t>(tile) / static_cast<std::size_t>(n_tokens) + kLineBytes - 1) / kLineBytes * kLineBytes;
       for (std::int64_t t = 0; t < n_tokens; t += tile) {
         const std::size_t from = ahead + per_tile * static_cast<std::size_t>(t / tile);
         for (int p = 0; p < kPanels; ++p) {
           for (std::size_t i = 0; i < per_tile; i += kLineBytes) __builtin_prefetch(panel[p] + from + i, 0, 2);
         }
         const std::int64_t n = n_tokens - t < tile ? n_tokens - t : tile;
-        const std::ptrdiff_t to_next = t + n < n_tokens ? static_cast<std::ptrdiff_t>(n * token_bytes) : 0;
-        const auto* x = reinterpret_cast<const std::int32_t*>(m.input + (token + t) * token_bytes + n * input_bytes(m.format->input, c));
+        const auto place = [&](std::int64_t of_tile, std::int64_t col) noexcept {   // of its columns from `col` on
+          const std::int64_t in_tile = n_tokens - of_tile < tile ? n_tokens - of_tile : tile;
+          return (token + of_tile) * token_bytes + in_tile * input_bytes(m.format->input, col);
+        };
+        const std::int64_t here = place(t, c);
+        const std::int64_t next = t + n < n_tokens ? place(t + n, c) : at_end ? here : place(0, c + kStripCols);
+        const std::ptrdiff_t to_next = next - here;
+        const auto* x = reinterpret_cast<const std::int32_t*>(m.input + here);
         with_tokens<kTile>(n, [&](auto tokens) INFER_INLINE_LAMBDA {
           auto& sums = *reinterpret_cast<Lanes<Isa>(*)[kPanels][tokens.value]>(strip.sums + t * kPanels);
           Strips::template run<Isa, tokens.value>(strip, cols, x, to_next, sums);

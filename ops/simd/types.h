@@ -103,7 +103,7 @@ INFER_INLINE auto one_bit(const std::byte* w) noexcept {
 struct Q2_K {
   using Panel = PanelQ2_K;
   static constexpr int kMaxCode = 3, kSubs = 2;
-  static constexpr int kFoldedOffset = 0;   // 3 * 15 is the most
+  static constexpr int kLeastScale = 0, kMostScale = 15, kFoldedOffset = 0;
   static constexpr bool kHasMins = true;
   template <class Isa>
   static constexpr int kOffset = 0;
@@ -124,7 +124,7 @@ struct Q2_K {
 struct Q3_K {
   using Panel = PanelQ3_K;
   static constexpr int kMaxCode = 7, kSubs = 2;
-  static constexpr int kFoldedOffset = 127;   // from -4 * 31 to -4 * -32
+  static constexpr int kLeastScale = -32, kMostScale = 31, kFoldedOffset = 127;
   static constexpr bool kHasMins = false;
   template <class Isa>
   static constexpr int kOffset = 4;

@@ -114,8 +114,8 @@ struct ThreadPool::State {
   RangeFn call = nullptr;
   const void* fn = nullptr;
 
-  static constexpr std::uint64_t kMost = std::uint64_t{1} << 32;   ///< `unclaimed` is kMost * chunks of a claim + chunks
-  static std::uint32_t count(std::uint64_t unclaimed) noexcept { return static_cast<std::uint32_t>(unclaimed % kMost); }
+  static constexpr std::uint64_t kClaim = std::uint64_t{1} << 32;   ///< `unclaimed` is kClaim * the most that one claim takes + chunks
+  static std::uint32_t count(std::uint64_t unclaimed) noexcept { return static_cast<std::uint32_t>(unclaimed % kClaim); }
   alignas(kCacheLine) std::atomic<std::uint64_t> unclaimed{0};
   alignas(kCacheLine) std::atomic<std::uint32_t> unfinished{0};
 
@@ -127,7 +127,7 @@ struct ThreadPool::State {
 
   /// Chunks of a claim: a share of what is left that lets all threads end together, but no more than the job says.
   std::uint32_t share(std::uint64_t unclaimed_now) const noexcept {
-    const std::uint32_t most = static_cast<std::uint32_t>(unclaimed_now / kMost);
+    const std::uint32_t most = static_cast<std::uint32_t>(unclaimed_now / kClaim);
     return std::clamp(count(unclaimed_now) / (2 * n_threads), 1u, most);
   }
 
@@ -153,7 +153,7 @@ struct ThreadPool::State {
     call = range_fn;
     fn = f;
     unfinished.store(n_chunks, std::memory_order_relaxed);
-    unclaimed.store(kMost * most_chunks + n_chunks);
+    unclaimed.store(kClaim * most_chunks + n_chunks);
   }
 
   void wait_until_finished() noexcept {

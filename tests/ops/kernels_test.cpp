@@ -300,14 +300,21 @@ TEST_P(Kernels, SurviveAnyWeightBytesAndAgreeWithScalarOnThem) {
     for (const int fill : {0x00, 0x7f, 0x80, 0xff}) {
       Weights w(*q, 35, 512, random);
       std::memset(w.bytes.data(), fill, w.bytes.size());
-      Matrix x(9, 512, 0), found(9, 35, 0), expected(9, 35, 0);
-      x.randomise(random);
+      for (const std::int64_t tokens : {9, 49}) {   // panels as they are, and taken apart
+        Matrix x(tokens, 512, 0), found(tokens, 35, 0), expected(tokens, 35, 0);
+        x.randomise(random);
+        for (std::int64_t c = 0; c < 512; ++c) {
+          x.row(0)[c] = 1.0f;
+          x.row(1)[c] = -1.0f;
+          x.row(2)[c] = c % 2 == 0 ? 1.0f : -1.0f;
+        }
 
-      matmul(*q, w, 0, 35, x, 0, 9, nullptr, found);
-      testing::multiply(kernels_scalar, *q, w, 0, 35, x, 0, 9, nullptr, expected);
+        matmul(*q, w, 0, 35, x, 0, tokens, nullptr, found);
+        testing::multiply(kernels_scalar, *q, w, 0, 35, x, 0, tokens, nullptr, expected);
 
-      for (std::size_t i = 0; i < found.values.size(); ++i) {
-        EXPECT_TRUE(same_bits(found.values[i], expected.values[i])) << info(q->dtype).name << ", " << fill;
+        for (std::size_t i = 0; i < found.values.size(); ++i) {
+          ASSERT_TRUE(same_bits(found.values[i], expected.values[i])) << info(q->dtype).name << ", " << fill << ", " << tokens << ", " << i;
+        }
       }
     }
   }
