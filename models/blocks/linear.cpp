@@ -99,7 +99,7 @@ void multiply(Step& step, std::initializer_list<Product> products, const MatF32&
   const std::int64_t ranges = (n + kUnits - 1) / kUnits;
   const std::int64_t work = work_per_token * tokens_per_look, grain = step.grain(ranges, work);
   const std::int64_t least = std::clamp<std::int64_t>(Step::kLeastWork / work, 1, grain);
-  step.parallel_for(n, {kUnits * (grain / least * least), kUnits * least}, [&](int worker, std::int64_t first, std::int64_t last) noexcept {
+  step.parallel_for(n, {kUnits * grain, kUnits * least}, [&](int worker, std::int64_t first, std::int64_t last) noexcept {
     for (std::int64_t token = 0; token < x.rows && !step.is_cancelled(); token += tokens_per_look) {
       const std::int64_t tokens = std::min(tokens_per_look, x.rows - token);
       std::int64_t begin = 0;   // of the product's units among all

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Products with many tokens: a strip, the panels of a register tile, is taken apart once, some columns at a time, to codes in
-// bytes and scales as products take them, small enough to stay near while all tokens pass. The sums run on
-// from one stretch of columns to the next, in the order of the specification: the bits are those of single panels.
+// bytes and scales as products take them, small enough to stay near while all tokens pass. The sums run on from one stretch of
+// columns to the next, in the order of the specification: the bits are those of single panels.
 // Tested by tests/ops/kernels_test.cpp.
 #pragma once
 
@@ -101,7 +101,8 @@ void fold(std::byte* lines, std::size_t stride, const std::int8_t* scales) noexc
   Scales of_rows;
   __builtin_memcpy(&of_rows, scales, sizeof of_rows);
   const Rows scale = __builtin_convertvector(of_rows, Rows);
-  const Words word = __builtin_bit_cast(Words, scale), rest = __builtin_bit_cast(Words, Type::kFoldedOffset - Type::template kOffset<Isa> * scale);
+  const Words word = __builtin_bit_cast(Words, scale);
+  const Words rest = __builtin_bit_cast(Words, Type::kFoldedOffset - Type::template kOffset<Isa> * scale);
   const Pairs factor = __builtin_bit_cast(Pairs, (word & 0xffffu) | word << 16);
   const Bytes offset = __builtin_bit_cast(Bytes, (rest & 0xffu) * 0x01010101u);
   for (int i = 0; i < 8 / Type::kSubs; ++i, lines += stride) {
@@ -155,6 +156,13 @@ struct SuperStrips {
     }
   }
 
+  template <class Isa>
+  INFER_INLINE static auto line_of(const std::byte (&line)[Isa::kTilePanels][kLineBytes]) noexcept {
+    LinesOf<Isa, Isa::kTilePanels> of_panels;
+    for (int p = 0; p < Isa::kTilePanels; ++p) of_panels.of[p] = Isa::line(line[p]);
+    return of_panels;
+  }
+
   /// sums = the products of half a block with folded codes. x_sums: of each 32 columns.
   template <class Isa, int N>
   INFER_INLINE static void add_folded(const std::byte (*lines)[Isa::kTilePanels][kLineBytes], const std::int32_t* codes,
@@ -173,11 +181,7 @@ struct SuperStrips {
     asm("" : "+r"(blocks));   // a loop, as below
     for (; blocks > 0; --blocks, lines += 8, codes += 8 * N) {
       ask_ahead(codes, 8 * N, to_next);
-      add_lines<Isa, 8>([&](auto i) INFER_INLINE_LAMBDA {
-        LinesOf<Isa, M> line;
-        for (int p = 0; p < M; ++p) line.of[p] = Isa::line(lines[i.value][p]);
-        return line;
-      }, codes, dot);
+      add_lines<Isa, 8>([&](auto i) INFER_INLINE_LAMBDA { return line_of<Isa>(lines[i.value]); }, codes, dot);
     }
     for (int p = 0; p < M; ++p) {
       for (int t = 0; t < N; ++t) sums[p][t] = dot[p][t].sum(Isa::ints(0));
@@ -204,11 +208,8 @@ struct SuperStrips {
         asm("" : "+r"(subs));   // no constant: unrolled, the products of all would wait for their scales on the stack
         for (int sub = 0; sub < subs; ++sub, lines += kSubLines, codes += kSubLines * N) {
           ask_ahead(codes, kSubLines * N, to_next);
-          add_sub<Isa, Type>([&](auto i) INFER_INLINE_LAMBDA {
-            LinesOf<Isa, M> line;
-            for (int p = 0; p < M; ++p) line.of[p] = Isa::line(lines[i.value][p]);
-            return line;
-          }, strip.scales[half * 2 * kPairs + sub], codes, sum_of_sub<N>(x_sums, sub), sums);
+          add_sub<Isa, Type>([&](auto i) INFER_INLINE_LAMBDA { return line_of<Isa>(lines[i.value]); },
+                             strip.scales[half * 2 * kPairs + sub], codes, sum_of_sub<N>(x_sums, sub), sums);
         }
       }
       if constexpr (Type::kHasMins) {
@@ -247,7 +248,8 @@ template <class Isa, class Strips>
       };
       const std::size_t stretch = bytes_of_cols(left < kStripCols ? left : kStripCols);
       const std::size_t ahead = at_end ? kPanels * m.stride : bytes_of_cols(c + kStripCols);
-      const std::size_t per_tile = (stretch * static_cast<std::size_t>(tile) / static_cast<std::size_t>(n_tokens) + kLineBytes - 1) / kLineBytes * kLineBytes;
+      const std::size_t a_share = stretch * static_cast<std::size_t>(tile) / static_cast<std::size_t>(n_tokens);
+      const std::size_t per_tile = (a_share + kLineBytes - 1) / kLineBytes * kLineBytes;
       for (std::int64_t t = 0; t < n_tokens; t += tile) {
         const std::size_t from = ahead + per_tile * static_cast<std::size_t>(t / tile);
         for (int p = 0; p < kPanels; ++p) {

@@ -83,7 +83,9 @@ TEST(ThreadPool, GivesSmallerRangesTowardsTheEnd) {
         length[static_cast<std::size_t>(first)] = last - first;
       });
 
-      EXPECT_EQ(length[0].load(), n < 12 ? n : n < 100 ? length[0].load() : 12) << n << ", " << n_threads;
+      if (n >= 100) {
+        EXPECT_EQ(length[0].load(), 12) << n << ", " << n_threads;
+      }
       std::int64_t before = 12;
       for (std::int64_t i = 0; i < n; i += before) {
         const std::int64_t now = length[static_cast<std::size_t>(i)].load();
@@ -268,7 +270,8 @@ TEST(ThreadPoolOfTheHost, CoversEveryIndexOnceWithValidWorkers) {
       std::vector<std::atomic<int>> inside(3);
       std::atomic<int> faults{0};
 
-      pool->parallel_for(100, job % 2 == 0 ? ThreadPool::Grain(7) : ThreadPool::Grain(21, 3), [&](int worker, std::int64_t first, std::int64_t last) noexcept {
+      const ThreadPool::Grain grain = job % 2 == 0 ? ThreadPool::Grain(7) : ThreadPool::Grain(21, 3);
+      pool->parallel_for(100, grain, [&](int worker, std::int64_t first, std::int64_t last) noexcept {
         if (worker < 0 || worker > 2 || inside[static_cast<std::size_t>(worker)]++ != 0) ++faults;
         for (std::int64_t i = first; i < last; ++i) ++visits[static_cast<std::size_t>(i)];
         --inside[static_cast<std::size_t>(worker)];
