@@ -44,16 +44,23 @@ struct Avx2 : simd::Ymm<Avx2> {
           t[i] = _mm256_maddubs_epi16(_mm256_abs_epi8(w.v[i]), _mm256_sign_epi8(four, w.v[i]));
         } else {
           t[i] = _mm256_add_epi16(t[i], _mm256_maddubs_epi16(w.v[i], four));
+          now(t[i]);
         }
       }
     }
     INFER_INLINE void begin(Ints) noexcept {}
     INFER_INLINE Ints sum(Ints before) const noexcept { return plus(before, {{_mm256_set1_epi16(1), _mm256_set1_epi16(1)}}); }
     INFER_INLINE Ints plus(Ints sum, Ints scale) const noexcept {
-      for (int i = 0; i < 2; ++i) sum.v[i] = _mm256_add_epi32(sum.v[i], _mm256_madd_epi16(t[i], scale.v[i]));
+      for (int i = 0; i < 2; ++i) {
+        sum.v[i] = _mm256_add_epi32(sum.v[i], _mm256_madd_epi16(t[i], scale.v[i]));
+        now(sum.v[i]);
+      }
       return sum;
     }
   };
+
+  /// Sums are needed in turn: left alone, GCC puts all products first, on the stack, and adds them up behind.
+  INFER_INLINE static void now(__m256i& sum) noexcept { asm volatile("" : "+x"(sum)); }
 };
 
 }  // namespace

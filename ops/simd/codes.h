@@ -159,7 +159,7 @@ template <class Isa, class Type, class Pairs, int M, int N>
 INFER_INLINE void add_pairs(const Pairs& pairs, const std::int32_t* x_sums, typename Isa::Ints (&sums)[M][N]) noexcept {
   for (int i = 0; i < kHalfBlocks * Type::kSubs / 2; ++i) {
     for (int p = 0; p < M; ++p) {
-      const typename Isa::Ints line = pairs(i, p);
+      const typename Isa::Ints& line = pairs(i, p);
       for (int t = 0; t < N; ++t) sums[p][t] = Isa::add_pairs(sums[p][t], line, x_sums[i * N + t]);
     }
   }

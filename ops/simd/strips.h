@@ -198,7 +198,7 @@ struct SuperStrips {
       const std::int32_t* codes = x + of_block * 32 * N;
       const std::int32_t* const x_sums = sub_sums<Type, N>(x, of_block);
       typename Isa::Ints sums[M][N], offsets[M][N];
-      const auto pairs = [&](int i, int p) INFER_INLINE_LAMBDA { return strip.pairs[half * kPairs + i][p]; };
+      const auto pairs = [&](int i, int p) INFER_INLINE_LAMBDA -> const typename Isa::Ints& { return strip.pairs[half * kPairs + i][p]; };
       if constexpr (kFolds<Isa, Type>) {
         add_folded<Isa, N>(lines, codes, x + kSumsOf32At * N + of_block * 2 * N, to_next, sums);
         lines += 32;
