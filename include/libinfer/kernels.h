@@ -93,12 +93,6 @@ struct QuantFormat {
 
 inline constexpr float kLeastQ8 = 0x1p-100f;   ///< see InputArgs
 
-/// Tokens of a tile that suits so many: 8 tokens, where 6 stand side by side at most, go in tiles of 4, not of 6 and 2.
-constexpr std::int64_t even_tile(std::int64_t tokens, std::int64_t most) noexcept {
-  const std::int64_t tiles = (tokens + most - 1) / most;
-  return tiles == 0 ? most : (tokens + tiles - 1) / tiles;
-}
-
 /// Brings rows of activations into a form. Tokens are taken in tiles of tile_tokens (the last may be smaller); within a tile of
 /// n tokens, dwords of the same place stand side by side:
 ///   f32  (cols, n) floats
@@ -112,7 +106,7 @@ struct InputArgs {
   const float* x;             ///< (tokens, cols)
   std::int64_t stride;
   std::int64_t tokens;        ///< starting with a tile
-  std::int64_t tile_tokens;   ///< 1 .. KernelTable::tile_tokens
+  std::int64_t tile_tokens;   ///< KernelTable::tile of all the tokens that there are
   std::int64_t cols;          ///< a multiple of input_block(form)
   std::byte* out;             ///< tokens * input_bytes(form, cols), 64-byte aligned at its first tile
 };
@@ -284,7 +278,7 @@ struct Probes {
 struct KernelTable {
   const char* name;                       ///< "scalar"
   bool (*runs_here)() noexcept;           ///< whether this machine has the instructions
-  std::int64_t tile_tokens;               ///< tokens side by side in an input, at most
+  std::int64_t (*tile)(std::int64_t tokens) noexcept;   ///< tokens that stand side by side in an input of so many: 1 .. tokens
   std::size_t scratch_bytes;              ///< of each thread that multiplies; a multiple of 64
   std::int64_t work_per_look;             ///< multiply-adds in well below a millisecond or, of the specification, 20
   InputFn input[kInputFormCount];

@@ -10,7 +10,7 @@ namespace {
 
 std::byte* input_of(const Step& step, InputForm form) noexcept { return step.act.input[static_cast<std::size_t>(form)]; }
 
-std::int64_t tile_of(const Step& step, const MatF32& x) noexcept { return even_tile(x.rows, step.kernels.tile_tokens); }
+std::int64_t tile_of(const Step& step, const MatF32& x) noexcept { return step.kernels.tile(x.rows); }
 
 /// x in the form that kernels take, tile by tile.
 void make_input(Step& step, InputForm form, const MatF32& x) noexcept {

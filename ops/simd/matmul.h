@@ -16,7 +16,7 @@ namespace infer::simd {
 template <class Load>
 struct FloatTiles {
   template <class Isa, int M, int N>
-  [[gnu::noinline]] static void run(const MatmulArgs& m, std::int64_t row, const std::byte* input, float* y) noexcept {
+  [[gnu::noinline]] static void run(const MatmulArgs& m, std::int64_t row, const std::byte* input, float* y, const Ahead&) noexcept {
     const float* x = reinterpret_cast<const float*>(input);
     const std::byte* w = m.weights + static_cast<std::size_t>(row / kPanelRows) * m.stride;
     Lanes<Isa> acc[M][N];
@@ -62,7 +62,7 @@ INFER_INLINE void add_pair_lines(const std::byte* const (&w)[M], std::int64_t pa
 /// Weights that are bfloat16, with activations that are.
 struct PairTiles {
   template <class Isa, int M, int N>
-  [[gnu::noinline]] static void run(const MatmulArgs& m, std::int64_t row, const std::byte* input, float* y) noexcept {
+  [[gnu::noinline]] static void run(const MatmulArgs& m, std::int64_t row, const std::byte* input, float* y, const Ahead&) noexcept {
     const SubnormalsAreZeros mode;
     const std::int32_t* x = reinterpret_cast<const std::int32_t*>(input);
     const std::byte* w[M];
@@ -80,36 +80,48 @@ struct PairTiles {
   }
 };
 
-inline constexpr std::int64_t kStripLeast = 48;   ///< tokens that taking apart pays for
+template <class Isa>
+inline constexpr int kMostTileTokens = Isa::kFewTokens > Isa::kTileTokens ? Isa::kFewTokens : Isa::kTileTokens;
 
-/// All rows and tokens: panels outside, so that weights are read once and stay near while the tokens pass. Several panels
-/// go together where a whole tile of tokens shares them; fewer tokens take panels one by one, for then each thread reads one
-/// stream of memory. Many tokens take strips, of types that have them.
+/// Even shares of so many tokens: 8, where 6 stand side by side at most, go in tiles of 4, not of 6 and 2.
+template <class Isa>
+constexpr std::int64_t tile(std::int64_t tokens) noexcept {
+  const std::int64_t most = tokens < Isa::kManyTokens ? Isa::kFewTokens : Isa::kTileTokens;
+  const std::int64_t tiles = (tokens + most - 1) / most;
+  return tiles == 0 ? 1 : (tokens + tiles - 1) / tiles;
+}
+
+/// All rows and tokens: panels outside, so that weights are read once and stay near while the tokens pass. Many tokens take
+/// several panels together, and strips, of types that have them; few take panels one by one, for then each thread reads one
+/// stream of memory.
 template <class Isa, class Tiles, class Strips = void>
 void matmul(const MatmulArgs& m) noexcept {
-  const std::int64_t token_bytes = input_bytes(m.format->input, m.cols);
   constexpr int kTile = Isa::kTileTokens, kPanels = Isa::kTilePanels;
-  const std::int64_t tile = m.tile_tokens;
+  const std::int64_t token_bytes = input_bytes(m.format->input, m.cols);
+  const bool many = m.tokens >= Isa::kManyTokens;
   for (std::int64_t row = 0; row < m.rows;) {
+    const std::int64_t panels = many && m.rows - row >= kPanels * kPanelRows ? kPanels : 1;
     if constexpr (!__is_same(Strips, void)) {
-      if (m.tokens >= kStripLeast && m.rows - row >= kPanels * kPanelRows) {
+      if (many && panels == kPanels) {
         matmul_strip<Isa, Strips>(m, row);
-        row += kPanels * kPanelRows;
+        row += panels * kPanelRows;
         continue;
       }
     }
-    const std::int64_t panels = m.tokens > 1 && m.rows - row >= kPanels * kPanelRows ? kPanels : 1;
-    for (std::int64_t t = 0; t < m.tokens; t += tile) {
-      const std::int64_t n = m.tokens - t < tile ? m.tokens - t : tile;
+    // One token reads as fast as memory allows if nothing is asked for; some are slower than memory, many far slower.
+    const bool asks = m.tokens >= kAskTokens && !many && row + 2 * kPanelRows <= m.rows;
+    for (std::int64_t t = 0, n = 0; t < m.tokens; t += n) {
+      n = m.tokens - t < m.tile_tokens ? m.tokens - t : m.tile_tokens;
       const std::byte* const input = m.input + t * token_bytes;
       float* const y = m.y + t * m.y_stride;
+      const Ahead ahead(asks ? m.stride : 0, t, t + n, m.tokens);
       if (panels == kPanels && n == kTile) {
-        Tiles::template run<Isa, kPanels, kTile>(m, row, input, y);
+        Tiles::template run<Isa, kPanels, kTile>(m, row, input, y, ahead);
         continue;
       }
       for (std::int64_t p = 0; p < panels; ++p) {
-        with_tokens<kTile>(n, [&](auto tokens) INFER_INLINE_LAMBDA {
-          Tiles::template run<Isa, 1, tokens.value>(m, row + p * kPanelRows, input, y);
+        with_tokens<kMostTileTokens<Isa>>(n, [&](auto tokens) INFER_INLINE_LAMBDA {
+          Tiles::template run<Isa, 1, tokens.value>(m, row + p * kPanelRows, input, y, ahead);
         });
       }
     }

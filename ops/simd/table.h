@@ -2,7 +2,8 @@
 // The kernel table of an instruction set. `Isa` names its primitives and the sizes that suit its registers:
 //
 //   Arch                                     the xsimd architecture
-//   kTilePanels, kTileTokens                 the register tile of products
+//   kTilePanels, kTileTokens                 the register tile of products with kManyTokens or more; of fewer it is one panel by up to
+//                                            kFewTokens
 //   kQueries, kKeyLanes                      that of scores: queries by sixteens of positions
 //   kGathered, kValueLanes                   that of weighted values: queries by sixteens of entries
 //   fma(a, b, c)                             a * b + c of registers, rounded once
@@ -70,7 +71,7 @@ constexpr KernelTable make_table(const char* name, bool (*runs_here)() noexcept)
   KernelTable t{};
   t.name = name;
   t.runs_here = runs_here;
-  t.tile_tokens = Isa::kTileTokens;
+  t.tile = tile<Isa>;
   t.scratch_bytes = sizeof(Strip<Isa>);
   t.work_per_look = std::int64_t{1} << 25;
   t.input[static_cast<int>(InputForm::f32)] = input_f32<Isa>;

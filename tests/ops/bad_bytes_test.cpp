@@ -169,7 +169,7 @@ TEST_P(BadBytes, InPanelsBesideForbiddenMemoryAreMultipliedByEveryTable) {
 
         q_.pack(rows.bytes().data(), row_bytes, cols, panel.data());
         kernel.run({.weights = panel.data(), .stride = q_.panel_bytes(cols), .format = &q_, .bias = nullptr, .rows = kPanelRows,
-                    .cols = cols, .tokens = kTokens, .input = input->data, .tile_tokens = even_tile(kTokens, table->tile_tokens),
+                    .cols = cols, .tokens = kTokens, .input = input->data, .tile_tokens = table->tile(kTokens),
                     .y = found.row(0), .y_stride = found.stride, .scratch = scratch.data});
 
         for (std::size_t i = 0; i < found.values.size(); ++i) {

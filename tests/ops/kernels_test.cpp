@@ -73,7 +73,10 @@ TEST_P(Kernels, HaveNoEmptyEntry) {
   for (const Matmul& m : table_.matmul) EXPECT_NE(m.run, nullptr);
   for (const InputFn f : table_.input) EXPECT_NE(f, nullptr);
   EXPECT_NE(table_.matmul_rows, nullptr);
-  EXPECT_GE(table_.tile_tokens, 1);
+  for (std::int64_t tokens = 1; tokens < 100; ++tokens) {
+    EXPECT_GE(table_.tile(tokens), 1);
+    EXPECT_LE(table_.tile(tokens), tokens);
+  }
   for (const AttentionFn f : table_.attention) EXPECT_NE(f, nullptr);
   for (const KvStoreFn f : table_.kv_store) EXPECT_NE(f, nullptr);
   for (const auto f : table_.rope) EXPECT_NE(f, nullptr);
@@ -91,7 +94,7 @@ TEST_P(Kernels, HaveNoEmptyEntry) {
 /// The dword at (place, token) of a tiled input.
 std::uint32_t dword(const testing::AlignedBytes& input, const KernelTable& table, std::int64_t token_bytes, std::int64_t tokens,
                     std::int64_t place, std::int64_t token) {
-  const std::int64_t tile = even_tile(tokens, table.tile_tokens), first = token / tile * tile, n = std::min(tile, tokens - first);
+  const std::int64_t tile = table.tile(tokens), first = token / tile * tile, n = std::min(tile, tokens - first);
   std::uint32_t value;
   std::memcpy(&value, input.data + first * token_bytes + (place * n + token - first) * 4, 4);
   return value;
