@@ -58,9 +58,6 @@ struct Avx2 : simd::Ymm<Avx2> {
       return sum;
     }
   };
-
-  /// Sums are needed in turn: left alone, GCC puts all products first, on the stack, and adds them up behind.
-  INFER_INLINE static void now(__m256i& sum) noexcept { asm("" : "+x"(sum)); }
 };
 
 }  // namespace

@@ -129,7 +129,11 @@ struct Avx512Vnni {
     INFER_INLINE void add(Line w, std::int32_t x) noexcept { t = _mm512_dpbusd_epi32(t, w, _mm512_set1_epi32(x)); }
     INFER_INLINE void begin(Ints sum) noexcept { t = sum; }
     INFER_INLINE Ints sum(Ints) const noexcept { return t; }
-    INFER_INLINE Ints plus(Ints sum, Ints scale) const noexcept { return _mm512_add_epi32(sum, _mm512_mullo_epi32(t, scale)); }
+    INFER_INLINE Ints plus(Ints sum, Ints scale) const noexcept {
+      sum = _mm512_add_epi32(sum, _mm512_mullo_epi32(t, scale));
+      asm("" : "+v"(sum));   // is made here: left alone, GCC puts many products first, by way of the stack, and adds them up behind
+      return sum;
+    }
   };
 };
 

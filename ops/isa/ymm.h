@@ -91,6 +91,8 @@ struct Ymm {
   struct Ints {
     __m256i v[2];
   };
+  /// A sum is made here: left alone, GCC puts many products first, by way of the stack, and adds them up behind.
+  INFER_INLINE static void now(__m256i& sum) noexcept { asm("" : "+x"(sum)); }
   INFER_INLINE static Ints ints(std::int32_t i) noexcept { return {{_mm256_set1_epi32(i), _mm256_set1_epi32(i)}}; }
   INFER_INLINE static __m256i widened(const std::int8_t* p) noexcept {
     return _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));

@@ -45,7 +45,10 @@ struct YmmVnni : Ymm<Isa> {
     INFER_INLINE void begin(Ints sum) noexcept { t = sum; }
     INFER_INLINE Ints sum(Ints) const noexcept { return t; }
     INFER_INLINE Ints plus(Ints sum, Ints scale) const noexcept {
-      for (int i = 0; i < 2; ++i) sum.v[i] = _mm256_add_epi32(sum.v[i], _mm256_mullo_epi32(t.v[i], scale.v[i]));
+      for (int i = 0; i < 2; ++i) {
+        sum.v[i] = _mm256_add_epi32(sum.v[i], _mm256_mullo_epi32(t.v[i], scale.v[i]));
+        Ymm<Isa>::now(sum.v[i]);
+      }
       return sum;
     }
   };
