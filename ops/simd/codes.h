@@ -159,8 +159,8 @@ template <class Isa, class Type, class Pairs, int M, int N>
 INFER_INLINE void add_pairs(const Pairs& pairs, const std::int32_t* x_sums, typename Isa::Ints (&sums)[M][N]) noexcept {
   for (int i = 0; i < kHalfBlocks * Type::kSubs / 2; ++i) {
     for (int p = 0; p < M; ++p) {
-      const typename Isa::Ints& line = pairs(i, p);
-      for (int t = 0; t < N; ++t) sums[p][t] = Isa::add_pairs(sums[p][t], line, x_sums[i * N + t]);
+      const typename Isa::Ints& both = pairs(i, p);   // a reference: GCC copies two registers in halves, and loads of the whole wait
+      for (int t = 0; t < N; ++t) sums[p][t] = Isa::add_pairs(sums[p][t], both, x_sums[i * N + t]);
     }
   }
 }
@@ -268,31 +268,31 @@ INFER_INLINE void clear(Lanes<Isa> (&acc)[M][N]) noexcept {
   }
 }
 
-inline constexpr std::int64_t kAskTokens = 5;   ///< from which on arithmetic takes longer than memory
-
-/// What a tile asks for while it is computed: its share of the panel behind the one that it multiplies, for the tiles of
-/// that panel. All of them ask for all of it; nothing guesses it while tiles after the first find theirs in a cache.
+/// What a tile asks for while it is computed: its share of the panel behind the one that it multiplies. While tokens are
+/// multiplied nothing else is on its way from memory, and no processor guesses that the panel behind comes next.
 class Ahead {
  public:
-  /// Of tokens `first` ... `end` of `tokens`. to_next: bytes from panel to panel, 0: ask for nothing.
-  Ahead(std::size_t to_next, std::int64_t first, std::int64_t end, std::int64_t tokens) noexcept
+  INFER_INLINE Ahead() noexcept = default;   ///< asks for nothing
+  /// Of tokens `first` ... `end` of `tokens`. to_next: bytes from panel to panel.
+  INFER_INLINE Ahead(std::size_t to_next, std::int64_t first, std::int64_t end, std::int64_t tokens) noexcept
       : to_next_(to_next), first_(static_cast<std::size_t>(64 * first / tokens)), end_(static_cast<std::size_t>(64 * end / tokens)) {}
 
   INFER_INLINE void ask(const std::byte* block, std::size_t block_bytes) const noexcept {
-    if (to_next_ == 0) return;
-    for (std::size_t i = block_bytes * first_ / 64; i < block_bytes * end_ / 64; i += kLineBytes) __builtin_prefetch(block + to_next_ + i, 0, 2);
+    const std::size_t end = block_bytes * end_ / 64;
+    for (std::size_t i = block_bytes * first_ / 64; i < end; i += kLineBytes) __builtin_prefetch(block + to_next_ + i, 0, 2);
   }
 
  private:
-  std::size_t to_next_;
-  std::size_t first_, end_;   // of the bytes of a block, in 64ths
+  std::size_t to_next_ = 0;
+  std::size_t first_ = 0, end_ = 0;   // of the bytes of a block, in 64ths
 };
 
 /// Register tiles of a type of blocks of 32.
 template <class Type>
 struct BlockTiles {
   template <class Isa, int M, int N>
-  [[gnu::noinline]] static void run(const MatmulArgs& m, std::int64_t row, const std::byte* input, float* y, [[maybe_unused]] const Ahead& ahead) noexcept {
+  [[gnu::noinline]] static void run(const MatmulArgs& m, std::int64_t row, const std::byte* input, float* y,
+                                    [[maybe_unused]] const Ahead& ahead) noexcept {
     using Panel = typename Type::Panel;
     const std::int32_t* x = reinterpret_cast<const std::int32_t*>(input);
     const std::byte* const first = m.weights + static_cast<std::size_t>(row / kPanelRows) * m.stride;
@@ -305,7 +305,7 @@ struct BlockTiles {
       for (int p = 0; p < M; ++p) {
         const std::byte* const panel = first + static_cast<std::size_t>(p) * m.stride;
         w.of[p] = panel + Panel::lines(b);
-        if constexpr (M == 1) ahead.ask(w.of[p], m.stride / blocks);
+        if constexpr (M == 1) ahead.ask(panel + b * (Panel::kBytes / 2), Panel::kBytes / 2);   // more panels: many tokens, which ask for nothing
         scales.d[p] = Isa::load_halves(panel + Panel::scales(b));
         if constexpr (Type::kHasMins) scales.m[p] = Isa::load_halves(panel + Panel::mins(b));
       }
@@ -319,7 +319,8 @@ struct BlockTiles {
 template <class Type>
 struct SuperTiles {
   template <class Isa, int M, int N>
-  [[gnu::noinline]] static void run(const MatmulArgs& m, std::int64_t row, const std::byte* input, float* y, [[maybe_unused]] const Ahead& ahead) noexcept {
+  [[gnu::noinline]] static void run(const MatmulArgs& m, std::int64_t row, const std::byte* input, float* y,
+                                    [[maybe_unused]] const Ahead& ahead) noexcept {
     using Panel = typename Type::Panel;
     const std::int32_t* x = reinterpret_cast<const std::int32_t*>(input);
     const std::byte* const first = m.weights + static_cast<std::size_t>(row / kPanelRows) * m.stride;
@@ -331,7 +332,7 @@ struct SuperTiles {
       RowScales<Isa, M> rows;
       for (int p = 0; p < M; ++p) {
         chunk[p] = first + static_cast<std::size_t>(p) * m.stride + static_cast<std::size_t>(c) * Panel::kBytes;
-        if constexpr (M == 1) ahead.ask(chunk[p], Panel::kBytes);
+        if constexpr (M == 1) ahead.ask(chunk[p], Panel::kBytes);   // as above
         Type::template scales<Isa>(chunk[p], scales[p]);
         rows.d[p] = Isa::load_halves(chunk[p] + Panel::kD);
         if constexpr (Type::kHasMins) rows.m[p] = Isa::load_halves(chunk[p] + Panel::kM);

@@ -100,7 +100,7 @@ void tile_pairs(const std::byte* lines, std::int64_t cols, const std::int32_t* x
 
 template <class Isa>
 void matmul_rows(const MatmulArgs& m) noexcept {
-  constexpr std::int64_t kMostTokens = 16 * kMostTileTokens<Isa>;
+  constexpr std::int64_t kMostTokens = 16 * Isa::kFewTokens;
   const std::int64_t tile = m.tile_tokens, batch = kMostTokens / tile * tile;
   const InputForm form = m.format->input;
   const std::int64_t token_bytes = input_bytes(form, m.cols);
@@ -144,7 +144,7 @@ void matmul_rows(const MatmulArgs& m) noexcept {
           const std::int64_t n = n_tokens - t < tile ? n_tokens - t : tile;
           const std::byte* const x = m.input + (token + t) * token_bytes + n * input_bytes(form, c);
           float* const sums = acc + t * kPanelRows;
-          with_tokens<kMostTileTokens<Isa>>(n, [&](auto side_by_side) noexcept {
+          with_tokens<Isa::kFewTokens>(n, [&](auto side_by_side) noexcept {
             if (form == InputForm::f32) {
               tile_floats<Isa, side_by_side.value>(rows.floats, cols, reinterpret_cast<const float*>(x), sums);
             } else if (form == InputForm::bf16) {

@@ -9,7 +9,7 @@
 
 namespace infer::simd {
 
-inline constexpr std::int64_t kStripCols = 1024;
+inline constexpr std::int64_t kStripCols = 1024;   ///< at most
 inline constexpr std::int64_t kStripTokens = 528;   ///< whose sums are kept at a time
 
 template <class Isa>
@@ -42,6 +42,8 @@ INFER_INLINE void ask_ahead(const std::int32_t* x, int dwords, std::ptrdiff_t to
 /// Types of blocks of 32 in a strip.
 template <class Type>
 struct BlockStrips {
+  static constexpr std::int64_t kCols = kStripCols / 2;   // 16 KiB of lines stay in the first cache
+
   template <class Isa>
   [[gnu::noinline]] static void take_apart(const std::byte* const (&panel)[Isa::kTilePanels], std::int64_t first, std::int64_t cols,
                                            Strip<Isa>& out) noexcept {
@@ -117,6 +119,8 @@ void fold(std::byte* lines, std::size_t stride, const std::int8_t* scales) noexc
 /// Types of blocks of 256 in a strip.
 template <class Type>
 struct SuperStrips {
+  static constexpr std::int64_t kCols = kStripCols;   // shorter ones take up the sums of a tile too often
+
   template <class Isa>
   [[gnu::noinline]] static void take_apart(const std::byte* const (&panel)[Isa::kTilePanels], std::int64_t first, std::int64_t cols,
                                            Strip<Isa>& out) noexcept {
@@ -236,18 +240,18 @@ template <class Isa, class Strips>
   for (std::int64_t token = 0; token < m.tokens; token += batch) {
     const std::int64_t n_tokens = m.tokens - token < batch ? m.tokens - token : batch;
     for (std::int64_t i = 0; i < n_tokens * kPanels; ++i) strip.sums[i] = Lanes<Isa>::of(0.0f);
-    for (std::int64_t c = 0; c < m.cols; c += kStripCols) {
-      const std::int64_t cols = m.cols - c < kStripCols ? m.cols - c : kStripCols;
+    for (std::int64_t c = 0; c < m.cols; c += Strips::kCols) {
+      const std::int64_t cols = m.cols - c < Strips::kCols ? m.cols - c : Strips::kCols;
       Strips::template take_apart<Isa>(panel, c, cols, strip);
       // What is taken apart next is asked for while tiles are multiplied, a few lines with each: nothing guesses it in time.
       // At the end of a strip that is the beginning of the next one, if there is one.
-      const bool at_end = c + kStripCols >= m.cols;
-      const std::int64_t left = at_end ? (row + 2 * kPanels * kPanelRows <= m.rows ? m.cols : 0) : m.cols - c - kStripCols;
+      const bool at_end = c + Strips::kCols >= m.cols;
+      const std::int64_t left = at_end ? (row + 2 * kPanels * kPanelRows <= m.rows ? m.cols : 0) : m.cols - c - Strips::kCols;
       const auto bytes_of_cols = [&](std::int64_t n) noexcept {
         return m.stride * static_cast<std::size_t>(n) / static_cast<std::size_t>(m.cols);
       };
-      const std::size_t stretch = bytes_of_cols(left < kStripCols ? left : kStripCols);
-      const std::size_t ahead = at_end ? kPanels * m.stride : bytes_of_cols(c + kStripCols);
+      const std::size_t stretch = bytes_of_cols(left < Strips::kCols ? left : Strips::kCols);
+      const std::size_t ahead = at_end ? kPanels * m.stride : bytes_of_cols(c + Strips::kCols);
       const std::size_t a_share = stretch * static_cast<std::size_t>(tile) / static_cast<std::size_t>(n_tokens);
       const std::size_t per_tile = (a_share + kLineBytes - 1) / kLineBytes * kLineBytes;
       for (std::int64_t t = 0; t < n_tokens; t += tile) {
@@ -261,7 +265,7 @@ template <class Isa, class Strips>
           return (token + of_tile) * token_bytes + in_tile * input_bytes(m.format->input, col);
         };
         const std::int64_t here = place(t, c);
-        const std::int64_t next = t + n < n_tokens ? place(t + n, c) : at_end ? here : place(0, c + kStripCols);
+        const std::int64_t next = t + n < n_tokens ? place(t + n, c) : at_end ? here : place(0, c + Strips::kCols);
         const std::ptrdiff_t to_next = next - here;
         const auto* x = reinterpret_cast<const std::int32_t*>(m.input + here);
         with_tokens<kTile>(n, [&](auto tokens) INFER_INLINE_LAMBDA {

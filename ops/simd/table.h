@@ -2,8 +2,8 @@
 // The kernel table of an instruction set. `Isa` names its primitives and the sizes that suit its registers:
 //
 //   Arch                                     the xsimd architecture
-//   kTilePanels, kTileTokens                 the register tile of products with kManyTokens or more; of fewer it is one panel by up to
-//                                            kFewTokens
+//   kTilePanels, kTileTokens                 the register tile of products with kManyTokens or more, which strips pay for
+//   kFewTokens                               of fewer it is one panel by up to so many
 //   kQueries, kKeyLanes                      that of scores: queries by sixteens of positions
 //   kGathered, kValueLanes                   that of weighted values: queries by sixteens of entries
 //   fma(a, b, c)                             a * b + c of registers, rounded once
@@ -71,7 +71,7 @@ constexpr KernelTable make_table(const char* name, bool (*runs_here)() noexcept)
   KernelTable t{};
   t.name = name;
   t.runs_here = runs_here;
-  t.tile = tile<Isa>;
+  t.tile = tile_of<Isa>;
   t.scratch_bytes = sizeof(Strip<Isa>);
   t.work_per_look = std::int64_t{1} << 25;
   t.input[static_cast<int>(InputForm::f32)] = input_f32<Isa>;

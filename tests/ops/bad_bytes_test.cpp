@@ -145,31 +145,35 @@ TEST_P(BadBytes, BesideForbiddenMemoryAreMultipliedByEveryTable) {
 TEST_P(BadBytes, InPanelsBesideForbiddenMemoryAreMultipliedByEveryTable) {
   if (q_.pack == nullptr) GTEST_SKIP() << "has no panels";
   Random random(5);
-  constexpr std::int64_t kTokens = 7;
-  for (const std::int64_t cols : {std::int64_t{512}, elems_ == 32 ? std::int64_t{96} : std::int64_t{256}}) {
+  constexpr std::int64_t kRows = 2 * kPanelRows;
+  // Few tokens, and so many that panels are taken apart.
+  const std::pair<std::int64_t, std::int64_t> sizes[] = {{7, 512}, {7, elems_ == 32 ? 96 : 256}, {48, 512}};
+  for (const auto& [tokens, cols] : sizes) {
     const std::size_t row_bytes = static_cast<std::size_t>(cols) / elems_ * bytes_;
     Bytes weights;
-    while (weights.size() < row_bytes * kPanelRows) {
+    while (weights.size() < row_bytes * kRows) {
       const Bytes block = random_block(random);
       weights.insert(weights.end(), block.begin(), block.end());
     }
     for (const KernelTable* table : testing::tested_kernels()) {
       const Matmul& kernel = table->matmul[static_cast<std::size_t>(q_.dtype)];
       if (!table->runs_here() || !kernel.packed) continue;
-      Matrix x(kTokens, cols, 0), expected(kTokens, kPanelRows, 0);
+      Matrix x(tokens, cols, 0), expected(tokens, kRows, 0);
       x.randomise(random);
-      testing::multiply(kernels_scalar, q_, weights.data(), 0, kPanelRows, x, 0, kTokens, nullptr, expected);
-      const auto input = testing::make_input(*table, q_.input, x, 0, kTokens);
+      testing::multiply(kernels_scalar, q_, weights.data(), 0, kRows, x, 0, tokens, nullptr, expected);
+      const auto input = testing::make_input(*table, q_.input, x, 0, tokens);
       for (const Edge edge : {Edge::front, Edge::back}) {
-        GuardedBytes panel(q_.panel_bytes(cols), edge);
-        ASSERT_FALSE(panel.bytes().empty());
+        GuardedBytes panels(2 * q_.panel_bytes(cols), edge);
+        ASSERT_FALSE(panels.bytes().empty());
         const GuardedBytes rows(weights, edge);
-        Matrix found(kTokens, kPanelRows, 0);
+        Matrix found(tokens, kRows, 0);
         const testing::AlignedBytes scratch(table->scratch_bytes);
 
-        q_.pack(rows.bytes().data(), row_bytes, cols, panel.data());
-        kernel.run({.weights = panel.data(), .stride = q_.panel_bytes(cols), .format = &q_, .bias = nullptr, .rows = kPanelRows,
-                    .cols = cols, .tokens = kTokens, .input = input->data, .tile_tokens = table->tile(kTokens),
+        for (std::size_t p = 0; p < 2; ++p) {
+          q_.pack(rows.bytes().data() + p * kPanelRows * row_bytes, row_bytes, cols, panels.data() + p * q_.panel_bytes(cols));
+        }
+        kernel.run({.weights = panels.data(), .stride = q_.panel_bytes(cols), .format = &q_, .bias = nullptr, .rows = kRows,
+                    .cols = cols, .tokens = tokens, .input = input->data, .tile_tokens = table->tile(tokens),
                     .y = found.row(0), .y_stride = found.stride, .scratch = scratch.data});
 
         for (std::size_t i = 0; i < found.values.size(); ++i) {

@@ -73,6 +73,7 @@ TEST_P(Kernels, HaveNoEmptyEntry) {
   for (const Matmul& m : table_.matmul) EXPECT_NE(m.run, nullptr);
   for (const InputFn f : table_.input) EXPECT_NE(f, nullptr);
   EXPECT_NE(table_.matmul_rows, nullptr);
+  ASSERT_NE(table_.tile, nullptr);
   for (std::int64_t tokens = 1; tokens < 100; ++tokens) {
     EXPECT_GE(table_.tile(tokens), 1);
     EXPECT_LE(table_.tile(tokens), tokens);
@@ -237,16 +238,43 @@ TEST_P(Kernels, MultiplyATokenAloneAndAmongOthersToTheSameBits) {
 TEST_P(Kernels, MultiplyManyTokensToTheBitsOfTheSpecification) {
   Random random(8);
   for (const QuantFormat* q : builtin_quants()) {
-    for (const std::int64_t tokens : {61, 251}) {
-      constexpr std::int64_t kRows = 51, kCols = 1280;
-      Weights w(*q, kRows, kCols, random);
-      Matrix x(tokens, kCols, 0), found(tokens, kRows, 0), expected(tokens, kRows, 0);
+    for (const std::int64_t tokens : {24, 47, 48, 61, 251}) {
+      constexpr std::int64_t kRows = 51;
+      const std::int64_t cols = tokens < 60 ? 512 : 1280;
+      Weights w(*q, kRows, cols, random);
+      Matrix x(tokens, cols, 0), found(tokens, kRows, 0), expected(tokens, kRows, 0);
       x.randomise(random);
       const std::vector<float> bias = random.normals(kRows);
       matmul(*q, w, 0, kRows, x, 0, tokens, bias.data(), found);
       testing::multiply(kernels_scalar, *q, w, 0, kRows, x, 0, tokens, bias.data(), expected);
       ASSERT_EQ(found.values, expected.values) << info(q->dtype).name << ", " << tokens;
     }
+  }
+}
+
+/// As a product of much work is handed out: the input has the tile of all tokens, and each piece begins with one.
+TEST_P(Kernels, MultiplyPiecesInTheTileOfTheWholeToTheSameBits) {
+  Random random(9);
+  for (const QuantFormat* q : builtin_quants()) {
+    const Matmul& kernel = table_.matmul[static_cast<std::size_t>(q->dtype)];
+    if (!kernel.packed) continue;
+    constexpr std::int64_t kRows = 2 * kPanelRows, kCols = 256, kTokens = 100;
+    Weights w(*q, kRows, kCols, random);
+    Matrix x(kTokens, kCols, 0), whole(kTokens, kRows, 0), pieces(kTokens, kRows, 0);
+    x.randomise(random);
+    matmul(*q, w, 0, kRows, x, 0, kTokens, nullptr, whole);
+
+    const std::size_t panel_bytes = q->panel_bytes(kCols), row_bytes = w.bytes.size() / kRows;
+    const testing::AlignedBytes panels(2 * panel_bytes), scratch(table_.scratch_bytes);
+    for (std::size_t p = 0; p < 2; ++p) q->pack(w.bytes.data() + p * kPanelRows * row_bytes, row_bytes, kCols, panels.data + p * panel_bytes);
+    const auto input = testing::make_input(table_, q->input, x, 0, kTokens);
+    const std::int64_t tile = table_.tile(kTokens), piece = 30 / tile * tile;
+    for (std::int64_t t = 0; t < kTokens; t += piece) {
+      kernel.run({.weights = panels.data, .stride = panel_bytes, .format = q, .bias = nullptr, .rows = kRows, .cols = kCols,
+                  .tokens = std::min(piece, kTokens - t), .input = input->data + t * input_bytes(q->input, kCols),
+                  .tile_tokens = tile, .y = pieces.row(t), .y_stride = pieces.stride, .scratch = scratch.data});
+    }
+    EXPECT_EQ(pieces.values, whole.values) << info(q->dtype).name;
   }
 }
 

@@ -86,7 +86,7 @@ TEST(Packing, IsLeftOutWhereItIsNotWanted) {
 }
 
 TEST(Packing, ChangesNoBitOfTheLogits) {
-  // In one batch: so many tokens that products take their panels apart (kStripLeast), packed ones and those in scratch.
+  // In one batch: so many tokens that products take their panels apart (kManyTokens), packed ones and those in scratch.
   const std::vector<Token> ids = testing::random_tokens(7, 101, 320);
   const auto compare = [&](const Source& source) {
     ModelOptions options;
