@@ -28,10 +28,10 @@ struct FloatTiles {
       for (; c < end; ++c, w += Load::kBytes, x += N) {
         Lanes<Isa> column[M];
         for (int p = 0; p < M; ++p) column[p] = Load::load(w + static_cast<std::size_t>(p) * m.stride);
-        for (int t = 0; t < N; ++t) {
-          const Lanes<Isa> value = Lanes<Isa>::of(x[t]);
-          for (int p = 0; p < M; ++p) sum[p][t] = fma(column[p], value, sum[p][t]);
-        }
+        unroll<N>([&](auto t) INFER_INLINE_LAMBDA {   // a loop would keep the sums in memory
+          const Lanes<Isa> value = Lanes<Isa>::of(x[t.value]);
+          for (int p = 0; p < M; ++p) sum[p][t.value] = fma(column[p], value, sum[p][t.value]);
+        });
       }
       for (int p = 0; p < M; ++p) {
         for (int t = 0; t < N; ++t) acc[p][t] = acc[p][t] + sum[p][t];
