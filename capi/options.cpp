@@ -36,8 +36,9 @@ constexpr auto kKvTypeDoc = [] {
     for (const char c : part) text[n++] = c;
   };
   append("storage of keys and values: ");
+  append(kAutoKvKind);
   for (const KvKind& kind : kKvKinds) {
-    if (&kind != kKvKinds) append(", ");
+    append(", ");
     append(kind.name);
   }
   append(std::string_view("", 1));   // the zero at the end
@@ -50,7 +51,7 @@ constexpr OptionSpec kSession[] = {
     {"n_batch", i64, 1, static_cast<double>(kMaxBatch), "128", "tokens computed in one pass"},
     {"n_logits", i64, 0, static_cast<double>(kMaxBatch), "0", "rows of logits that are kept; 0: n_seq"},
     {"n_threads", i64, 0, static_cast<double>(ThreadPool::kMaxThreads), "0", "threads; 0: all cores that the process may use"},
-    {"kv_type", str, 0, 0, "f16", kKvTypeDoc.data()},
+    {"kv_type", str, 0, 0, "auto", kKvTypeDoc.data()},
     {"rope_ntk", boolean, 0, 1, "false", "NTK-aware RoPE: raise its base where n_ctx is more than the model's original context"},
 };
 

@@ -375,7 +375,7 @@ constexpr KernelTable make_table() noexcept {
   t.input[static_cast<int>(InputForm::q8_k)] = input_blocks<InputForm::q8_k, block_q8_k>;
   for (Matmul& m : t.matmul) m = {.run = matmul, .packed = false};
   t.matmul_rows = matmul;
-  set_kv<KvType::f32, KvType::f16, KvType::bf16, KvType::q8_0, KvType::q4_0>(t);
+  set_kv<KvType::f32, KvType::f16, KvType::bf16, KvType::i16, KvType::q8_0, KvType::q4_0>(t);
   t.rms_norm = rms_norm;
   t.layer_norm = layer_norm;
   t.rope[static_cast<int>(RopeStyle::interleaved)] = rope<RopeStyle::interleaved>;

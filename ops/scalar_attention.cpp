@@ -102,7 +102,7 @@ void put_float(float f, std::byte* dst, std::int64_t i) noexcept {
   }
 }
 
-constexpr bool has_blocks(KvType type) noexcept { return info(kKvDTypes[static_cast<int>(type)]).block_elems > 1; }
+constexpr bool has_blocks(KvType type) noexcept { return kKvBlocks[static_cast<int>(type)].elems > 1; }
 
 /// Where entry i of the key of a slot lies, of floats.
 std::int64_t key_place(std::int64_t slot, std::int64_t i, std::int64_t key_dim) noexcept {
@@ -156,11 +156,131 @@ void attend(const AttentionArgs& a, std::int64_t page, std::int64_t begin, std::
   }
 }
 
+// Of i16: integers, and products of integers.
+
+std::int16_t nearest_code(float code) noexcept { return std::isnan(code) ? std::int16_t{0} : static_cast<std::int16_t>(std::nearbyint(code)); }
+
+/// The scale of n entries: the least half of which kI16Most * kI16Unit are no less than the largest magnitude. NaN where an entry is
+/// infinite or NaN, or larger than halves reach.
+std::uint16_t i16_scale_of(const float* x, std::int64_t n) noexcept {
+  constexpr std::uint16_t kNaN = 0x7e00;
+  float most = 0.0f;
+  for (std::int64_t i = 0; i < n; ++i) {
+    if (!std::isfinite(x[i])) return kNaN;
+    most = std::max(most, std::fabs(x[i]));
+  }
+  const float least = most * (1.0f / kI16Most / kI16Unit);
+  std::uint16_t d = float_to_half(least);
+  if (half_to_float(d) < least) ++d;
+  return d < 0x7c00 ? d : kNaN;
+}
+
+/// Where things lie in a head's part of a page, of entry i: the scale of a slot, the code in a key, that in a value.
+std::int64_t i16_scale(std::int64_t slot, std::int64_t i) noexcept {
+  return static_cast<std::int64_t>(kv_bytes(KvType::i16, i / kBlockCols * kBlockCols * kKvPageTokens)) + 2 * slot;
+}
+std::int64_t i16_line(std::int64_t line, std::int64_t i) noexcept {
+  return i16_scale(kKvPageTokens, i) + line * 4 * kBlockCols;
+}
+std::int64_t i16_key(std::int64_t slot, std::int64_t i) noexcept { return i16_line(i % kBlockCols / 2, i) + 4 * slot + i % 2 * 2; }
+std::int64_t i16_value(std::int64_t slot, std::int64_t i) noexcept { return i16_line(slot / 2, i) + i % kBlockCols * 4 + slot % 2 * 2; }
+
+template <class T>
+T read_at(const std::byte* page, std::int64_t offset) noexcept {
+  T t;
+  std::memcpy(&t, page + offset, sizeof t);
+  return t;
+}
+
+/// Entries that share a scale are `shared`, which is in each of their blocks.
+void store_i16(const float* x, std::int64_t dim, std::int64_t shared, std::int64_t slot, std::byte* page,
+               std::int64_t (*place)(std::int64_t slot, std::int64_t i) noexcept) noexcept {
+  for (std::int64_t i = 0; i < dim; ++i) {
+    const std::uint16_t d = i16_scale_of(x + i / shared * shared, shared);
+    const bool empty = d == 0 || d == 0x7e00;
+    const std::int16_t code = empty ? std::int16_t{0} : nearest_code(x[i] * (1.0f / kI16Unit / half_to_float(d)));
+    std::memcpy(page + i16_scale(slot, i), &d, 2);
+    std::memcpy(page + place(slot, i), &code, 2);
+  }
+}
+
+/// Codes are so many times a query's entries: as fine as two limits allow, of a code and of the sum of 32. 0 where all entries are
+/// as good as 0, NaN where they are too large or no numbers.
+float inverse_of(const float* q, std::int64_t dim) noexcept {
+  float most = 0.0f, most_of_sums = 0.0f;
+  for (std::int64_t i = 0; i < dim; i += kBlockCols) {
+    float sums[kLanes];
+    for (int l = 0; l < kLanes; ++l) {
+      if (!std::isfinite(q[i + l]) || !std::isfinite(q[i + l + kLanes])) return std::numeric_limits<float>::quiet_NaN();
+      sums[l] = std::fabs(q[i + l]) + std::fabs(q[i + l + kLanes]);
+      most = std::max({most, std::fabs(q[i + l]), std::fabs(q[i + l + kLanes])});
+    }
+    most_of_sums = std::max(most_of_sums, total(sums));
+  }
+  if (std::isinf(most_of_sums)) return std::numeric_limits<float>::quiet_NaN();
+  return most < kLeastQ8 ? 0.0f : std::min(kI16Factor / most, kI16FactorSum / most_of_sums);
+}
+
+/// One query with slots begin .. end - 1 of a page. Scores are sums over blocks of 32 entries: of products of codes, an integer, times
+/// the scale. Weights are relative to the page's own maximum. They are rounded times the scales of the values, these relative to the
+/// largest of them, and as fine as the limits allow: the weighted values of the page are integers. Then the sums so far and those of the
+/// page are brought to the maximum of both.
+void attend_i16(const AttentionArgs& a, std::int64_t page, std::int64_t begin, std::int64_t end, const float* q, AttentionSum& sum,
+                float* out) noexcept {
+  const auto place = static_cast<std::size_t>(a.pages[page]);
+  const std::byte* keys = a.keys + place * a.key_page_bytes;
+  const std::byte* values = a.values + place * a.value_page_bytes;
+  const float inverse = inverse_of(q, a.key_dim);
+  const float scale = inverse == 0.0f ? 0.0f : kI16Unit / inverse * (a.softcap > 0.0f ? a.scale : a.scale * kLog2E);
+  float weights[kKvPageTokens] = {};
+  float of_page = -std::numeric_limits<float>::infinity();
+  for (std::int64_t slot = begin; slot < end; ++slot) {
+    float score = 0.0f;
+    for (std::int64_t first = 0; first < a.key_dim; first += kBlockCols) {
+      std::int32_t products = 0;
+      for (std::int64_t i = first; i < first + kBlockCols; ++i) {
+        products += nearest_code(q[i] * inverse) * read_at<std::int16_t>(keys, i16_key(slot, i));
+      }
+      score = std::fma(static_cast<float>(products), half_to_float(read_at<std::uint16_t>(keys, i16_scale(slot, first))), score);
+    }
+    weights[slot] = a.softcap > 0.0f ? softcap_of(score * scale, a.softcap) * kLog2E : score * scale;
+    of_page = std::max(of_page, weights[slot]);
+  }
+  const float largest = std::max(sum.largest, of_page);
+  const float shrink = exp2_of(sum.largest - largest), fresh = exp2_of(of_page - largest);
+  sum.largest = largest;
+  for (std::int64_t slot = begin; slot < end; ++slot) weights[slot] = exp2_of(weights[slot] - of_page);
+  float sums[kLanes];
+  for (int l = 0; l < kLanes; ++l) {
+    sums[l] = weights[l] + weights[l + kLanes];
+    sum.weights[l] = std::fma(sums[l], fresh, sum.weights[l] * shrink);
+  }
+  const float codes = std::min(kI16Factor, kI16FactorSum / total(sums));   // of a weight of 1
+  float scales[kKvPageTokens] = {}, most = 0.0f;
+  for (std::int64_t slot = begin; slot < end; ++slot) {
+    scales[slot] = half_to_float(read_at<std::uint16_t>(values, i16_scale(slot, 0)));
+    if (!(scales[slot] <= most)) most = scales[slot];
+    if (std::isnan(most)) break;
+  }
+  const float relative = most > 0.0f ? 1.0f / most : 0.0f;   // 0 of NaN, too
+  const float unit = fresh * (most * kI16Unit) / codes;
+  for (std::int64_t i = 0; i < a.value_dim; ++i) {
+    std::int32_t products = 0;
+    for (std::int64_t slot = begin; relative > 0.0f && slot < end; ++slot) {
+      products += nearest_code(weights[slot] * (scales[slot] * relative * codes)) * read_at<std::int16_t>(values, i16_value(slot, i));
+    }
+    out[i] = std::fma(static_cast<float>(products), unit, out[i] * shrink);
+  }
+}
+
 }  // namespace
 
 template <KvType type>
 void kv_store(const KvStoreArgs& a) noexcept {
-  if constexpr (has_blocks(type)) {
+  if constexpr (type == KvType::i16) {
+    store_i16(a.key, a.key_dim, kBlockCols, a.slot, a.keys, i16_key);
+    store_i16(a.value, a.value_dim, a.value_dim, a.slot, a.values, i16_value);
+  } else if constexpr (has_blocks(type)) {
     for (std::int64_t i = 0; i < a.key_dim; i += kBlockCols) put_block<type>(a.key + i, a.keys, key_block<type>(a.slot, i, a.key_dim));
     for (std::int64_t i = 0; i < a.value_dim; i += kBlockCols) {
       put_block<type>(a.value + i, a.values, value_block<type>(a.slot, i, a.value_dim));
@@ -186,8 +306,10 @@ void attention(const AttentionArgs& a) noexcept {
     for (std::int64_t page = std::max(a.first_page, first / kKvPageTokens);
          page < std::min(a.end_page, last / kKvPageTokens + 1); ++page) {
       const std::int64_t start = page * kKvPageTokens;
-      attend<type>(a, page, std::max<std::int64_t>(first - start, 0), std::min(last - start + 1, kKvPageTokens),
-                   a.q + token * a.q_stride + head * a.key_dim, sum, out);
+      const std::int64_t begin = std::max<std::int64_t>(first - start, 0), end = std::min(last - start + 1, kKvPageTokens);
+      const float* const q = a.q + token * a.q_stride + head * a.key_dim;
+      if constexpr (type == KvType::i16) attend_i16(a, page, begin, end, q, sum, out);
+      if constexpr (type != KvType::i16) attend<type>(a, page, begin, end, q, sum, out);
     }
     if (a.end_page < a.page_end()) continue;
     const float all = total(sum.weights);
@@ -198,11 +320,13 @@ void attention(const AttentionArgs& a) noexcept {
 template void kv_store<KvType::f32>(const KvStoreArgs&) noexcept;
 template void kv_store<KvType::f16>(const KvStoreArgs&) noexcept;
 template void kv_store<KvType::bf16>(const KvStoreArgs&) noexcept;
+template void kv_store<KvType::i16>(const KvStoreArgs&) noexcept;
 template void kv_store<KvType::q8_0>(const KvStoreArgs&) noexcept;
 template void kv_store<KvType::q4_0>(const KvStoreArgs&) noexcept;
 template void attention<KvType::f32>(const AttentionArgs&) noexcept;
 template void attention<KvType::f16>(const AttentionArgs&) noexcept;
 template void attention<KvType::bf16>(const AttentionArgs&) noexcept;
+template void attention<KvType::i16>(const AttentionArgs&) noexcept;
 template void attention<KvType::q8_0>(const AttentionArgs&) noexcept;
 template void attention<KvType::q4_0>(const AttentionArgs&) noexcept;
 

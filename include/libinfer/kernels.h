@@ -164,23 +164,33 @@ enum class RopeStyle : std::uint8_t {
 inline constexpr int kRopeStyleCount = 2;
 
 /// How keys and values are stored. Names: src/runtime/kv_kinds.h.
-enum class KvType : std::uint8_t { f32, f16, bf16, q8_0, q4_0 };
-/// What their entries are: so many share a scale, and take so many bytes (info).
-inline constexpr DType kKvDTypes[] = {DType::f32, DType::f16, DType::bf16, DType::q8_0, DType::q4_0};
-inline constexpr int kKvTypeCount = sizeof kKvDTypes / sizeof kKvDTypes[0];
+enum class KvType : std::uint8_t { f32, f16, bf16, i16, q8_0, q4_0 };
+/// So many entries share a scale, and take so many bytes with it.
+struct KvBlock {
+  std::uint32_t elems, bytes;
+};
+inline constexpr KvBlock kKvBlocks[] = {{1, 4}, {1, 2}, {1, 2}, {32, 66}, {32, 34}, {32, 18}};
+inline constexpr int kKvTypeCount = sizeof kKvBlocks / sizeof kKvBlocks[0];
 
 /// Bytes of n entries of a key or value, whole blocks.
 constexpr std::size_t kv_bytes(KvType type, std::int64_t n) noexcept {
-  const DTypeInfo& block = info(kKvDTypes[static_cast<std::size_t>(type)]);
-  return static_cast<std::size_t>(n) / block.block_elems * block.block_bytes;
+  const KvBlock block = kKvBlocks[static_cast<std::size_t>(type)];
+  return static_cast<std::size_t>(n) / block.elems * block.bytes;
 }
+
+// Of i16. The limits keep sums of 32 products below 2^31, whatever is stored; each is finer than a half's rounding.
+inline constexpr float kI16Most = 8191.0f;          ///< |code| of keys and values, at most
+inline constexpr float kI16Unit = 1.0f / 1024.0f;   ///< x = scale * kI16Unit * code
+inline constexpr float kI16Factor = 32767.0f;       ///< |code| of what they are multiplied with, entries of queries and weights, at most
+inline constexpr float kI16FactorSum = 262000.0f;   ///< sum of |code| of 32 of those, at most, but for their rounding
+inline constexpr float kLog2E = 0x1.715476p+0f;     ///< its weights are powers of 2
 
 /// Positions in one page of the KV cache. Pages start at absolute positions that are multiples of it.
 inline constexpr std::int64_t kKvPageTokens = 32;
 
 /// What a query has summed so far; its weighted values are in its row of `out`.
 struct AttentionSum {
-  float largest;       ///< score
+  float largest;       ///< score; of i16 times kLog2E
   float weights[16];   ///< relative to it, by slot modulo 16
 };
 
@@ -232,7 +242,13 @@ struct AttentionArgs {
 ///
 /// q8_0 and q4_0 round 32 entries at a time to codes with a scale, a half: values are blocks as in a file. Keys are blocks of
 /// sixteen positions: their scales, then for q8_0 (32, 16) codes, for q4_0 (16, 16) bytes, which hold entry i in the low bits
-/// and entry i + 16 in the high ones. No byte belongs to two positions, so these may be stored at once.
+/// and entry i + 16 in the high ones.
+///
+/// i16 rounds keys 32 entries at a time, values all at once, to int16 with a scale, a half. Keys and values lie by blocks of 32 entries: the scales of the
+/// 32 positions, then sixteen lines of pairs, as products of pairs take them: keys (16, 32, 2), entries 2i and 2i + 1 of a
+/// position side by side; values (16, 32, 2), of positions 2j and 2j + 1 the same entry side by side.
+///
+/// No byte belongs to two positions, so these may be stored at once.
 struct KvStoreArgs {
   const float* key;       ///< (key_dim)
   const float* value;     ///< (value_dim)

@@ -29,7 +29,7 @@ struct SessionOptions {
   std::int64_t n_logits = 0;      ///< rows of logits kept; 0: n_seq
   std::int64_t n_threads = 0;     ///< 0: all cores that the process may use, or as many as the executor says
   std::int64_t n_awake = 0;       ///< threads that run at once, with fewer cores too (for tests); 0: no more than cores
-  std::string kv_type = "f16";    ///< storage of keys and values: src/runtime/kv_kinds.h has the names
+  std::string kv_type = "auto";   ///< storage of keys and values: src/runtime/kv_kinds.h has the names
   bool rope_ntk = false;          ///< raise RoPE's base where n_ctx is more than the model's original context
   Executor executor{};            ///< instead of threads of the session's own
 };

@@ -18,6 +18,14 @@ struct Avx2 : simd::Ymm<Avx2> {
     return sum;
   }
 
+  INFER_INLINE static void add_products(Ints& sum, const Ints& pairs, std::int32_t pair) noexcept {
+    const __m256i two = _mm256_set1_epi32(pair);
+    for (int i = 0; i < 2; ++i) {
+      sum.v[i] = _mm256_add_epi32(sum.v[i], _mm256_madd_epi16(pairs.v[i], two));
+      now(sum.v[i]);
+    }
+  }
+
   static constexpr int kSignedOffset = 0;   // Dot<0> takes signed codes
   INFER_INLINE static Line signed_line(const std::byte* p) noexcept {
     Line a = line(p);

@@ -17,11 +17,12 @@ struct Avx512Vnni {
   using Vector = simd::Lanes<Avx512Vnni>;
   static constexpr int kTilePanels = 2;
   static constexpr int kTileTokens = 6, kFewTokens = 8, kManyTokens = 48;
-  static constexpr int kQueries = 12, kKeyLanes = 2;
+  static constexpr int kQueries = 12, kIntQueries = 8, kKeyLanes = 2;
   static constexpr int kGathered = 6, kValueLanes = 4;
 
   INFER_INLINE static Reg fma(Reg a, Reg b, Reg c) noexcept { return _mm512_fmadd_ps(a, b, c); }
   INFER_INLINE static float largest(Reg v) noexcept { return _mm512_reduce_max_ps(v); }
+  INFER_INLINE static float total(Reg v) noexcept { return _mm512_reduce_add_ps(v); }
   INFER_INLINE static Reg max(Reg a, Reg b) noexcept { return _mm512_max_ps(a, b); }
   INFER_INLINE static Reg nearest(Reg a) noexcept { return xsimd::nearbyint(a); }
 
@@ -88,6 +89,13 @@ struct Avx512Vnni {
   INFER_INLINE static Vector floats(Ints a) noexcept { return {{_mm512_cvtepi32_ps(a)}}; }
   INFER_INLINE static Ints add_pairs(Ints sum, Ints pairs, std::int32_t sums) noexcept {
     return _mm512_dpwssd_epi32(sum, pairs, _mm512_set1_epi32(sums));
+  }
+
+  using Pairs = __m512i;
+  INFER_INLINE static Pairs pairs(const std::byte* p) noexcept { return _mm512_loadu_si512(p); }
+  INFER_INLINE static void add_products(Ints& sum, Pairs pairs, std::int32_t pair) noexcept { sum = add_pairs(sum, pairs, pair); }
+  INFER_INLINE static void store_shorts(const Vector& v, std::int32_t* pairs) noexcept {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(pairs), _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(v.reg[0])));
   }
 
   using Line = __m512i;

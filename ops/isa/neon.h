@@ -17,13 +17,17 @@ struct Neon {
   using Vector = Lanes<Isa>;
   static constexpr int kTilePanels = 1;
   static constexpr int kTileTokens = 4, kFewTokens = 4, kManyTokens = 48;
-  static constexpr int kQueries = 6, kKeyLanes = 1;
+  static constexpr int kQueries = 6, kIntQueries = 6, kKeyLanes = 1;
   static constexpr int kGathered = 6, kValueLanes = 1;
 
   INFER_INLINE static Reg fma(Reg a, Reg b, Reg c) noexcept { return vfmaq_f32(c, a, b); }
   INFER_INLINE static Reg max(Reg a, Reg b) noexcept { return vbslq_f32(vcgtq_f32(a, b), a, b); }
   INFER_INLINE static Reg nearest(Reg a) noexcept { return vrndnq_f32(a); }
   INFER_INLINE static float largest(Reg v) noexcept { return vmaxvq_f32(v); }
+  INFER_INLINE static float total(Reg v) noexcept {
+    const float32x2_t sum = vadd_f32(vget_low_f32(v), vget_high_f32(v));
+    return vget_lane_f32(sum, 0) + vget_lane_f32(sum, 1);
+  }
 
   struct Ints {
     int32x4_t v[4];
@@ -119,6 +123,30 @@ struct Neon {
       const int16x8_t p = vreinterpretq_s16_s32(pairs.v[i]);
       return vaddq_s32(sum.v[i], vpaddq_s32(vmull_s16(vget_low_s16(p), vget_low_s16(both)), vmull_high_s16(p, both)));
     });
+  }
+
+  /// The first ones of sixteen pairs, and the second ones.
+  struct Pairs {
+    int16x8x2_t v[2];
+  };
+  INFER_INLINE static Pairs pairs(const std::byte* p) noexcept {
+    const auto* const v = reinterpret_cast<const std::int16_t*>(p);
+    return {{vld2q_s16(v), vld2q_s16(v + 16)}};
+  }
+  INFER_INLINE static void add_products(Ints& sum, const Pairs& pairs, std::int32_t pair) noexcept {
+    const int16x4_t both = vreinterpret_s16_s32(vdup_n_s32(pair));
+    for (int i = 0; i < 2; ++i) {
+      for (int j = 0; j < 2; ++j) {
+        const int16x8_t one = pairs.v[i].val[j];
+        sum.v[2 * i] = j == 0 ? vmlal_lane_s16(sum.v[2 * i], vget_low_s16(one), both, 0) : vmlal_lane_s16(sum.v[2 * i], vget_low_s16(one), both, 1);
+        sum.v[2 * i + 1] = j == 0 ? vmlal_high_lane_s16(sum.v[2 * i + 1], one, both, 0) : vmlal_high_lane_s16(sum.v[2 * i + 1], one, both, 1);
+      }
+    }
+  }
+  INFER_INLINE static void store_shorts(const Vector& v, std::int32_t* pairs) noexcept {
+    for (int i = 0; i < 4; ++i) {
+      vst1_s16(reinterpret_cast<std::int16_t*>(pairs) + 4 * i, vqmovn_s32(vcvtnq_s32_f32(v.reg[i])));
+    }
   }
 
   struct Line {

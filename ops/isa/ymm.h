@@ -17,7 +17,7 @@ struct Ymm {
   using Vector = Lanes<Isa>;
   static constexpr int kTilePanels = 1;
   static constexpr int kTileTokens = 3, kFewTokens = 3, kManyTokens = 12;
-  static constexpr int kQueries = 6, kKeyLanes = 1;
+  static constexpr int kQueries = 6, kIntQueries = 4, kKeyLanes = 1;
   static constexpr int kGathered = 6, kValueLanes = 1;
 
   INFER_INLINE static Reg fma(Reg a, Reg b, Reg c) noexcept { return _mm256_fmadd_ps(a, b, c); }
@@ -27,6 +27,11 @@ struct Ymm {
     __m128 most = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
     most = _mm_max_ps(most, _mm_movehl_ps(most, most));
     return _mm_cvtss_f32(_mm_max_ss(most, _mm_movehdup_ps(most)));
+  }
+  INFER_INLINE static float total(Reg v) noexcept {
+    __m128 sum = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
+    return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
   }
 
   INFER_INLINE static __m128i eight(const std::byte* p) noexcept { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
@@ -112,6 +117,16 @@ struct Ymm {
     return {{_mm256_slli_epi32(a.v[0], n), _mm256_slli_epi32(a.v[1], n)}};
   }
   INFER_INLINE static Vector floats(Ints a) noexcept { return {{_mm256_cvtepi32_ps(a.v[0]), _mm256_cvtepi32_ps(a.v[1])}}; }
+
+  using Pairs = Ints;
+  INFER_INLINE static Pairs pairs(const std::byte* p) noexcept {
+    const auto* const v = reinterpret_cast<const __m256i*>(p);
+    return {{_mm256_loadu_si256(v), _mm256_loadu_si256(v + 1)}};
+  }
+  INFER_INLINE static void store_shorts(const Vector& v, std::int32_t* pairs) noexcept {
+    const __m256i packed = _mm256_packs_epi32(_mm256_cvtps_epi32(v.reg[0]), _mm256_cvtps_epi32(v.reg[1]));   // within halves
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(pairs), _mm256_permute4x64_epi64(packed, 0xd8));
+  }
 
   struct Line {
     __m256i v[2];

@@ -25,6 +25,10 @@ struct YmmVnni : Ymm<Isa> {
     return sum;
   }
 
+  INFER_INLINE static void add_products(Ints& sum, const Ints& pairs, std::int32_t pair) noexcept {
+    for (int i = 0; i < 2; ++i) sum.v[i] = Isa::dot_pairs(sum.v[i], pairs.v[i], _mm256_set1_epi32(pair));
+  }
+
   static constexpr int kSignedOffset = 128;   // Dot takes unsigned codes only
   INFER_INLINE static Line signed_line(const std::byte* p) noexcept { return Ymm<Isa>::line(p); }
   INFER_INLINE static Line lookup(Line a, const std::int8_t (&book)[16]) noexcept {

@@ -60,6 +60,11 @@ struct Lanes {
   INFER_INLINE friend Lanes operator/(const Lanes& a, const Lanes& b) noexcept {
     return each(a, b, [](Reg x, Reg y) noexcept { return Reg(x.data / y.data); });   // the machine's: xsimd's is another on ARM
   }
+  INFER_INLINE friend Lanes abs(const Lanes& a) noexcept {
+    Lanes v;
+    for (int i = 0; i < kRegs; ++i) v.reg[i] = xsimd::abs(a.reg[i]);
+    return v;
+  }
   /// The second where one is no number.
   INFER_INLINE friend Lanes max(const Lanes& a, const Lanes& b) noexcept {
     return each(a, b, [](Reg x, Reg y) noexcept { return Isa::max(x, y); });
@@ -75,12 +80,12 @@ struct Lanes {
 /// The sum as a tree: 8 + 8, 4 + 4, 2 + 2, 1 + 1.
 template <class Isa>
 INFER_INLINE float total(const Lanes<Isa>& lanes) noexcept {
-  float s[kLanes];
-  lanes.store(s);
-  for (int half = kLanes / 2; half > 0; half /= 2) {
-    for (int l = 0; l < half; ++l) s[l] += s[l + half];
+  typename Lanes<Isa>::Reg sum[Lanes<Isa>::kRegs];
+  for (int i = 0; i < Lanes<Isa>::kRegs; ++i) sum[i] = lanes.reg[i];
+  for (int half = Lanes<Isa>::kRegs / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) sum[i] = sum[i] + sum[i + half];
   }
-  return s[0];
+  return Isa::total(sum[0]);
 }
 
 /// The largest, of numbers.
@@ -140,6 +145,22 @@ INFER_INLINE Lanes<Isa> exp_of_falling(const Lanes<Isa>& lanes) noexcept {
   return result;
 }
 
+/// 2^x of x <= 0 as the specification has it (exp2_of); NaN of what is no number.
+template <class Isa>
+INFER_INLINE Lanes<Isa> exp2_of_falling(const Lanes<Isa>& lanes) noexcept {
+  using Reg = typename Lanes<Isa>::Reg;
+  using Int = xsimd::batch<std::int32_t, typename Isa::Arch>;
+  Lanes<Isa> result;
+  for (int i = 0; i < Lanes<Isa>::kRegs; ++i) {
+    const Reg x = lanes.reg[i], n = Isa::nearest(x), r = x - n;
+    Reg p(0x1.5bba14p-10f);
+    for (const float c : {0x1.3cea88p-7f, 0x1.c6b752p-5f, 0x1.ebf9bcp-3f, 0x1.62e42ap-1f, 1.0f}) p = Isa::fma(p, r, Reg(c));
+    const Reg power = xsimd::bitwise_cast<Reg>(xsimd::bitwise_cast<Int>(p) + (xsimd::to_int(n) << 23));
+    result.reg[i] = xsimd::select(x < Reg(-126.0f), Reg(0.0f), power);
+  }
+  return result;
+}
+
 /// e^-x - 1 for x >= 0 as the specification has it (expm1_of_minus).
 template <class Isa>
 INFER_INLINE Lanes<Isa> expm1_of_minus(const Lanes<Isa>& lanes) noexcept {
@@ -163,9 +184,7 @@ template <class Isa>
 INFER_INLINE Lanes<Isa> softcap(const Lanes<Isa>& x, float cap) noexcept {
   using L = Lanes<Isa>;
   const L ratio = x / L::of(cap);
-  L magnitude;
-  for (int i = 0; i < L::kRegs; ++i) magnitude.reg[i] = xsimd::abs(ratio.reg[i]);
-  const L t = expm1_of_minus(L::of(2.0f) * magnitude);
+  const L t = expm1_of_minus(L::of(2.0f) * abs(ratio));
   L tanh = (L::of(-0.0f) - t) / (t + L::of(2.0f));
   for (int i = 0; i < L::kRegs; ++i) tanh.reg[i] = xsimd::copysign(tanh.reg[i], ratio.reg[i]);
   return L::of(cap) * tanh;

@@ -2,6 +2,8 @@
 // Keys and values as they are stored, and storing them. A way to store them is a struct:
 //
 //   kBlocks               32 entries share a scale
+//   kInts                 products are those of integers (attention_ints.h), and what follows is another
+//   Entry                 what a query's entries become before products: floats, or pairs of int16
 //   bytes(n)              of n entries of one vector
 //   keys(sixteen, i)      of sixteen keys that lie side by side: what has entry(j), sixteen floats of their entries i + j;
 //                         i a multiple of 16, j below 16
@@ -20,7 +22,8 @@ namespace infer::simd {
 /// Floats, or what they are shortened to. `Form` has load(p) of sixteen neighbours, one(p) and put(f, p).
 template <class Isa, class Form, std::size_t size>
 struct StoredFloats : Form {
-  static constexpr bool kBlocks = false;
+  using Entry = float;
+  static constexpr bool kBlocks = false, kInts = false;
   INFER_INLINE static constexpr std::size_t bytes(std::int64_t n) noexcept { return static_cast<std::size_t>(n) * size; }
 
   struct Keys {
@@ -73,7 +76,8 @@ using StoredBf16 = StoredFloats<Isa, FormBf16<Isa>, 2>;
 /// sixteen keys, with 16 for a stride, or entries first .. first + 15 of a value, with 1.
 template <class Isa, class Codes>
 struct StoredCodes {
-  static constexpr bool kBlocks = true;
+  using Entry = float;
+  static constexpr bool kBlocks = true, kInts = false;
   INFER_INLINE static constexpr std::size_t bytes(std::int64_t n) noexcept {
     return static_cast<std::size_t>(n / kBlockCols) * (2 + Codes::kLines);
   }
@@ -154,6 +158,70 @@ template <class Isa>
 using StoredQ8_0 = StoredCodes<Isa, Codes8>;
 template <class Isa>
 using StoredQ4_0 = StoredCodes<Isa, Codes4>;
+
+/// 32 floats times the factors of each sixteen, rounded to int16: sixteen pairs.
+template <class Isa>
+INFER_INLINE void round_pairs(const float* x, const Lanes<Isa>& first, const Lanes<Isa>& second, std::int32_t* pairs) noexcept {
+  Isa::store_shorts(Lanes<Isa>::load(x) * first, pairs);
+  Isa::store_shorts(Lanes<Isa>::load(x + kLanes) * second, pairs + kLanes / 2);
+}
+
+/// Blocks of 32 integers and a scale, a half.
+template <class Isa>
+struct StoredI16 {
+  using Entry = std::int32_t;
+  static constexpr bool kBlocks = true, kInts = true;
+  static constexpr std::uint16_t kNaN = 0x7e00;
+  INFER_INLINE static constexpr std::size_t bytes(std::int64_t n) noexcept { return kv_bytes(KvType::i16, n); }
+
+  /// The scale of n entries.
+  INFER_INLINE static std::uint16_t scale_of(const float* x, std::int64_t n) noexcept {
+    std::uint32_t bits = 0;
+    for (std::int64_t i = 0; i < n; i += kBlockCols) {
+      const std::uint32_t of_block = Isa::largest_magnitude(x + i);
+      bits = bits < of_block ? of_block : bits;
+    }
+    const float least = __builtin_bit_cast(float, bits) * (1.0f / kI16Most / kI16Unit);
+    std::byte half[2];
+    Isa::store_half(least, half);
+    std::uint16_t scale;
+    __builtin_memcpy(&scale, half, 2);
+    if (Isa::load_half(half) < least) ++scale;
+    return bits >= 0x7f800000u || scale >= 0x7c00 ? kNaN : scale;
+  }
+  /// 32 entries to codes of that scale.
+  INFER_INLINE static void round(const float* x, std::uint16_t scale, std::int32_t* pairs) noexcept {
+    std::byte half[2];
+    __builtin_memcpy(half, &scale, 2);
+    const Lanes<Isa> inverse = Lanes<Isa>::of(1.0f / kI16Unit / Isa::load_half(half));
+    if (scale != 0 && scale != kNaN) return round_pairs<Isa>(x, inverse, inverse, pairs);
+    for (int i = 0; i < kLanes; ++i) pairs[i] = 0;
+  }
+};
+
+template <class Isa>
+void kv_store_ints(const KvStoreArgs& a) noexcept {
+  const auto slot = static_cast<std::size_t>(a.slot);
+  alignas(64) std::int32_t pairs[kLanes];
+  const auto blocks = [&](const float* x, std::int64_t n, std::int64_t shared, std::byte* page, auto put) noexcept {
+    std::uint16_t scale = 0;
+    for (std::int64_t i = 0; i < n; i += kBlockCols) {
+      std::byte* const block = page + kKvPageTokens * StoredI16<Isa>::bytes(i);
+      if (i % shared == 0) scale = StoredI16<Isa>::scale_of(x + i, shared);
+      StoredI16<Isa>::round(x + i, scale, pairs);
+      __builtin_memcpy(block + 2 * slot, &scale, 2);
+      put(block + 2 * kKvPageTokens);
+    }
+  };
+  blocks(a.key, a.key_dim, kBlockCols, a.keys, [&](std::byte* lines) noexcept {
+    for (std::size_t i = 0; i < kLanes; ++i) __builtin_memcpy(lines + i * 4 * kKvPageTokens + 4 * slot, pairs + i, 4);
+  });
+  blocks(a.value, a.value_dim, a.value_dim, a.values, [&](std::byte* lines) noexcept {
+    const std::byte* const codes = reinterpret_cast<const std::byte*>(pairs);
+    std::byte* const line = lines + slot / 2 * 4 * kBlockCols + slot % 2 * 2;
+    for (std::size_t i = 0; i < kBlockCols; ++i) __builtin_memcpy(line + 4 * i, codes + 2 * i, 2);
+  });
+}
 
 template <class Isa, class Stored>
 void kv_store(const KvStoreArgs& a) noexcept {

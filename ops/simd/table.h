@@ -8,8 +8,12 @@
 //   kGathered, kValueLanes                   that of weighted values: queries by sixteens of entries
 //   fma(a, b, c)                             a * b + c of registers, rounded once
 //   largest(v)                               of a register of numbers
+//   total(v)                                 of a register, as a tree: its halves added, and so on
 //   max(a, b)                                of registers, b where one is no number
 //   nearest(a)                               whole numbers, ties to even
+//   Pairs                                    sixteen pairs of int16: pairs(p), unaligned
+//   add_products(ints, pairs, pair)          ints += the two products of each pair with those of the other
+//   store_shorts(v, p)                       sixteen floats to int16, ties to even
 //   load_halves(p), load_half(p), store_half(f, p)   half floats
 //   dot_bf16(line, pair, sum)                of pairs of bfloat16: sum + line.second * pair.second, then + the first's
 //   load_bf16(p)                             sixteen bfloat16
@@ -62,7 +66,8 @@ struct ColumnF16 {
 template <class Isa, class Stored>
 constexpr void set_kv(KernelTable& t, KvType type) noexcept {
   t.attention[static_cast<int>(type)] = attention<Isa, Stored>;
-  t.kv_store[static_cast<int>(type)] = kv_store<Isa, Stored>;
+  if constexpr (Stored::kInts) t.kv_store[static_cast<int>(type)] = kv_store_ints<Isa>;
+  if constexpr (!Stored::kInts) t.kv_store[static_cast<int>(type)] = kv_store<Isa, Stored>;
 }
 
 /// Types without panels are taken apart row by row.
@@ -100,6 +105,7 @@ constexpr KernelTable make_table(const char* name, bool (*runs_here)() noexcept)
   set_kv<Isa, StoredF32<Isa>>(t, KvType::f32);
   set_kv<Isa, StoredF16<Isa>>(t, KvType::f16);
   set_kv<Isa, StoredBf16<Isa>>(t, KvType::bf16);
+  set_kv<Isa, StoredI16<Isa>>(t, KvType::i16);
   set_kv<Isa, StoredQ8_0<Isa>>(t, KvType::q8_0);
   set_kv<Isa, StoredQ4_0<Isa>>(t, KvType::q4_0);
   t.rms_norm = rms_norm<Isa>;

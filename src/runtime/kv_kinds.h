@@ -5,6 +5,7 @@
 
 #include <iterator>
 #include <span>
+#include <string_view>
 
 #include "libinfer/kv_cache.h"
 
@@ -14,10 +15,15 @@ inline constexpr KvKind kKvKinds[] = {
     {.name = "f16", .type = KvType::f16},
     {.name = "f32", .type = KvType::f32},
     {.name = "bf16", .type = KvType::bf16},
+    {.name = "i16", .type = KvType::i16},
     {.name = "q8_0", .type = KvType::q8_0},
     {.name = "q4_0", .type = KvType::q4_0},
 };
 static_assert(std::size(kKvKinds) == kKvTypeCount);
+
+/// The first of these that the heads of a model fill with whole blocks is used where none is asked for by name.
+inline constexpr std::string_view kAutoKvKind = "auto";
+inline constexpr std::string_view kAutoKvKinds[] = {"i16", "f16"};
 
 std::span<const KvKind* const> builtin_kv_kinds() noexcept;
 

@@ -10,6 +10,7 @@
 
 #include "src/base/finite.h"
 #include "src/base/range.h"
+#include "src/runtime/kv_kinds.h"
 
 namespace infer {
 namespace {
@@ -70,7 +71,7 @@ Status check_logits(const MatF32& logits, std::int64_t n_rows, KvType stored) {
   return {};
 }
 
-std::int64_t block_of(const KvKind& kind) { return info(kKvDTypes[static_cast<std::size_t>(kind.type)]).block_elems; }
+std::int64_t block_of(const KvKind& kind) { return kKvBlocks[static_cast<std::size_t>(kind.type)].elems; }
 
 /// "a, b": those that store heads of any size.
 std::string kinds_without_blocks(const Registry<KvKind>& kinds) {
@@ -81,8 +82,13 @@ std::string kinds_without_blocks(const Registry<KvKind>& kinds) {
   return list;
 }
 
-/// The kind of that name, if keys and values are whole blocks of it.
+/// The kind of that name, or the best, if keys and values are whole blocks of it.
 Result<const KvKind*> choose_kind(const Registry<KvKind>& kinds, std::string_view name, const DecoderConfig& c) {
+  for (const std::string_view best : kAutoKvKinds) {
+    if (name != kAutoKvKind) break;
+    const KvKind* const kind = kinds.find(best);
+    if (kind != nullptr && c.key_dim % block_of(*kind) == 0 && c.value_dim % block_of(*kind) == 0) return kind;
+  }
   Result<const KvKind*> named = kinds.require(name, Code::kv_type);
   if (!named.ok()) return std::move(named).status().about("kv_type");
   const KvKind& kind = *named.value();

@@ -29,7 +29,8 @@ using testing::Random;
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kHuge = std::numeric_limits<float>::max();
-constexpr KvType kTypes[] = {KvType::f32, KvType::f16, KvType::bf16, KvType::q8_0, KvType::q4_0};
+constexpr KvType kTypes[] = {KvType::f32, KvType::f16, KvType::bf16, KvType::i16, KvType::q8_0, KvType::q4_0};
+constexpr DType kDTypes[] = {DType::f32, DType::f16, DType::bf16, DType::i16, DType::q8_0, DType::q4_0};   ///< i16 has its own
 static_assert(std::size(kTypes) == kKvTypeCount);
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
@@ -47,7 +48,7 @@ class Attention : public ::testing::TestWithParam<const KernelTable*> {
 INSTANTIATE_TEST_SUITE_P(Tables, Attention, ::testing::ValuesIn(testing::tested_kernels()),
                          [](const auto& test) { return std::string(test.param->name); });
 
-bool has_blocks(KvType type) { return info(kKvDTypes[index(type)]).block_elems > 1; }
+bool has_blocks(KvType type) { return kKvBlocks[index(type)].elems > 1; }
 
 float half_at(const std::byte* p) {
   std::uint16_t h;
@@ -60,13 +61,23 @@ float row_entry(KvType type, const std::byte* row, std::int64_t i) {
   std::vector<float> floats(at(i / 32 * 32 + 32));
   const std::int64_t n = has_blocks(type) ? i / 32 * 32 + 32 : i + 1;
   const auto format = std::find_if(builtin_quants().begin(), builtin_quants().end(),
-                                   [&](const QuantFormat* q) { return q->dtype == kKvDTypes[index(type)]; });
+                                   [&](const QuantFormat* q) { return q->dtype == kDTypes[index(type)]; });
   (*format)->decode(row, floats.data(), n);
   return floats[at(i)];
 }
 
+/// Of i16: scale and codes lie by blocks of 32, the codes of positions or of entries side by side.
+float i16_entry(const std::byte* page, std::int64_t slot, std::int64_t i, bool key) {
+  const std::byte* const block = page + kv_bytes(KvType::i16, i / 32 * 32 * 32);
+  const std::int64_t line = key ? i % 32 / 2 : slot / 2, of_32 = key ? slot : i % 32, of_2 = key ? i % 2 : slot % 2;
+  std::int16_t code;
+  std::memcpy(&code, block + 64 + line * 128 + of_32 * 4 + of_2 * 2, sizeof code);
+  return half_at(block + 2 * slot) / 1024.0f * static_cast<float>(code);
+}
+
 /// Entry i of a slot in a page of keys, as KvStoreArgs says.
 float key_entry(KvType type, const std::byte* page, std::int64_t slot, std::int64_t i, std::int64_t key_dim) {
+  if (type == KvType::i16) return i16_entry(page, slot, i, true);
   const std::int64_t group = slot / 16, place = slot % 16;
   if (!has_blocks(type)) return row_entry(type, page + kv_bytes(type, (group * key_dim + i) * 16 + place), 0);
   const std::byte* const block = page + 16 * (kv_bytes(type, group * key_dim) + kv_bytes(type, i / 32 * 32));
@@ -76,17 +87,20 @@ float key_entry(KvType type, const std::byte* page, std::int64_t slot, std::int6
   return half_at(block + 2 * place) * static_cast<float>(code);
 }
 float value_entry(KvType type, const std::byte* page, std::int64_t slot, std::int64_t i, std::int64_t value_dim) {
+  if (type == KvType::i16) return i16_entry(page, slot, i, false);
   return row_entry(type, page + kv_bytes(type, slot * value_dim), i);
 }
 
 /// Whether `found` is a fair rounding of entry i of x.
-bool is_rounding(KvType type, const std::vector<float>& x, std::int64_t i, float found) {
+bool is_rounding(KvType type, const std::vector<float>& x, std::int64_t i, float found, bool value) {
   const float v = x[at(i)];
   if (type == KvType::f32) return found == v;
   if (type == KvType::f16) return found == half_to_float(float_to_half(v));
   if (type == KvType::bf16) return found == bf16_to_float(float_to_bf16(v));
   float largest = 0.0f;
-  for (std::int64_t c = i / 32 * 32; c < i / 32 * 32 + 32; ++c) largest = std::max(largest, std::fabs(x[at(c)]));
+  const bool all = type == KvType::i16 && value;   // share a scale
+  for (std::int64_t c = all ? 0 : i / 32 * 32; c < (all ? static_cast<std::int64_t>(x.size()) : i / 32 * 32 + 32); ++c) largest = std::max(largest, std::fabs(x[at(c)]));
+  if (type == KvType::i16) return std::fabs(found - v) <= largest / 8191.0f * 0.5005f + 0x1p-35f;   // scales end at 2^-24
   // q8_0: half a step. q4_0: so, but the end without the code 8 is half a step further away.
   const float step = largest / (type == KvType::q8_0 ? 127.0f : 8.0f);
   return std::fabs(found - v) <= step * (type == KvType::q8_0 ? 0.51f : v == 0.0f ? 0.51f : 1.01f);
@@ -112,8 +126,12 @@ TEST_P(Attention, StoresKeysAndValues) {
       for (const std::int64_t slot : {0, 8, 5, 15, 16, 31}) {   // nobody wrote over another
         for (std::int64_t i = 0; i < n; ++i) {
           const float key = key_entry(type, keys.data(), slot, i, n);
-          ASSERT_TRUE(is_rounding(type, values, i, key)) << key << " for " << values[at(i)] << ", type " << index(type);
-          ASSERT_EQ(value_entry(type, plain.data(), slot, i, n), key);
+          const float value = value_entry(type, plain.data(), slot, i, n);
+          ASSERT_TRUE(is_rounding(type, values, i, key, false)) << key << " for " << values[at(i)] << ", type " << index(type);
+          ASSERT_TRUE(is_rounding(type, values, i, value, true)) << value << " for " << values[at(i)] << ", type " << index(type);
+          if (type != KvType::i16) {
+            ASSERT_EQ(value, key);
+          }
         }
       }
     }
@@ -353,7 +371,8 @@ TEST_P(Attention, IsNearTheSumsOverScrambledPagesAndWindows) {
           for (std::int64_t pos = range.first; pos <= range.last; ++pos) {
             expected += weights[at(pos - range.first)] / sum * static_cast<double>(cache.values[at(pos * d.value + i)]);
           }
-          ASSERT_NEAR(static_cast<double>(out[at(i)]), expected, 1e-5)
+          // i16 rounds queries and weights as well.
+          ASSERT_NEAR(static_cast<double>(out[at(i)]), expected, type == KvType::i16 ? 2e-4 : 1e-5)
               << "head sizes " << d.key << " and " << d.value << ", positions " << range.first << ".." << range.last;
         }
       }

@@ -89,7 +89,7 @@ TEST_P(SameBits, ForAnyThreadsAndBatches) {
 
   std::vector<const char*> stored = {"f16"};
   if (every_way) stored.push_back("f32");
-  if (quant->dtype == DType::f32) stored.insert(stored.end(), {"bf16", "q8_0", "q4_0"});
+  if (quant->dtype == DType::f32) stored.insert(stored.end(), {"bf16", "i16", "q8_0", "q4_0"});
   for (const char* kv : stored) {
     const auto specification = load(file, *Library::builtin()->kernels.all().back());
     const std::vector<float> expected = logits(specification, tokens, 1, 64, kv);
@@ -133,13 +133,13 @@ TEST_P(TableSameBits, OfProductsThatMakeTheirPanelsThemselves) {
     tiny.n_vocab = 345;   // an odd number of panels, and rows in none
     const File file = testing::make_tiny_model(tiny);
     const std::vector<Token> tokens = testing::random_tokens(7, 70, tiny.n_vocab);
-    const std::vector<float> expected = logits(load(file, specification_, false), tokens, 1, 64, "f16");
+    const std::vector<float> expected = logits(load(file, specification_, false), tokens, 1, 64, "auto");
     const auto model = load(file, *GetParam(), false);
     ASSERT_NE(model, nullptr);
     ASSERT_FALSE(model->packed());
     for (const std::int64_t threads : {1, 3}) {
       for (const std::int64_t batch : {1, 7, 64}) {
-        ASSERT_TRUE(logits(model, tokens, threads, batch, "f16") == expected)
+        ASSERT_TRUE(logits(model, tokens, threads, batch, "auto") == expected)
             << info(dtype).name << ", " << threads << " threads, batches of " << batch;
       }
     }
@@ -153,7 +153,7 @@ TEST_P(TableSameBits, OfHeadsThatThreadsShareUnevenly) {
   tiny.n_kv_heads = 1;
   const File file = testing::make_tiny_model(tiny);
   const std::vector<Token> tokens = testing::random_tokens(7, 101, tiny.n_vocab);
-  for (const char* kv : {"f16", "q8_0"}) {
+  for (const char* kv : {"f16", "i16", "q8_0"}) {
     const std::vector<float> expected = logits(load(file, specification_), tokens, 1, 64, kv);
     const auto model = load(file, *GetParam());
     ASSERT_NE(model, nullptr);
@@ -180,9 +180,9 @@ TEST_P(FamilySameBits, ForAnyThreadsAndBatches) {
     const File file = testing::make_tiny_model(tiny);
     const auto specification = load(file, *Library::builtin()->kernels.all().back()), model = load(file, *table);
     ASSERT_NE(model, nullptr);
-    const std::vector<float> expected = logits(specification, tokens, 1, 64, "f16");
+    const std::vector<float> expected = logits(specification, tokens, 1, 64, "auto");
     for (const std::int64_t n : {1, 3}) {
-      ASSERT_EQ(logits(model, tokens, n, 7, "f16"), expected) << info(dtype).name << ", " << n << " threads";
+      ASSERT_EQ(logits(model, tokens, n, 7, "auto"), expected) << info(dtype).name << ", " << n << " threads";
     }
   }
 }

@@ -112,7 +112,7 @@ TEST(Session, StoresKeysAndValuesNearThoseOfF32) {
     const char* kv_type;
     double least, most;   // rms of the difference, of the logits' deviation
   };
-  for (const Case& c : {Case{"f16", 0.0002, 0.001}, Case{"bf16", 0.002, 0.008}, Case{"q8_0", 0.008, 0.025}, Case{"q4_0", 0.1, 0.35}}) {
+  for (const Case& c : {Case{"f16", 0.0002, 0.001}, Case{"i16", 0.0001, 0.001}, Case{"bf16", 0.002, 0.008}, Case{"q8_0", 0.008, 0.025}, Case{"q4_0", 0.1, 0.35}}) {
     const double rms = testing::difference(logits(c.kv_type), exact).rms / testing::deviation(exact);
     EXPECT_GE(rms, c.least) << c.kv_type;   // it is stored so
     EXPECT_LE(rms, c.most) << c.kv_type;
@@ -157,7 +157,7 @@ TEST(Session, ValuesBeyondTheirStorageAreAnErrorThatSaysWhatStoresThem) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(KvTypes, SessionOf, ::testing::Values("f16", "f32", "bf16", "q8_0", "q4_0"),
+INSTANTIATE_TEST_SUITE_P(KvTypes, SessionOf, ::testing::Values("f16", "f32", "bf16", "i16", "q8_0", "q4_0"),
                          [](const auto& p) { return std::string(p.param); });
 
 TEST(Session, AFullContextSaysWhatIsNeededAndAvailable) {
@@ -266,7 +266,7 @@ TEST(Session, OptionsOutsideTheirLimitsNameKeyValueAndLimit) {
       {{.n_seq = 0}, Code::range, "n_seq = 0 is outside 1..4096"},
       {{.n_batch = 0}, Code::range, "n_batch = 0 is outside 1..65536"},
       {{.n_threads = 5000}, Code::range, "n_threads = 5000 is outside 0..1024"},
-      {{.kv_type = "q8"}, Code::kv_type, "unknown KV type 'q8'; known: f16, f32, bf16, q8_0, q4_0"},
+      {{.kv_type = "q8"}, Code::kv_type, "unknown KV type 'q8'; known: f16, f32, bf16, i16, q8_0, q4_0"},
   };
   for (const Case& c : cases) {
     const auto s = Session::create(model, c.options);
@@ -311,9 +311,9 @@ TEST(Session, APlanBeyondAllMemoryIsAnError) {
 TEST(Session, ReportsItsMemoryByClass) {
   const auto model = bundled_model();
   const auto s = session_of(model, {.n_ctx = 64, .n_seq = 2});
-  // 4 layers, keys and values, 2 KV heads of 64 halves, 64 positions (two pages), 2 sequences; and five lists: pages,
+  // 4 layers, keys and values, 2 KV heads of 64 integers and 2 scales, 64 positions (two pages), 2 sequences; and five lists: pages,
   // free ones, places of layers, sequences, and the tokens, which fill 64 positions of 2 sequences.
-  const std::uint64_t pages = 4 * 2 * 2 * 64 * 2 * 64 * 2;
+  const std::uint64_t pages = 4 * 2 * 2 * (64 + 2) * 2 * 64 * 2;
   EXPECT_GE(s->memory()[MemoryClass::kv], pages);
   EXPECT_LE(s->memory()[MemoryClass::kv], pages + 4 * Workspace::kAlignment + 64 * 2 * sizeof(Token));
   EXPECT_GT(s->memory()[MemoryClass::scratch], 0u);

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+// Attention where keys and values are int16 with a scale per 32 entries: queries and weights are rounded to int16 as well, and pairs
+// of products are summed as integers, twice as many per instruction as of floats. Scores and weighted values are the same product:
+// the lines of a block, 32 times a pair each, with a pair of each query. Tested by tests/ops/attention_test.cpp.
+#pragma once
+
+#include "ops/simd/attention_tile.h"
+
+namespace infer::simd {
+
+/// Pairs of 32 codes.
+inline constexpr int kCodePairs = static_cast<int>(kBlockCols) / 2;
+/// A line of a block: a pair for each of 32.
+inline constexpr std::size_t kPairLineBytes = 4 * kBlockCols;
+
+/// What makes codes of a query: 0 where there is nothing, NaN where there is no number.
+template <class Isa>
+INFER_INLINE float inverse_of(const float* q, std::int64_t dim) noexcept {
+  using L = Lanes<Isa>;
+  std::uint32_t bits = 0;
+  float most = 0.0f;
+  for (std::int64_t i = 0; i < dim; i += kBlockCols) {
+    const std::uint32_t of_block = Isa::largest_magnitude(q + i);
+    bits = bits < of_block ? of_block : bits;
+    const float sum = total(abs(L::load(q + i)) + abs(L::load(q + i + kLanes)));
+    most = most < sum ? sum : most;
+  }
+  if (bits >= 0x7f800000u || most == __builtin_inff()) return __builtin_nanf("");
+  const float magnitude = __builtin_bit_cast(float, bits);
+  if (magnitude < kLeastQ8) return 0.0f;
+  const float by_most = kI16Factor / magnitude, by_sum = kI16FactorSum / most;
+  return by_sum < by_most ? by_sum : by_most;
+}
+
+/// Before the first page.
+template <class Isa>
+void begin_queries(const AttentionArgs& a, QueryTile<Isa, StoredI16<Isa>>& t) noexcept {
+  for (int k = 0; k < t.n; ++k) {
+    const float inverse = inverse_of<Isa>(t.q[k], a.key_dim);
+    t.scale[k] = inverse == 0.0f ? 0.0f : kI16Unit / inverse * (a.softcap > 0.0f ? a.scale : a.scale * kLog2E);
+    t.inverse[k] = inverse == inverse ? inverse : 0.0f;
+  }
+}
+
+/// Codes of entries first .. end - 1 of the queries: (blocks, n, 16) pairs.
+template <class Isa>
+void line_up(QueryTile<Isa, StoredI16<Isa>>& t, std::int64_t first, std::int64_t end) noexcept {
+  std::int32_t* codes = t.entries;
+  for (std::int64_t i = first; i < end; i += kBlockCols) {
+    for (int k = 0; k < t.n; ++k, codes += kCodePairs) round_pairs<Isa>(t.q[k] + i, Lanes<Isa>::of(t.inverse[k]), Lanes<Isa>::of(t.inverse[k]), codes);
+  }
+}
+
+/// Products of a block of a page with the codes of N queries, (N, 16) pairs: done(k, p, sums) gets those of query k with
+/// sixteen p of the block, as floats.
+template <class Isa, int N, class Done>
+INFER_INLINE void block_products(const std::int32_t* codes, const PageData& page, const std::byte* block, const Done& done) noexcept {
+  constexpr int kParts = Isa::kKeyLanes;
+  page.ask_ahead(block, 2 * kBlockCols);
+  for (int part = 0; part < kPageLanes; part += kParts) {
+    typename Isa::Ints sum[N * kParts];   // queries by sixteens
+    unroll<N * kParts>([&](auto i) INFER_INLINE_LAMBDA { sum[i.value] = Isa::ints(0); });
+    const std::byte* line = block + 2 * kBlockCols;
+    for (int j = 0; j < kCodePairs; ++j, line += kPairLineBytes) {
+      typename Isa::Pairs pairs[kParts];
+      unroll<kParts>([&](auto p) INFER_INLINE_LAMBDA { pairs[p.value] = Isa::pairs(line + (part + p.value) * 4 * kLanes); });
+      page.ask_ahead(line + part * 4 * kLanes, kParts * 4 * kLanes);
+      unroll<N * kParts>([&](auto i) INFER_INLINE_LAMBDA {
+        Isa::add_products(sum[i.value], pairs[i.value % kParts], codes[i.value / kParts * kCodePairs + j]);
+      });
+    }
+    unroll<N * kParts>([&](auto i) INFER_INLINE_LAMBDA {
+      done(Constant<i.value / kParts>{}, part + i.value % kParts, Isa::floats(sum[i.value]));
+    });
+  }
+}
+
+/// Products of N queries with all keys of a page, entries first .. end - 1, added to those of the entries before.
+template <class Isa, int N>
+[[gnu::noinline]] void score_codes(const std::int32_t* codes, const PageData& keys, std::int64_t first, std::int64_t end,
+                                   float (*scores)[kPageSlots]) noexcept {
+  using L = Lanes<Isa>;
+  for (std::int64_t i = first; i < end; i += kBlockCols, codes += N * kCodePairs) {
+    const std::byte* const block = keys.data + kPageSlots * StoredI16<Isa>::bytes(i);
+    const L scales[kPageLanes] = {Isa::load_halves(block), Isa::load_halves(block + 2 * kLanes)};
+    block_products<Isa, N>(codes, keys, block, [&](auto k, int p, const L& sums) INFER_INLINE_LAMBDA {
+      float* const score = scores[k.value] + p * kLanes;
+      fma(sums, scales[p], i == 0 ? L::of(0.0f) : L::load(score)).store(score);
+    });
+  }
+}
+
+/// Scores of all keys of a page, entries first .. end - 1.
+template <class Isa>
+INFER_INLINE void score_page(const PageData& keys, QueryTile<Isa, StoredI16<Isa>>& t, std::int64_t, std::int64_t first, std::int64_t end) noexcept {
+  with_tokens<Isa::kIntQueries>(t.n, [&](auto n) INFER_INLINE_LAMBDA {
+    score_codes<Isa, n.value>(t.entries, keys, first, end, t.weights);
+  });
+}
+
+/// The scales of the values of a page that are seen, relative to the largest of them.
+struct PageScales {
+  alignas(64) float of_slot[kPageSlots];
+  float largest = 0.0f;
+};
+template <class Isa>
+INFER_INLINE void find_scales(const std::byte* block, int begin, int end, PageScales& s) noexcept {
+  using L = Lanes<Isa>;
+  for (int p = 0; p < kPageLanes; ++p) Isa::load_halves(block + 2 * kLanes * p).store(s.of_slot + kLanes * p);
+  for (int slot = 0; slot < begin; ++slot) s.of_slot[slot] = 0.0f;
+  for (int slot = end; slot < kPageSlots; ++slot) s.of_slot[slot] = 0.0f;
+  s.largest = __builtin_bit_cast(float, Isa::largest_magnitude(s.of_slot));
+  const float relative = s.largest > 0.0f ? 1.0f / s.largest : 0.0f;
+  for (int p = 0; p < kPageLanes; ++p) {
+    const L scales = L::load(s.of_slot + kLanes * p) * L::of(relative);
+    (relative > 0.0f ? scales : L::of(0.0f)).store(s.of_slot + kLanes * p);   // a NaN is told by the largest
+  }
+}
+
+/// out = shrink * out + unit * products, for N queries and all entries.
+template <class Isa, int N>
+[[gnu::noinline]] void gather_codes(const std::int32_t* codes, const PageData& values, std::int64_t value_dim, const float* shrink,
+                                    const float* units, float* const* out) noexcept {
+  using L = Lanes<Isa>;
+  for (std::int64_t i = 0; i < value_dim; i += kBlockCols) {
+    const std::byte* const block = values.data + kPageSlots * StoredI16<Isa>::bytes(i);
+    block_products<Isa, N>(codes, values, block, [&](auto k, int p, const L& sums) INFER_INLINE_LAMBDA {
+      float* const entries = out[k.value] + i + p * kLanes;
+      fma(sums, L::of(units[k.value]), L::load(entries) * L::of(shrink[k.value])).store(entries);
+    });
+  }
+}
+
+/// What was summed before to the new maximum, and the weighted values of a page.
+template <class Isa>
+void gather_page(const PageData& values, std::int64_t value_dim, const QueryTile<Isa, StoredI16<Isa>>& t) noexcept {
+  using L = Lanes<Isa>;
+  alignas(64) std::int32_t pairs[Isa::kIntQueries * kCodePairs];
+  float codes[kLanes], units[kLanes] = {};   // of a weight of 1
+  (L::of(0.0f) - max(L::of(0.0f) - L::of(kI16FactorSum) / L::load(t.sum_of_page), L::of(-kI16Factor))).store(codes);
+  PageScales scales;
+  for (int k = t.from; k < t.to; ++k) {
+    const bool first = k == t.from, others = !t.whole && (first || t.begin[k] != t.begin[k - 1] || t.end[k] != t.end[k - 1]);
+    if (first || others) find_scales<Isa>(values.data, t.whole ? 0 : t.begin[k], t.whole ? kPageSlots : t.end[k], scales);
+    const L of_1 = L::of(codes[k]), low = L::load(scales.of_slot) * of_1, high = L::load(scales.of_slot + kLanes) * of_1;
+    round_pairs<Isa>(t.weights[k], low, high, pairs + (k - t.from) * kCodePairs);
+    units[k] = t.fresh[k] * (scales.largest * kI16Unit);
+  }
+  (L::load(units) / L::load(codes)).store(units);
+  with_tokens<Isa::kIntQueries>(t.to - t.from, [&](auto n) INFER_INLINE_LAMBDA {
+    gather_codes<Isa, n.value>(pairs, values, value_dim, t.shrink + t.from, units + t.from, t.out + t.from);
+  });
+}
+
+}  // namespace infer::simd
