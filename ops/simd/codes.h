@@ -213,10 +213,10 @@ INFER_INLINE void add_sub(const Lines& lines, const typename Isa::Ints (&scale)[
   });
 }
 
-/// 256 columns: acc += their products.
-template <class Isa, class Type, int M, int N>
+/// 256 columns: acc += their products. between(i): is called before sub-block i.
+template <class Isa, class Type, class Between, int M, int N>
 INFER_INLINE void add_super(const std::byte* const (&chunk)[M], const SubScales (&scales)[M], const RowScales<Isa, M>& rows,
-                            const std::int32_t* x, Lanes<Isa> (&acc)[M][N]) noexcept {
+                            const std::int32_t* x, const Between& between, Lanes<Isa> (&acc)[M][N]) noexcept {
   constexpr int kHalfSubs = kHalfBlocks * Type::kSubs, kSubLines = 8 / Type::kSubs;
 #pragma GCC unroll 1
   for (std::size_t half = 0; half < 2; ++half) {
@@ -231,6 +231,7 @@ INFER_INLINE void add_super(const std::byte* const (&chunk)[M], const SubScales 
       return Isa::scale_pairs(of_half[2 * i], of_half[2 * i + 1]);
     }, x_sums, sums);
     unroll<kHalfSubs>([&](auto sub) INFER_INLINE_LAMBDA {
+      between(first_sub + sub.value);
       typename Isa::Ints scale[M];
       for (int p = 0; p < M; ++p) scale[p] = Isa::scale(scales[p].scales[first_sub + sub.value]);
       add_sub<Isa, Type>([&](auto i) INFER_INLINE_LAMBDA {
@@ -277,9 +278,11 @@ class Ahead {
   INFER_INLINE Ahead(std::size_t to_next, std::int64_t first, std::int64_t end, std::int64_t tokens) noexcept
       : to_next_(to_next), first_(static_cast<std::size_t>(64 * first / tokens)), end_(static_cast<std::size_t>(64 * end / tokens)) {}
 
-  INFER_INLINE void ask(const std::byte* block, std::size_t block_bytes) const noexcept {
-    const std::size_t end = block_bytes * end_ / 64;
-    for (std::size_t i = block_bytes * first_ / 64; i < end; i += kLineBytes) __builtin_prefetch(block + to_next_ + i, 0, 2);
+  /// Part `part` of `parts` of what is behind a block: what is asked for all at once waits in line.
+  INFER_INLINE void ask(const std::byte* block, std::size_t block_bytes, std::size_t part = 0, std::size_t parts = 1) const noexcept {
+    const std::size_t first = block_bytes * first_ / 64, bytes = block_bytes * end_ / 64 - first;
+    const std::size_t end = first + bytes * (part + 1) / parts;
+    for (std::size_t i = first + bytes * part / parts; i < end; i += kLineBytes) __builtin_prefetch(block + to_next_ + i, 0, 2);
   }
 
  private:
@@ -332,12 +335,13 @@ struct SuperTiles {
       RowScales<Isa, M> rows;
       for (int p = 0; p < M; ++p) {
         chunk[p] = first + static_cast<std::size_t>(p) * m.stride + static_cast<std::size_t>(c) * Panel::kBytes;
-        if constexpr (M == 1) ahead.ask(chunk[p], Panel::kBytes);   // as above
         Type::template scales<Isa>(chunk[p], scales[p]);
         rows.d[p] = Isa::load_halves(chunk[p] + Panel::kD);
         if constexpr (Type::kHasMins) rows.m[p] = Isa::load_halves(chunk[p] + Panel::kM);
       }
-      add_super<Isa, Type>(chunk, scales, rows, x, acc);
+      add_super<Isa, Type>(chunk, scales, rows, x, [&](std::size_t sub) INFER_INLINE_LAMBDA {
+        if constexpr (M == 1) ahead.ask(chunk[0], Panel::kBytes, sub, kSuperCols / kBlockCols * Type::kSubs);   // more panels: many tokens
+      }, acc);
     }
     store(m, row, y, acc);
   }

@@ -64,7 +64,7 @@ template <class Isa, bool kMins, int N>
   if (form == InputForm::q8) {
     add_block<Isa, Apart<kMins>>(Places<1>{{rows.lines}}, scales, x, sums);
   } else {
-    add_super<Isa, Apart<kMins>>(chunk, rows.scales, scales, x, sums);
+    add_super<Isa, Apart<kMins>>(chunk, rows.scales, scales, x, [](std::size_t) noexcept {}, sums);
   }
   for (int t = 0; t < N; ++t) sums[0][t].store(acc + t * kPanelRows);
 }
