@@ -48,7 +48,7 @@ constexpr auto kKvTypeDoc = [] {
 constexpr OptionSpec kSession[] = {
     {"n_ctx", i64, 0, static_cast<double>(kMaxContext), "0", "positions per sequence; 0: the model's, at most 4096"},
     {"n_seq", i64, 1, static_cast<double>(kMaxSequences), "1", "sequences that can be open at once"},
-    {"n_batch", i64, 1, static_cast<double>(kMaxBatch), "128", "tokens computed in one pass"},
+    {"n_batch", i64, 1, static_cast<double>(kMaxBatch), "256", "tokens computed in one pass"},
     {"n_logits", i64, 0, static_cast<double>(kMaxBatch), "0", "rows of logits that are kept; 0: n_seq"},
     {"n_threads", i64, 0, static_cast<double>(ThreadPool::kMaxThreads), "0", "threads; 0: all cores that the process may use"},
     {"kv_type", str, 0, 0, "auto", kKvTypeDoc.data()},

@@ -15,7 +15,7 @@ namespace infer::scalar {
 namespace {
 
 /// A block of 32 entries: x = d * code.
-struct KvBlock {
+struct KvCodes {
   std::uint16_t d;
   std::int8_t codes[kBlockCols];
 };
@@ -23,8 +23,8 @@ struct KvBlock {
 /// q8_0: d is the half nearest to the largest magnitude / 127; q4_0: to the entry of largest magnitude / -8, the negative one
 /// of two. Codes are nearest to x * (1 / d). What has an infinite or NaN entry gets d = NaN.
 template <KvType type>
-KvBlock round_kv(const float* x) noexcept {
-  KvBlock block{.d = 0x7e00, .codes = {}};
+KvCodes round_kv(const float* x) noexcept {
+  KvCodes block{.d = 0x7e00, .codes = {}};
   if (!std::all_of(x, x + kBlockCols, [](float v) noexcept { return std::isfinite(v); })) return block;
   const float most = *std::max_element(x, x + kBlockCols), least = *std::min_element(x, x + kBlockCols);
   const float extreme = most > -least ? most : least;
@@ -60,7 +60,7 @@ KvPlace value_block(std::int64_t slot, std::int64_t i, std::int64_t value_dim) n
 
 template <KvType type>
 void put_block(const float* x, std::byte* dst, const KvPlace& place) noexcept {
-  const KvBlock block = round_kv<type>(x);
+  const KvCodes block = round_kv<type>(x);
   std::memcpy(dst + place.scale, &block.d, sizeof block.d);
   for (std::size_t i = 0; i < (type == KvType::q8_0 ? 32 : 16); ++i) {
     dst[place.lines + i * place.stride] = type == KvType::q8_0 ? static_cast<std::byte>(block.codes[i])
@@ -222,9 +222,8 @@ float inverse_of(const float* q, std::int64_t dim) noexcept {
 }
 
 /// One query with slots begin .. end - 1 of a page. Scores are sums over blocks of 32 entries: of products of codes, an integer, times
-/// the scale. Weights are relative to the page's own maximum. They are rounded times the scales of the values, these relative to the
-/// largest of them, and as fine as the limits allow: the weighted values of the page are integers. Then the sums so far and those of the
-/// page are brought to the maximum of both.
+/// the scale. Weights are relative to the page's own maximum. Times the scales of their values they are rounded, as fine as the limits
+/// allow: the weighted values of the page are integers. Then the sums so far and those of the page are brought to the maximum of both.
 void attend_i16(const AttentionArgs& a, std::int64_t page, std::int64_t begin, std::int64_t end, const float* q, AttentionSum& sum,
                 float* out) noexcept {
   const auto place = static_cast<std::size_t>(a.pages[page]);
@@ -250,24 +249,22 @@ void attend_i16(const AttentionArgs& a, std::int64_t page, std::int64_t begin, s
   const float shrink = exp2_of(sum.largest - largest), fresh = exp2_of(of_page - largest);
   sum.largest = largest;
   for (std::int64_t slot = begin; slot < end; ++slot) weights[slot] = exp2_of(weights[slot] - of_page);
-  float sums[kLanes];
   for (int l = 0; l < kLanes; ++l) {
-    sums[l] = weights[l] + weights[l + kLanes];
-    sum.weights[l] = std::fma(sums[l], fresh, sum.weights[l] * shrink);
+    sum.weights[l] = std::fma(weights[l] + weights[l + kLanes], fresh, sum.weights[l] * shrink);
   }
-  const float codes = std::min(kI16Factor, kI16FactorSum / total(sums));   // of a weight of 1
-  float scales[kKvPageTokens] = {}, most = 0.0f;
+  float factors[kKvPageTokens] = {}, most = 0.0f, sums[kLanes];
   for (std::int64_t slot = begin; slot < end; ++slot) {
-    scales[slot] = half_to_float(read_at<std::uint16_t>(values, i16_scale(slot, 0)));
-    if (!(scales[slot] <= most)) most = scales[slot];
-    if (std::isnan(most)) break;
+    factors[slot] = weights[slot] * half_to_float(read_at<std::uint16_t>(values, i16_scale(slot, 0)));
+    most = std::max(most, factors[slot]);
   }
-  const float relative = most > 0.0f ? 1.0f / most : 0.0f;   // 0 of NaN, too
-  const float unit = fresh * (most * kI16Unit) / codes;
+  for (int l = 0; l < kLanes; ++l) sums[l] = factors[l] + factors[l + kLanes];
+  const float all = total(sums);   // NaN, where one is
+  const float codes = most < kLeastQ8 ? 0.0f : std::min(kI16Factor / most, kI16FactorSum / all);
+  const float unit = std::isnan(all) ? all : most < kLeastQ8 ? 0.0f : fresh * kI16Unit / codes;
   for (std::int64_t i = 0; i < a.value_dim; ++i) {
     std::int32_t products = 0;
-    for (std::int64_t slot = begin; relative > 0.0f && slot < end; ++slot) {
-      products += nearest_code(weights[slot] * (scales[slot] * relative * codes)) * read_at<std::int16_t>(values, i16_value(slot, i));
+    for (std::int64_t slot = begin; !std::isnan(all) && slot < end; ++slot) {
+      products += nearest_code(factors[slot] * codes) * read_at<std::int16_t>(values, i16_value(slot, i));
     }
     out[i] = std::fma(static_cast<float>(products), unit, out[i] * shrink);
   }

@@ -178,7 +178,7 @@ constexpr std::size_t kv_bytes(KvType type, std::int64_t n) noexcept {
   return static_cast<std::size_t>(n) / block.elems * block.bytes;
 }
 
-// Of i16. The limits keep sums of 32 products below 2^31, whatever is stored; each is finer than a half's rounding.
+// Of i16. The limits keep sums of 32 products below 2^31, whatever KvStoreFn has stored.
 inline constexpr float kI16Most = 8191.0f;          ///< |code| of keys and values, at most
 inline constexpr float kI16Unit = 1.0f / 1024.0f;   ///< x = scale * kI16Unit * code
 inline constexpr float kI16Factor = 32767.0f;       ///< |code| of what they are multiplied with, entries of queries and weights, at most
@@ -244,9 +244,9 @@ struct AttentionArgs {
 /// sixteen positions: their scales, then for q8_0 (32, 16) codes, for q4_0 (16, 16) bytes, which hold entry i in the low bits
 /// and entry i + 16 in the high ones.
 ///
-/// i16 rounds keys 32 entries at a time, values all at once, to int16 with a scale, a half. Keys and values lie by blocks of 32 entries: the scales of the
-/// 32 positions, then sixteen lines of pairs, as products of pairs take them: keys (16, 32, 2), entries 2i and 2i + 1 of a
-/// position side by side; values (16, 32, 2), of positions 2j and 2j + 1 the same entry side by side.
+/// i16 rounds keys 32 entries at a time, values all at once, to int16 with a scale, a half. Both lie by blocks of 32 entries: the
+/// scales of the 32 positions (a value's is in each of its blocks), then sixteen lines of pairs, as products of pairs take them: keys
+/// (16, 32, 2), entries 2i and 2i + 1 of a position side by side; values (16, 32, 2), of positions 2j and 2j + 1 the same entry.
 ///
 /// No byte belongs to two positions, so these may be stored at once.
 struct KvStoreArgs {

@@ -21,7 +21,7 @@ namespace infer {
 /// A way to store keys and values; the table is src/runtime/kv_kinds.h.
 struct KvKind {
   std::string_view name;        ///< "f16"
-  KvType type;                  ///< index of its kernels in the KernelTable, and of its kKvDTypes
+  KvType type;                  ///< index of its kernels in the KernelTable, and of its kKvBlocks
 };
 
 struct KvShape {

@@ -25,7 +25,7 @@ namespace infer {
 struct SessionOptions {
   std::int64_t n_ctx = 0;         ///< positions per sequence; 0: the model's, at most kDefaultContext
   std::int64_t n_seq = 1;
-  std::int64_t n_batch = 128;     ///< tokens in one forward pass
+  std::int64_t n_batch = 256;     ///< tokens in one forward pass
   std::int64_t n_logits = 0;      ///< rows of logits kept; 0: n_seq
   std::int64_t n_threads = 0;     ///< 0: all cores that the process may use, or as many as the executor says
   std::int64_t n_awake = 0;       ///< threads that run at once, with fewer cores too (for tests); 0: no more than cores

@@ -22,7 +22,12 @@ struct Avx512Vnni {
 
   INFER_INLINE static Reg fma(Reg a, Reg b, Reg c) noexcept { return _mm512_fmadd_ps(a, b, c); }
   INFER_INLINE static float largest(Reg v) noexcept { return _mm512_reduce_max_ps(v); }
-  INFER_INLINE static float total(Reg v) noexcept { return _mm512_reduce_add_ps(v); }
+  INFER_INLINE static float total(Reg v) noexcept {   // the intrinsic for it promises no order
+    const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+    __m128 sum = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
+    return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
+  }
   INFER_INLINE static Reg max(Reg a, Reg b) noexcept { return _mm512_max_ps(a, b); }
   INFER_INLINE static Reg nearest(Reg a) noexcept { return xsimd::nearbyint(a); }
 

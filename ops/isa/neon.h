@@ -136,11 +136,11 @@ struct Neon {
   INFER_INLINE static void add_products(Ints& sum, const Pairs& pairs, std::int32_t pair) noexcept {
     const int16x4_t both = vreinterpret_s16_s32(vdup_n_s32(pair));
     for (int i = 0; i < 2; ++i) {
-      for (int j = 0; j < 2; ++j) {
-        const int16x8_t one = pairs.v[i].val[j];
-        sum.v[2 * i] = j == 0 ? vmlal_lane_s16(sum.v[2 * i], vget_low_s16(one), both, 0) : vmlal_lane_s16(sum.v[2 * i], vget_low_s16(one), both, 1);
-        sum.v[2 * i + 1] = j == 0 ? vmlal_high_lane_s16(sum.v[2 * i + 1], one, both, 0) : vmlal_high_lane_s16(sum.v[2 * i + 1], one, both, 1);
-      }
+      const auto [first, second] = pairs.v[i].val;
+      sum.v[2 * i] = vmlal_lane_s16(sum.v[2 * i], vget_low_s16(first), both, 0);
+      sum.v[2 * i] = vmlal_lane_s16(sum.v[2 * i], vget_low_s16(second), both, 1);
+      sum.v[2 * i + 1] = vmlal_high_lane_s16(sum.v[2 * i + 1], first, both, 0);
+      sum.v[2 * i + 1] = vmlal_high_lane_s16(sum.v[2 * i + 1], second, both, 1);
     }
   }
   INFER_INLINE static void store_shorts(const Vector& v, std::int32_t* pairs) noexcept {

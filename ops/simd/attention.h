@@ -29,8 +29,9 @@ template <class Isa, class Stored>
     for (int p = 0; p < kPageLanes; ++p) scores[p].store(w + p * kLanes);
     if (a.softcap > 0.0f || !t.whole) {
       if (a.softcap > 0.0f) softcap<Isa>(w, kPageSlots, a.softcap);
-      for (int p = 0; p < kPageLanes && Stored::kInts && a.softcap > 0.0f; ++p) {
-        (L::load(w + p * kLanes) * L::of(kLog2E)).store(w + p * kLanes);
+      if constexpr (Stored::kInts) {
+        const L unit = L::of(a.softcap > 0.0f ? kLog2E : 1.0f);
+        for (int p = 0; p < kPageLanes; ++p) (L::load(w + p * kLanes) * unit).store(w + p * kLanes);
       }
       // Slots that take no part: they change no maximum, and their weights are 0.
       for (int slot = 0; !t.whole && slot < t.begin[k]; ++slot) w[slot] = -__builtin_inff();
@@ -55,12 +56,9 @@ template <class Isa, class Stored>
       const L weights = power_of<Isa, Stored>(L::load(w + p * kLanes) - top);
       weights.store(w + p * kLanes);
       if constexpr (!Stored::kInts) sums = sums + weights;
-      if constexpr (Stored::kInts) both = p == 0 ? weights : both + weights;
+      if constexpr (Stored::kInts) both = both + weights;
     }
-    if constexpr (Stored::kInts) {
-      sums = fma(both, L::of(t.fresh[k]), sums);
-      t.sum_of_page[k] = total(both);
-    }
+    if constexpr (Stored::kInts) sums = fma(both, L::of(t.fresh[k]), sums);
     of_query.largest = now[k];
     sums.store(of_query.weights);
   }

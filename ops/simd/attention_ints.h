@@ -98,24 +98,36 @@ INFER_INLINE void score_page(const PageData& keys, QueryTile<Isa, StoredI16<Isa>
   });
 }
 
-/// The scales of the values of a page that are seen, relative to the largest of them.
-struct PageScales {
-  alignas(64) float of_slot[kPageSlots];
-  float largest = 0.0f;
-};
+/// The scales of the values of a page that are seen; 0 of the others.
 template <class Isa>
-INFER_INLINE void find_scales(const std::byte* block, int begin, int end, PageScales& s) noexcept {
-  using L = Lanes<Isa>;
-  for (int p = 0; p < kPageLanes; ++p) Isa::load_halves(block + 2 * kLanes * p).store(s.of_slot + kLanes * p);
-  for (int slot = 0; slot < begin; ++slot) s.of_slot[slot] = 0.0f;
-  for (int slot = end; slot < kPageSlots; ++slot) s.of_slot[slot] = 0.0f;
-  s.largest = __builtin_bit_cast(float, Isa::largest_magnitude(s.of_slot));
-  const float relative = s.largest > 0.0f ? 1.0f / s.largest : 0.0f;
-  for (int p = 0; p < kPageLanes; ++p) {
-    const L scales = L::load(s.of_slot + kLanes * p) * L::of(relative);
-    (relative > 0.0f ? scales : L::of(0.0f)).store(s.of_slot + kLanes * p);   // a NaN is told by the largest
-  }
+INFER_INLINE void find_scales(const std::byte* block, int begin, int end, float (&scales)[kPageSlots]) noexcept {
+  for (int p = 0; p < kPageLanes; ++p) Isa::load_halves(block + 2 * kLanes * p).store(scales + kLanes * p);
+  for (int slot = 0; slot < begin; ++slot) scales[slot] = 0.0f;
+  for (int slot = end; slot < kPageSlots; ++slot) scales[slot] = 0.0f;
 }
+
+/// For each query, what makes codes of its weights times scales, and the unit of their products.
+template <class Isa>
+struct WeightCodes {
+  float most[kLanes] = {}, sums[kLanes] = {};   ///< of weights times scales
+  float codes[kLanes], units[kLanes];
+
+  INFER_INLINE void find(const float (&fresh)[kLanes]) noexcept {
+    using L = Lanes<Isa>;
+    const L largest = L::load(most), all = L::load(sums), minus = L::of(-0.0f);
+    // The lesser of both is minus the larger of what is minus them.
+    L code = minus - max(L::of(-kI16FactorSum) / all, L::of(-kI16Factor) / largest);
+    L unit = L::load(fresh) * L::of(kI16Unit) / code;
+    for (int i = 0; i < L::kRegs; ++i) {
+      using Reg = typename L::Reg;
+      const auto nothing = largest.reg[i] < Reg(kLeastQ8);
+      code.reg[i] = xsimd::select(nothing, Reg(0.0f), code.reg[i]);
+      unit.reg[i] = xsimd::select(nothing, Reg(0.0f), unit.reg[i]);
+    }
+    code.store(codes);
+    (unit + (all - all)).store(units);   // NaN where the sum is
+  }
+};
 
 /// out = shrink * out + unit * products, for N queries and all entries.
 template <class Isa, int N>
@@ -133,22 +145,26 @@ template <class Isa, int N>
 
 /// What was summed before to the new maximum, and the weighted values of a page.
 template <class Isa>
-void gather_page(const PageData& values, std::int64_t value_dim, const QueryTile<Isa, StoredI16<Isa>>& t) noexcept {
+void gather_page(const PageData& values, std::int64_t value_dim, QueryTile<Isa, StoredI16<Isa>>& t) noexcept {
   using L = Lanes<Isa>;
   alignas(64) std::int32_t pairs[Isa::kIntQueries * kCodePairs];
-  float codes[kLanes], units[kLanes] = {};   // of a weight of 1
-  (L::of(0.0f) - max(L::of(0.0f) - L::of(kI16FactorSum) / L::load(t.sum_of_page), L::of(-kI16Factor))).store(codes);
-  PageScales scales;
+  alignas(64) float scales[kPageSlots];
+  WeightCodes<Isa> w;
   for (int k = t.from; k < t.to; ++k) {
     const bool first = k == t.from, others = !t.whole && (first || t.begin[k] != t.begin[k - 1] || t.end[k] != t.end[k - 1]);
     if (first || others) find_scales<Isa>(values.data, t.whole ? 0 : t.begin[k], t.whole ? kPageSlots : t.end[k], scales);
-    const L of_1 = L::of(codes[k]), low = L::load(scales.of_slot) * of_1, high = L::load(scales.of_slot + kLanes) * of_1;
-    round_pairs<Isa>(t.weights[k], low, high, pairs + (k - t.from) * kCodePairs);
-    units[k] = t.fresh[k] * (scales.largest * kI16Unit);
+    const L low = L::load(t.weights[k]) * L::load(scales), high = L::load(t.weights[k] + kLanes) * L::load(scales + kLanes);
+    low.store(t.weights[k]);
+    high.store(t.weights[k] + kLanes);
+    w.most[k] = largest(max(low, high));
+    w.sums[k] = total(low + high);
   }
-  (L::load(units) / L::load(codes)).store(units);
+  w.find(t.fresh);
+  for (int k = t.from; k < t.to; ++k) {
+    round_pairs<Isa>(t.weights[k], L::of(w.codes[k]), L::of(w.codes[k]), pairs + (k - t.from) * kCodePairs);
+  }
   with_tokens<Isa::kIntQueries>(t.to - t.from, [&](auto n) INFER_INLINE_LAMBDA {
-    gather_codes<Isa, n.value>(pairs, values, value_dim, t.shrink + t.from, units + t.from, t.out + t.from);
+    gather_codes<Isa, n.value>(pairs, values, value_dim, t.shrink + t.from, w.units + t.from, t.out + t.from);
   });
 }
 

@@ -32,7 +32,6 @@ struct QueryTile {
   int begin[kQueries], end[kQueries];        ///< or else: slots that each sees
   float shrink[kLanes];                                ///< what was summed before counts so much
   float fresh[kLanes];                                 ///< only of integers: and this page's weights, which are relative to its own maximum
-  float sum_of_page[kLanes] = {};                      ///< likewise: of these
   alignas(64) float weights[kQueries][kPageSlots];
   alignas(64) typename Stored::Entry entries[kStretch * kQueries];   ///< of the queries, as line_up() puts them
 };

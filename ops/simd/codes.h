@@ -280,9 +280,11 @@ class Ahead {
 
   /// Part `part` of `parts` of what is behind a block: what is asked for all at once waits in line.
   INFER_INLINE void ask(const std::byte* block, std::size_t block_bytes, std::size_t part = 0, std::size_t parts = 1) const noexcept {
-    const std::size_t first = block_bytes * first_ / 64, bytes = block_bytes * end_ / 64 - first;
-    const std::size_t end = first + bytes * (part + 1) / parts;
-    for (std::size_t i = first + bytes * part / parts; i < end; i += kLineBytes) __builtin_prefetch(block + to_next_ + i, 0, 2);
+    const std::size_t first = block_bytes * first_ / 64, lines = (block_bytes * end_ / 64 - first + kLineBytes - 1) / kLineBytes;
+    const std::size_t end = first + lines * (part + 1) / parts * kLineBytes;
+    for (std::size_t i = first + lines * part / parts * kLineBytes; i < end; i += kLineBytes) {
+      __builtin_prefetch(block + to_next_ + i, 0, 2);
+    }
   }
 
  private:

@@ -2,7 +2,8 @@
 // Keys and values as they are stored, and storing them. A way to store them is a struct:
 //
 //   kBlocks               32 entries share a scale
-//   kInts                 products are those of integers (attention_ints.h), and what follows is another
+//   kInts                 products are those of integers (attention_ints.h): instead of what follows it has scale_of(x, n), and
+//                         round(x, scale, pairs) of 32 entries
 //   Entry                 what a query's entries become before products: floats, or pairs of int16
 //   bytes(n)              of n entries of one vector
 //   keys(sixteen, i)      of sixteen keys that lie side by side: what has entry(j), sixteen floats of their entries i + j;

@@ -5,6 +5,7 @@
 //   kTilePanels, kTileTokens                 the register tile of products with kManyTokens or more, which strips pay for
 //   kFewTokens                               of fewer it is one panel by up to so many
 //   kQueries, kKeyLanes                      that of scores: queries by sixteens of positions
+//   kIntQueries                              queries of both where keys and values are integers
 //   kGathered, kValueLanes                   that of weighted values: queries by sixteens of entries
 //   fma(a, b, c)                             a * b + c of registers, rounded once
 //   largest(v)                               of a register of numbers

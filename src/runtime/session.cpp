@@ -55,7 +55,7 @@ Result<SessionOptions> effective(const SessionOptions& given, const Decoder& dec
 }
 
 /// No row of kept logits may have a value that is not a number: it would be sampled from. Sound weights can come to it where
-/// keys or values are beyond the halves in which they are stored (f16), or that their scales are (q8_0, q4_0).
+/// keys or values are beyond the halves in which they are stored (f16), or that their scales are (i16, q8_0, q4_0).
 Status check_logits(const MatF32& logits, std::int64_t n_rows, KvType stored) {
   const bool halves = stored != KvType::f32 && stored != KvType::bf16;
   const char* const advice = halves ? ", and where it finds none, kv_type = bf16 or f32 holds larger keys and values" : "";
@@ -84,13 +84,17 @@ std::string kinds_without_blocks(const Registry<KvKind>& kinds) {
 
 /// The kind of that name, or the best, if keys and values are whole blocks of it.
 Result<const KvKind*> choose_kind(const Registry<KvKind>& kinds, std::string_view name, const DecoderConfig& c) {
-  for (const std::string_view best : kAutoKvKinds) {
-    if (name != kAutoKvKind) break;
-    const KvKind* const kind = kinds.find(best);
-    if (kind != nullptr && c.key_dim % block_of(*kind) == 0 && c.value_dim % block_of(*kind) == 0) return kind;
+  if (name == kAutoKvKind) {
+    for (const std::string_view best : kAutoKvKinds) {
+      const KvKind* const kind = kinds.find(best);
+      if (kind != nullptr && c.key_dim % block_of(*kind) == 0 && c.value_dim % block_of(*kind) == 0) return kind;
+    }
   }
   Result<const KvKind*> named = kinds.require(name, Code::kv_type);
-  if (!named.ok()) return std::move(named).status().about("kv_type");
+  if (!named.ok()) {
+    const std::string known = fmt::format("{}, or {}", named.status().message(), kAutoKvKind);
+    return Status::error(named.status().code(), known).about("kv_type");
+  }
   const KvKind& kind = *named.value();
   const std::int64_t block = block_of(kind);
   for (const auto& [what, dim] : {std::pair{"keys", c.key_dim}, std::pair{"values", c.value_dim}}) {

@@ -30,7 +30,7 @@ constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kHuge = std::numeric_limits<float>::max();
 constexpr KvType kTypes[] = {KvType::f32, KvType::f16, KvType::bf16, KvType::i16, KvType::q8_0, KvType::q4_0};
-constexpr DType kDTypes[] = {DType::f32, DType::f16, DType::bf16, DType::i16, DType::q8_0, DType::q4_0};   ///< i16 has its own
+constexpr DType kDTypes[] = {DType::f32, DType::f16, DType::bf16, DType::i16, DType::q8_0, DType::q4_0};   ///< not i16's
 static_assert(std::size(kTypes) == kKvTypeCount);
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
@@ -330,6 +330,57 @@ TEST_P(Attention, GivesTheBitsOfTheSpecificationWhateverGoesTogether) {
   for (const KvType type : kTypes) {
     for (const Dims d : kEveryShape) ASSERT_NO_FATAL_FAILURE(compare(type, d, kShapes));
     for (const Dims d : kSomeShapes) ASSERT_NO_FATAL_FAILURE(compare(type, d, kSome));
+  }
+}
+
+TEST_P(Attention, TakesTheLargestIntegers) {
+  Random random(29);
+  constexpr std::int64_t kDim = 64, kPositions = 40;
+  std::vector<float> equal(kDim, 2.0f), spike(kDim, 0.0f), signs(kDim, 0.5f);
+  spike[37] = 3.0f;
+  for (std::size_t i = 0; i < signs.size(); i += 2) signs[i] = -0.5f;
+  for (const std::uint16_t garbage : {std::uint16_t{0x7fff}, std::uint16_t{0x8000}}) {   // where nothing was stored
+    Cache cache(table_, KvType::i16, kDim, kDim, kPositions, true, random);
+    for (std::vector<std::byte>* bytes : {&cache.key_bytes, &cache.value_bytes}) {
+      for (std::size_t i = 0; i < bytes->size(); i += 2) std::memcpy(bytes->data() + i, &garbage, 2);
+    }
+    for (std::int64_t pos = 0; pos < kPositions; ++pos) cache.store(pos, pos % 3 == 0 ? signs : equal, equal);
+    for (const std::vector<float>* q : {&equal, &spike, &signs}) {
+      for (const float scale : {0.0f, 0.01f, 1.0f}) {
+        Question question{.q = {}, .tokens = 3, .heads = 2, .position = kPositions - 3, .value_dim = kDim, .scale = scale};
+        for (std::int64_t query = 0; query < 6; ++query) question.q.insert(question.q.end(), q->begin(), q->end());
+        const std::vector<float> found = attend(table_, KvType::i16, cache, question);
+        ASSERT_EQ(found, one_by_one(KvType::i16, cache, question)) << "scale " << scale;
+        for (const float f : found) ASSERT_NEAR(f, 2.0f, 2e-4f) << "scale " << scale;
+      }
+    }
+  }
+}
+
+TEST_P(Attention, IsFineBesideLargeValuesThatHaveNoWeight) {
+  Random random(31);
+  constexpr std::int64_t kDim = 32, kPositions = 32;
+  for (const float times : {1.0f, 30.0f, 1000.0f}) {
+    Cache cache(table_, KvType::i16, kDim, kDim, kPositions, false, random);
+    std::vector<double> expected(kDim), weights;
+    const std::vector<float> q = random.normals(kDim, 1.0);
+    std::vector<float> opposite = q, large(kDim, times);
+    for (float& f : opposite) f *= -1.0f;
+    cache.store(5, opposite, large);   // a score that is as low as may be
+    const std::vector<float> found = attend(table_, KvType::i16, cache, over(0, kPositions - 1, q, kDim, 0.5f));
+    double sum = 0.0;
+    for (std::int64_t pos = 0; pos < kPositions; ++pos) {
+      double score = 0.0;
+      for (std::int64_t i = 0; i < kDim; ++i) {
+        score += static_cast<double>(q[at(i)]) * static_cast<double>(pos == 5 ? opposite[at(i)] : cache.keys[at(pos * kDim + i)]);
+      }
+      weights.push_back(std::exp(0.5 * score));
+      sum += weights.back();
+      for (std::int64_t i = 0; i < kDim; ++i) {
+        expected[at(i)] += weights.back() * static_cast<double>(pos == 5 ? large[at(i)] : cache.values[at(pos * kDim + i)]);
+      }
+    }
+    for (std::int64_t i = 0; i < kDim; ++i) ASSERT_NEAR(static_cast<double>(found[at(i)]), expected[at(i)] / sum, 3e-4) << times;
   }
 }
 

@@ -112,10 +112,21 @@ TEST(Session, StoresKeysAndValuesNearThoseOfF32) {
     const char* kv_type;
     double least, most;   // rms of the difference, of the logits' deviation
   };
-  for (const Case& c : {Case{"f16", 0.0002, 0.001}, Case{"i16", 0.0001, 0.001}, Case{"bf16", 0.002, 0.008}, Case{"q8_0", 0.008, 0.025}, Case{"q4_0", 0.1, 0.35}}) {
+  for (const Case& c : {Case{"f16", 0.0002, 0.001}, Case{"i16", 0.0001, 0.001}, Case{"bf16", 0.002, 0.008},
+                        Case{"q8_0", 0.008, 0.025}, Case{"q4_0", 0.1, 0.35}}) {
     const double rms = testing::difference(logits(c.kv_type), exact).rms / testing::deviation(exact);
     EXPECT_GE(rms, c.least) << c.kv_type;   // it is stored so
     EXPECT_LE(rms, c.most) << c.kv_type;
+  }
+}
+
+TEST(Session, TakesTheBestStorageThatHeadsFill) {
+  testing::TinyModel tiny;
+  for (const auto& [dim, best] : {std::pair{16, "f16"}, std::pair{64, "i16"}}) {
+    tiny.key_length = tiny.value_length = dim;
+    const testing::Loaded l(testing::make_tiny_model(tiny));
+    ASSERT_NE(l.model, nullptr) << l.status.message();
+    EXPECT_EQ(session_of(l.model, {})->kv().position_bytes(), session_of(l.model, {.kv_type = best})->kv().position_bytes()) << dim;
   }
 }
 
@@ -266,7 +277,7 @@ TEST(Session, OptionsOutsideTheirLimitsNameKeyValueAndLimit) {
       {{.n_seq = 0}, Code::range, "n_seq = 0 is outside 1..4096"},
       {{.n_batch = 0}, Code::range, "n_batch = 0 is outside 1..65536"},
       {{.n_threads = 5000}, Code::range, "n_threads = 5000 is outside 0..1024"},
-      {{.kv_type = "q8"}, Code::kv_type, "unknown KV type 'q8'; known: f16, f32, bf16, i16, q8_0, q4_0"},
+      {{.kv_type = "q8"}, Code::kv_type, "unknown KV type 'q8'; known: f16, f32, bf16, i16, q8_0, q4_0, or auto"},
   };
   for (const Case& c : cases) {
     const auto s = Session::create(model, c.options);
