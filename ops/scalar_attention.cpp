@@ -233,16 +233,19 @@ void attend_i16(const AttentionArgs& a, std::int64_t page, std::int64_t begin, s
   const float scale = inverse == 0.0f ? 0.0f : kI16Unit / inverse * (a.softcap > 0.0f ? a.scale : a.scale * kLog2E);
   float weights[kKvPageTokens] = {};
   float of_page = -std::numeric_limits<float>::infinity();
-  for (std::int64_t slot = begin; slot < end; ++slot) {
-    float score = 0.0f;
-    for (std::int64_t first = 0; first < a.key_dim; first += kBlockCols) {
+  for (std::int64_t first = 0; first < a.key_dim; first += kBlockCols) {
+    std::int16_t codes[kBlockCols];
+    for (std::int64_t i = 0; i < kBlockCols; ++i) codes[i] = nearest_code(q[first + i] * inverse);
+    for (std::int64_t slot = begin; slot < end; ++slot) {
       std::int32_t products = 0;
-      for (std::int64_t i = first; i < first + kBlockCols; ++i) {
-        products += nearest_code(q[i] * inverse) * read_at<std::int16_t>(keys, i16_key(slot, i));
-      }
-      score = std::fma(static_cast<float>(products), half_to_float(read_at<std::uint16_t>(keys, i16_scale(slot, first))), score);
+      for (std::int64_t i = 0; i < kBlockCols; ++i) products += codes[i] * read_at<std::int16_t>(keys, i16_key(slot, first + i));
+      const float d = half_to_float(read_at<std::uint16_t>(keys, i16_scale(slot, first)));
+      weights[slot] = std::fma(static_cast<float>(products), d, weights[slot]);
     }
-    weights[slot] = a.softcap > 0.0f ? softcap_of(score * scale, a.softcap) * kLog2E : score * scale;
+  }
+  for (std::int64_t slot = begin; slot < end; ++slot) {
+    const float score = weights[slot] * scale;
+    weights[slot] = a.softcap > 0.0f ? softcap_of(score, a.softcap) * kLog2E : score;
     of_page = std::max(of_page, weights[slot]);
   }
   const float largest = std::max(sum.largest, of_page);
@@ -261,11 +264,11 @@ void attend_i16(const AttentionArgs& a, std::int64_t page, std::int64_t begin, s
   const float all = total(sums);   // NaN, where one is
   const float codes = most < kLeastQ8 ? 0.0f : std::min(kI16Factor / most, kI16FactorSum / all);
   const float unit = std::isnan(all) ? all : most < kLeastQ8 ? 0.0f : fresh * kI16Unit / codes;
+  std::int16_t rounded[kKvPageTokens] = {};
+  for (std::int64_t slot = begin; !std::isnan(all) && slot < end; ++slot) rounded[slot] = nearest_code(factors[slot] * codes);
   for (std::int64_t i = 0; i < a.value_dim; ++i) {
     std::int32_t products = 0;
-    for (std::int64_t slot = begin; !std::isnan(all) && slot < end; ++slot) {
-      products += nearest_code(factors[slot] * codes) * read_at<std::int16_t>(values, i16_value(slot, i));
-    }
+    for (std::int64_t slot = begin; slot < end; ++slot) products += rounded[slot] * read_at<std::int16_t>(values, i16_value(slot, i));
     out[i] = std::fma(static_cast<float>(products), unit, out[i] * shrink);
   }
 }
