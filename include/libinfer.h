@@ -538,7 +538,8 @@ INFER_API infer_status infer_prompt_segment(const infer_prompt *prompt, size_t i
 /* All memory is taken here. options (kind SESSION) may be NULL. Among them kv_type is how keys and values are stored: "i16" (66
  * bytes per block of 32 entries, up to 523968: integers with a scale; about as exact as "f16", and faster), "f16" (2 bytes per entry, up
  * to 65504), "bf16" (2 bytes, any size, fewer digits), "f32" (4 bytes), "q8_0" and "q4_0" (34 and 18 bytes per block of 32 entries), or
- * "auto" (the default): i16 where a head's keys and values are multiples of 32 entries, else f16. Errors: KV_TYPE (an unknown one; blocks where a head's keys or values are no multiple of 32). */
+ * "auto" (the default): i16 where a head's keys and values are multiples of 32 entries, else f16. Errors: KV_TYPE (an
+ * unknown one; blocks where a head's keys or values are no multiple of 32). */
 INFER_API infer_status infer_session_create(infer_model *model, const infer_options *options, infer_session **out,
                                             infer_error **err);                                                 /* T */
 INFER_API void infer_session_retain(infer_session *session);                                                    /* T */

@@ -29,7 +29,7 @@ struct Reduced {
   float n, r;
 };
 inline Reduced reduce(float x) noexcept {
-  const float n = std::nearbyint(x * 0x1.715476p+0f);        // log2 e
+  const float n = std::nearbyint(x * kLog2E);
   const float r = std::fma(n, -0x1.62e4p-1f, x);             // ln 2 in two parts: n times the first is exact
   return {n, std::fma(n, -0x1.7f7d1cp-20f, r)};
 }

@@ -47,7 +47,7 @@ template <class Isa>
 void line_up(QueryTile<Isa, StoredI16<Isa>>& t, std::int64_t first, std::int64_t end) noexcept {
   std::int32_t* codes = t.entries;
   for (std::int64_t i = first; i < end; i += kBlockCols) {
-    for (int k = 0; k < t.n; ++k, codes += kCodePairs) round_pairs<Isa>(t.q[k] + i, Lanes<Isa>::of(t.inverse[k]), Lanes<Isa>::of(t.inverse[k]), codes);
+    for (int k = 0; k < t.n; ++k, codes += kCodePairs) round_pairs<Isa>(t.q[k] + i, t.inverse[k], codes);
   }
 }
 
@@ -161,7 +161,7 @@ void gather_page(const PageData& values, std::int64_t value_dim, QueryTile<Isa, 
   }
   w.find(t.fresh);
   for (int k = t.from; k < t.to; ++k) {
-    round_pairs<Isa>(t.weights[k], L::of(w.codes[k]), L::of(w.codes[k]), pairs + (k - t.from) * kCodePairs);
+    round_pairs<Isa>(t.weights[k], w.codes[k], pairs + (k - t.from) * kCodePairs);
   }
   with_tokens<Isa::kIntQueries>(t.to - t.from, [&](auto n) INFER_INLINE_LAMBDA {
     gather_codes<Isa, n.value>(pairs, values, value_dim, t.shrink + t.from, w.units + t.from, t.out + t.from);

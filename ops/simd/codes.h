@@ -12,8 +12,6 @@
 
 namespace infer::simd {
 
-#define INFER_INLINE_LAMBDA __attribute__((always_inline))
-
 /// fn(0), fn(1) ... fn(n - 1), each with its argument as a constant.
 template <int I>
 struct Constant {

@@ -15,6 +15,7 @@
 #include "libinfer/kernels.h"
 
 #define INFER_INLINE [[gnu::always_inline]] inline
+#define INFER_INLINE_LAMBDA __attribute__((always_inline))
 
 namespace infer::simd {
 
@@ -102,7 +103,7 @@ struct Reduced {
   typename Lanes<Isa>::Reg n, r;
   INFER_INLINE explicit Reduced(typename Lanes<Isa>::Reg x) noexcept {
     using Reg = typename Lanes<Isa>::Reg;
-    n = Isa::nearest(x * Reg(0x1.715476p+0f));
+    n = Isa::nearest(x * Reg(kLog2E));
     r = Isa::fma(n, Reg(-0x1.62e4p-1f), x);
     r = Isa::fma(n, Reg(-0x1.7f7d1cp-20f), r);
   }
@@ -133,32 +134,38 @@ INFER_INLINE Lanes<Isa> exp(const Lanes<Isa>& lanes) noexcept {
   return result;
 }
 
-/// e^x of x <= 0; NaN of what is no number.
+/// 2^x as the specification has it (exp2_of), where the result is a normal number.
 template <class Isa>
-INFER_INLINE Lanes<Isa> exp_of_falling(const Lanes<Isa>& lanes) noexcept {
+INFER_INLINE typename Lanes<Isa>::Reg exp2_in_range(typename Lanes<Isa>::Reg x) noexcept {
+  using Reg = typename Lanes<Isa>::Reg;
+  using Int = xsimd::batch<std::int32_t, typename Isa::Arch>;
+  const Reg n = Isa::nearest(x), r = x - n;
+  Reg p(0x1.5bba14p-10f);
+  for (const float c : {0x1.3cea88p-7f, 0x1.c6b752p-5f, 0x1.ebf9bcp-3f, 0x1.62e42ap-1f, 1.0f}) p = Isa::fma(p, r, Reg(c));
+  return xsimd::bitwise_cast<Reg>(xsimd::bitwise_cast<Int>(p) + (xsimd::to_int(n) << 23));
+}
+
+/// power(x) of each, 0 below `least`; NaN of what is no number.
+template <class Isa, class Power>
+INFER_INLINE Lanes<Isa> zero_below(const Lanes<Isa>& lanes, float least, const Power& power) noexcept {
   using Reg = typename Lanes<Isa>::Reg;
   Lanes<Isa> result;
   for (int i = 0; i < Lanes<Isa>::kRegs; ++i) {
-    const Reg x = lanes.reg[i];
-    result.reg[i] = xsimd::select(x < Reg(-87.33f), Reg(0.0f), exp_in_range<Isa>(x));
+    result.reg[i] = xsimd::select(lanes.reg[i] < Reg(least), Reg(0.0f), power(lanes.reg[i]));
   }
   return result;
 }
 
-/// 2^x of x <= 0 as the specification has it (exp2_of); NaN of what is no number.
+/// e^x of x <= 0.
+template <class Isa>
+INFER_INLINE Lanes<Isa> exp_of_falling(const Lanes<Isa>& lanes) noexcept {
+  return zero_below(lanes, -87.33f, [](typename Lanes<Isa>::Reg x) INFER_INLINE_LAMBDA { return exp_in_range<Isa>(x); });
+}
+
+/// 2^x of x <= 0.
 template <class Isa>
 INFER_INLINE Lanes<Isa> exp2_of_falling(const Lanes<Isa>& lanes) noexcept {
-  using Reg = typename Lanes<Isa>::Reg;
-  using Int = xsimd::batch<std::int32_t, typename Isa::Arch>;
-  Lanes<Isa> result;
-  for (int i = 0; i < Lanes<Isa>::kRegs; ++i) {
-    const Reg x = lanes.reg[i], n = Isa::nearest(x), r = x - n;
-    Reg p(0x1.5bba14p-10f);
-    for (const float c : {0x1.3cea88p-7f, 0x1.c6b752p-5f, 0x1.ebf9bcp-3f, 0x1.62e42ap-1f, 1.0f}) p = Isa::fma(p, r, Reg(c));
-    const Reg power = xsimd::bitwise_cast<Reg>(xsimd::bitwise_cast<Int>(p) + (xsimd::to_int(n) << 23));
-    result.reg[i] = xsimd::select(x < Reg(-126.0f), Reg(0.0f), power);
-  }
-  return result;
+  return zero_below(lanes, -126.0f, [](typename Lanes<Isa>::Reg x) INFER_INLINE_LAMBDA { return exp2_in_range<Isa>(x); });
 }
 
 /// e^-x - 1 for x >= 0 as the specification has it (expm1_of_minus).

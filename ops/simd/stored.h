@@ -160,18 +160,19 @@ using StoredQ8_0 = StoredCodes<Isa, Codes8>;
 template <class Isa>
 using StoredQ4_0 = StoredCodes<Isa, Codes4>;
 
-/// 32 floats times the factors of each sixteen, rounded to int16: sixteen pairs.
+/// 32 floats times a factor, rounded to int16: sixteen pairs.
 template <class Isa>
-INFER_INLINE void round_pairs(const float* x, const Lanes<Isa>& first, const Lanes<Isa>& second, std::int32_t* pairs) noexcept {
-  Isa::store_shorts(Lanes<Isa>::load(x) * first, pairs);
-  Isa::store_shorts(Lanes<Isa>::load(x + kLanes) * second, pairs + kLanes / 2);
+INFER_INLINE void round_pairs(const float* x, float factor, std::int32_t* pairs) noexcept {
+  const Lanes<Isa> times = Lanes<Isa>::of(factor);
+  Isa::store_shorts(Lanes<Isa>::load(x) * times, pairs);
+  Isa::store_shorts(Lanes<Isa>::load(x + kLanes) * times, pairs + kLanes / 2);
 }
 
 /// Blocks of 32 integers and a scale, a half.
 template <class Isa>
 struct StoredI16 {
   using Entry = std::int32_t;
-  static constexpr bool kBlocks = true, kInts = true;
+  static constexpr bool kInts = true;
   static constexpr std::uint16_t kNaN = 0x7e00;
   INFER_INLINE static constexpr std::size_t bytes(std::int64_t n) noexcept { return kv_bytes(KvType::i16, n); }
 
@@ -194,8 +195,7 @@ struct StoredI16 {
   INFER_INLINE static void round(const float* x, std::uint16_t scale, std::int32_t* pairs) noexcept {
     std::byte half[2];
     __builtin_memcpy(half, &scale, 2);
-    const Lanes<Isa> inverse = Lanes<Isa>::of(1.0f / kI16Unit / Isa::load_half(half));
-    if (scale != 0 && scale != kNaN) return round_pairs<Isa>(x, inverse, inverse, pairs);
+    if (scale != 0 && scale != kNaN) return round_pairs<Isa>(x, 1.0f / kI16Unit / Isa::load_half(half), pairs);
     for (int i = 0; i < kLanes; ++i) pairs[i] = 0;
   }
 };

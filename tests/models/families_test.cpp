@@ -265,7 +265,7 @@ TEST_P(Family, GivesTheSameBitsForAnyCutOfAPrompt) { expect_same_bits(GetParam()
 TEST_P(Family, GivesTheSameBitsWithWeightsThatAreCodes) {
   TinyModel tiny = GetParam();
   tiny.dtype = DType::q8_0;
-  expect_same_bits(tiny, "auto");
+  for (const char* kv_type : {"f16", "auto"}) expect_same_bits(tiny, kv_type);
 }
 
 TEST(Families, GiveTheSameBitsWithWindowsAroundAPage) {

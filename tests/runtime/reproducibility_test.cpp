@@ -133,13 +133,13 @@ TEST_P(TableSameBits, OfProductsThatMakeTheirPanelsThemselves) {
     tiny.n_vocab = 345;   // an odd number of panels, and rows in none
     const File file = testing::make_tiny_model(tiny);
     const std::vector<Token> tokens = testing::random_tokens(7, 70, tiny.n_vocab);
-    const std::vector<float> expected = logits(load(file, specification_, false), tokens, 1, 64, "auto");
+    const std::vector<float> expected = logits(load(file, specification_, false), tokens, 1, 64, "f16");
     const auto model = load(file, *GetParam(), false);
     ASSERT_NE(model, nullptr);
     ASSERT_FALSE(model->packed());
     for (const std::int64_t threads : {1, 3}) {
       for (const std::int64_t batch : {1, 7, 64}) {
-        ASSERT_TRUE(logits(model, tokens, threads, batch, "auto") == expected)
+        ASSERT_TRUE(logits(model, tokens, threads, batch, "f16") == expected)
             << info(dtype).name << ", " << threads << " threads, batches of " << batch;
       }
     }
@@ -180,9 +180,11 @@ TEST_P(FamilySameBits, ForAnyThreadsAndBatches) {
     const File file = testing::make_tiny_model(tiny);
     const auto specification = load(file, *Library::builtin()->kernels.all().back()), model = load(file, *table);
     ASSERT_NE(model, nullptr);
-    const std::vector<float> expected = logits(specification, tokens, 1, 64, "auto");
-    for (const std::int64_t n : {1, 3}) {
-      ASSERT_EQ(logits(model, tokens, n, 7, "auto"), expected) << info(dtype).name << ", " << n << " threads";
+    for (const char* kv : {"f16", "auto"}) {
+      const std::vector<float> expected = logits(specification, tokens, 1, 64, kv);
+      for (const std::int64_t n : {1, 3}) {
+        ASSERT_EQ(logits(model, tokens, n, 7, kv), expected) << info(dtype).name << ", " << n << " threads, " << kv;
+      }
     }
   }
 }
