@@ -182,9 +182,9 @@ TEST_F(Bench, RefusesWrongArguments) {
     EXPECT_EQ(r.status, 2) << arguments[1] << "\n" << r.err;
     EXPECT_EQ(r.out, "");
   }
-  const Outcome r = bench({"--batch", "1,200"});
+  const Outcome r = bench({"--batch", "1,300"});
   EXPECT_EQ(r.status, 2);
-  EXPECT_NE(r.err.find("--n-batch 200"), std::string::npos) << r.err;
+  EXPECT_NE(r.err.find("--n-batch 300"), std::string::npos) << r.err;
 }
 
 }  // namespace
