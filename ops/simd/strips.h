@@ -9,17 +9,17 @@
 
 namespace infer::simd {
 
-inline constexpr std::int64_t kStripCols = 1024;   ///< at most
 inline constexpr std::int64_t kStripTokens = 528;   ///< whose sums are kept at a time
 
 template <class Isa>
 struct alignas(64) Strip {
-  static_assert(kStripCols % kSuperCols == 0 && kStripTokens >= Isa::kTileTokens);
   static constexpr int kPanels = Isa::kTilePanels;
-  std::byte lines[kStripCols / 4][kPanels][kLineBytes];
-  RowScales<Isa, kPanels> rows[kStripCols / kBlockCols];       ///< of 256 columns: the first of their eight
-  typename Isa::Ints scales[kStripCols / kSubCols][kPanels];   ///< of sub-blocks, as Dot::plus takes them
-  typename Isa::Ints pairs[kStripCols / kBlockCols][kPanels];  ///< of two neighbouring sub-blocks: their mins, or scales, as add_pairs takes them
+  static constexpr std::int64_t kCols = 1024 / kPanels;   ///< at most: 16 KiB of lines stay in the first cache
+  static_assert(kCols % kSuperCols == 0 && kStripTokens >= Isa::kTileTokens);
+  std::byte lines[kCols / 4][kPanels][kLineBytes];
+  RowScales<Isa, kPanels> rows[kCols / kBlockCols];       ///< of 256 columns: the first of their eight
+  typename Isa::Ints scales[kCols / kSubCols][kPanels];   ///< of sub-blocks, as Dot::plus takes them
+  typename Isa::Ints pairs[kCols / kBlockCols][kPanels];  ///< of two neighbouring sub-blocks: their mins, or scales, as add_pairs takes them
   Lanes<Isa> sums[kStripTokens * kPanels];          ///< (tiles; panels, tokens)
 };
 
@@ -42,8 +42,6 @@ INFER_INLINE void ask_ahead(const std::int32_t* x, int dwords, std::ptrdiff_t to
 /// Types of blocks of 32 in a strip.
 template <class Type>
 struct BlockStrips {
-  static constexpr std::int64_t kCols = kStripCols / 2;   // 16 KiB of lines stay in the first cache
-
   template <class Isa>
   [[gnu::noinline]] static void take_apart(const std::byte* const (&panel)[Isa::kTilePanels], std::int64_t first, std::int64_t cols,
                                            Strip<Isa>& out) noexcept {
@@ -119,8 +117,6 @@ void fold(std::byte* lines, std::size_t stride, const std::int8_t* scales) noexc
 /// Types of blocks of 256 in a strip.
 template <class Type>
 struct SuperStrips {
-  static constexpr std::int64_t kCols = kStripCols;   // shorter ones take up the sums of a tile too often
-
   template <class Isa>
   [[gnu::noinline]] static void take_apart(const std::byte* const (&panel)[Isa::kTilePanels], std::int64_t first, std::int64_t cols,
                                            Strip<Isa>& out) noexcept {
@@ -232,6 +228,7 @@ struct SuperStrips {
 template <class Isa, class Strips>
 [[gnu::noinline]] void matmul_strip(const MatmulArgs& m, std::int64_t row) noexcept {
   constexpr int kTile = Isa::kTileTokens, kPanels = Isa::kTilePanels;
+  constexpr std::int64_t kCols = Strip<Isa>::kCols;
   const std::int64_t tile = m.tile_tokens, batch = kStripTokens / tile * tile;
   Strip<Isa>& strip = *reinterpret_cast<Strip<Isa>*>(m.scratch);
   const std::int64_t token_bytes = input_bytes(m.format->input, m.cols);
@@ -240,18 +237,18 @@ template <class Isa, class Strips>
   for (std::int64_t token = 0; token < m.tokens; token += batch) {
     const std::int64_t n_tokens = m.tokens - token < batch ? m.tokens - token : batch;
     for (std::int64_t i = 0; i < n_tokens * kPanels; ++i) strip.sums[i] = Lanes<Isa>::of(0.0f);
-    for (std::int64_t c = 0; c < m.cols; c += Strips::kCols) {
-      const std::int64_t cols = m.cols - c < Strips::kCols ? m.cols - c : Strips::kCols;
+    for (std::int64_t c = 0; c < m.cols; c += kCols) {
+      const std::int64_t cols = m.cols - c < kCols ? m.cols - c : kCols;
       Strips::template take_apart<Isa>(panel, c, cols, strip);
       // What is taken apart next is asked for while tiles are multiplied, a few lines with each: nothing guesses it in time.
       // At the end of a strip that is the beginning of the next one, if there is one.
-      const bool at_end = c + Strips::kCols >= m.cols;
-      const std::int64_t left = at_end ? (row + 2 * kPanels * kPanelRows <= m.rows ? m.cols : 0) : m.cols - c - Strips::kCols;
+      const bool at_end = c + kCols >= m.cols;
+      const std::int64_t left = at_end ? (row + 2 * kPanels * kPanelRows <= m.rows ? m.cols : 0) : m.cols - c - kCols;
       const auto bytes_of_cols = [&](std::int64_t n) noexcept {
         return m.stride * static_cast<std::size_t>(n) / static_cast<std::size_t>(m.cols);
       };
-      const std::size_t stretch = bytes_of_cols(left < Strips::kCols ? left : Strips::kCols);
-      const std::size_t ahead = at_end ? kPanels * m.stride : bytes_of_cols(c + Strips::kCols);
+      const std::size_t stretch = bytes_of_cols(left < kCols ? left : kCols);
+      const std::size_t ahead = at_end ? kPanels * m.stride : bytes_of_cols(c + kCols);
       const std::size_t a_share = stretch * static_cast<std::size_t>(tile) / static_cast<std::size_t>(n_tokens);
       const std::size_t per_tile = (a_share + kLineBytes - 1) / kLineBytes * kLineBytes;
       for (std::int64_t t = 0; t < n_tokens; t += tile) {
@@ -265,20 +262,20 @@ template <class Isa, class Strips>
           return (token + of_tile) * token_bytes + in_tile * input_bytes(m.format->input, col);
         };
         const std::int64_t here = place(t, c);
-        const std::int64_t next = t + n < n_tokens ? place(t + n, c) : at_end ? here : place(0, c + Strips::kCols);
+        const std::int64_t next = t + n < n_tokens ? place(t + n, c) : at_end ? here : place(0, c + kCols);
         const std::ptrdiff_t to_next = next - here;
         const auto* x = reinterpret_cast<const std::int32_t*>(m.input + here);
+        // Sums are stored tile by tile, to lines that were asked for: those of all tiles at once would wait for memory.
+        float* const y = m.y + (token + t) * m.y_stride;
+        for (std::int64_t i = 0; at_end && i < n; ++i) {
+          for (int p = 0; p < kPanels; ++p) __builtin_prefetch(y + i * m.y_stride + row + p * kPanelRows, 1);
+        }
         with_tokens<kTile>(n, [&](auto tokens) INFER_INLINE_LAMBDA {
           auto& sums = *reinterpret_cast<Lanes<Isa>(*)[kPanels][tokens.value]>(strip.sums + t * kPanels);
           Strips::template run<Isa, tokens.value>(strip, cols, x, to_next, sums);
+          if (at_end) store(m, row, y, sums);
         });
       }
-    }
-    for (std::int64_t t = 0; t < n_tokens; t += tile) {
-      const std::int64_t n = n_tokens - t < tile ? n_tokens - t : tile;
-      with_tokens<kTile>(n, [&](auto tokens) INFER_INLINE_LAMBDA {
-        store(m, row, m.y + (token + t) * m.y_stride, *reinterpret_cast<Lanes<Isa>(*)[kPanels][tokens.value]>(strip.sums + t * kPanels));
-      });
     }
   }
 }
