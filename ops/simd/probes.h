@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What the instructions of an instruction set can do at most (Probes in libinfer/kernels.h): loops that do nothing but load
-// lines, take dot products of codes, or multiply and add floats
-// or bfloat16. The empty asm statements, which may read and write all
-// memory, keep a compiler from seeing that the rounds are alike. Tested by tests/runtime/machine_test.cpp.
+// lines, take dot products of codes, or multiply and add floats or bfloat16. The empty asm statements, which may read and write
+// all memory, keep a compiler from seeing that the rounds are alike. Tested by tests/runtime/machine_test.cpp.
 #pragma once
 
 #include <utility>
@@ -32,10 +31,16 @@ void probe_read(const std::byte* bytes, std::size_t n) noexcept {
 }
 
 /// The register tile of products with all but the dot products left out: each line of codes serves all tokens, each four
-/// codes of a token serve all panels. Codes of four bits, for which AVX2 has the shortest sequence.
+/// codes of a token serve all panels. Codes of four bits, for which AVX2 has the shortest sequence. What adds up in the dots
+/// themselves takes more tokens where a tile's sums do not hide their latency, as products do by beginning the next block.
+template <class Isa>
+constexpr int dot_tokens() noexcept {
+  constexpr int kTwelve = 12 / (Isa::kTilePanels * Lanes<Isa>::kRegs);
+  return Isa::kSeeds && Isa::kTileTokens < kTwelve ? kTwelve : Isa::kTileTokens;
+}
 template <class Isa, int... s>
 std::int64_t dot_rounds(std::int64_t rounds, std::integer_sequence<int, s...>) noexcept {
-  constexpr int kPanels = Isa::kTilePanels, kTokens = Isa::kTileTokens, kLineCodes = 64, kSteps = 4;
+  constexpr int kPanels = Isa::kTilePanels, kTokens = dot_tokens<Isa>(), kLineCodes = 64, kSteps = 4;
   alignas(64) std::byte lines[kPanels][kLineCodes] = {};
   std::int32_t codes[kTokens] = {};
   // All is written out: GCC 12 keeps sums of loops in memory, and copies registers from round to round.
@@ -57,7 +62,7 @@ std::int64_t dot_rounds(std::int64_t rounds, std::integer_sequence<int, s...>) n
 }
 template <class Isa>
 std::int64_t probe_dot(std::int64_t rounds) noexcept {
-  return dot_rounds<Isa>(rounds, std::make_integer_sequence<int, Isa::kTilePanels * Isa::kTileTokens>());
+  return dot_rounds<Isa>(rounds, std::make_integer_sequence<int, Isa::kTilePanels * dot_tokens<Isa>()>());
 }
 
 /// As many chains as hide the latency of an instruction and fit the registers.
