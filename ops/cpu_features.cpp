@@ -31,9 +31,27 @@ bool has_avx512vnni() noexcept {
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
 }
 
+static bool is_zen5() noexcept {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (__get_cpuid(0, &a, &b, &c, &d) == 0 || b != signature_AMD_ebx || c != signature_AMD_ecx || d != signature_AMD_edx) return false;
+  if (__get_cpuid(1, &a, &b, &c, &d) == 0) return false;
+  return (a >> 8 & 15) + (a >> 20 & 255) == 0x1a;   // family: the base, 15, and the extended one
+}
+
+bool reads_want_asking() noexcept {
+  static const bool answer = is_zen5();
+  return answer;
+}
+
 bool has_avx512bf16() noexcept { return has_avx512vnni() && __builtin_cpu_supports("avx512bf16"); }
 
-#elif defined(__aarch64__) && defined(__linux__)
+#else
+
+bool reads_want_asking() noexcept { return false; }
+
+#endif
+
+#if defined(__aarch64__) && defined(__linux__)
 
 bool has_neon_dotprod() noexcept { return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0; }
 bool has_neon_i8mm() noexcept { return has_neon_dotprod() && (getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0; }

@@ -20,4 +20,8 @@ bool has_neon_dotprod() noexcept;
 bool has_neon_i8mm() noexcept;
 #endif
 
+/// Whether a pass straight through memory that computes as it goes should ask for what it will come to: Zen 5 reads half as
+/// fast otherwise, Zen 4 a third slower if it does, and others are not known to need it. Answered from the first call on.
+bool reads_want_asking() noexcept;
+
 }  // namespace infer

@@ -267,27 +267,39 @@ INFER_INLINE void clear(Lanes<Isa> (&acc)[M][N]) noexcept {
   }
 }
 
-/// What a tile asks for while it is computed: its share of the panel behind the one that it multiplies. While tokens are
-/// multiplied nothing else is on its way from memory, and no processor guesses that the panel behind comes next.
+/// What a tile asks for while it is computed. Several tokens: its share of the panel behind the one that it multiplies, for while
+/// they are multiplied nothing else is on its way from memory, and no processor guesses that the panel behind comes next. Fewer:
+/// what comes a few thousand bytes on, where the processor does not do so by itself (reads_want_asking).
 class Ahead {
  public:
   INFER_INLINE Ahead() noexcept = default;   ///< asks for nothing
   /// Of tokens `first` ... `end` of `tokens`. to_next: bytes from panel to panel.
   INFER_INLINE Ahead(std::size_t to_next, std::int64_t first, std::int64_t end, std::int64_t tokens) noexcept
-      : to_next_(to_next), first_(static_cast<std::size_t>(64 * first / tokens)), end_(static_cast<std::size_t>(64 * end / tokens)) {}
+      : distance_(to_next), first_(static_cast<std::size_t>(64 * first / tokens)), end_(static_cast<std::size_t>(64 * end / tokens)) {}
+  INFER_INLINE static Ahead straight_on() noexcept {
+    Ahead all(kStraightOn, 0, 1, 1);
+    all.near_ = true;
+    return all;
+  }
 
   /// Part `part` of `parts` of what is behind a block: what is asked for all at once waits in line.
   INFER_INLINE void ask(const std::byte* block, std::size_t block_bytes, std::size_t part = 0, std::size_t parts = 1) const noexcept {
     const std::size_t first = block_bytes * first_ / 64, lines = (block_bytes * end_ / 64 - first + kLineBytes - 1) / kLineBytes;
-    const std::size_t end = first + lines * (part + 1) / parts * kLineBytes;
-    for (std::size_t i = first + lines * part / parts * kLineBytes; i < end; i += kLineBytes) {
-      __builtin_prefetch(block + to_next_ + i, 0, 2);
+    const std::byte* const from = block + distance_ + first;
+    for (std::size_t i = lines * part / parts; i < lines * (part + 1) / parts; ++i) {
+      if (near_) {
+        __builtin_prefetch(from + i * kLineBytes, 0, 3);
+      } else {
+        __builtin_prefetch(from + i * kLineBytes, 0, 2);
+      }
     }
   }
 
  private:
-  std::size_t to_next_ = 0;
+  static constexpr std::size_t kStraightOn = 6144;   ///< Zen 5: 2 KiB are too few, and 16 too many
+  std::size_t distance_ = 0;
   std::size_t first_ = 0, end_ = 0;   // of the bytes of a block, in 64ths
+  bool near_ = false;                 // wanted soon: in the first cache
 };
 
 /// Register tiles of a type of blocks of 32.

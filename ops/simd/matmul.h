@@ -4,6 +4,7 @@
 // depend on M and N. Tested by tests/ops/kernels_test.cpp.
 #pragma once
 
+#include "ops/cpu_features.h"
 #include "ops/flush.h"
 #include "ops/simd/codes.h"
 #include "ops/simd/lanes.h"
@@ -89,8 +90,9 @@ constexpr std::int64_t tile_of(std::int64_t tokens) noexcept {
   return tiles == 0 ? 1 : (tokens + tiles - 1) / tiles;
 }
 
-/// Tokens that ask for the next panel. Fewer read as fast as memory allows when nothing is asked for, many are so much slower
-/// than memory that it does not matter. (AVX-512 on Zen 4: with two to four it was between 5 % faster and 7 % slower.)
+/// Tokens that ask for the next panel. Fewer read as fast as memory allows when nothing is asked for, or what is straight on;
+/// many are so much slower than memory that it does not matter. (AVX-512 on Zen 4: with two to four it was between 5 % faster and
+/// 7 % slower.)
 inline constexpr std::int64_t kAskTokens = 5;
 
 /// All rows and tokens: panels outside, so that weights are read once and stay near while the tokens pass. Many tokens take
@@ -100,7 +102,7 @@ template <class Isa, class Tiles, class Strips = void>
 void matmul(const MatmulArgs& m) noexcept {
   constexpr int kTile = Isa::kTileTokens, kPanels = Isa::kTilePanels;
   const std::int64_t token_bytes = input_bytes(m.format->input, m.cols);
-  const bool many = m.tokens >= Isa::kManyTokens;
+  const bool many = m.tokens >= Isa::kManyTokens, asks_straight_on = m.tokens < kAskTokens && reads_want_asking();
   for (std::int64_t row = 0; row < m.rows;) {
     const std::int64_t panels = many && m.rows - row >= kPanels * kPanelRows ? kPanels : 1;
     if constexpr (!__is_same(Strips, void)) {
@@ -115,7 +117,7 @@ void matmul(const MatmulArgs& m) noexcept {
       n = m.tokens - t < m.tile_tokens ? m.tokens - t : m.tile_tokens;
       const std::byte* const input = m.input + t * token_bytes;
       float* const y = m.y + t * m.y_stride;
-      const Ahead ahead = asks ? Ahead(m.stride, t, t + n, m.tokens) : Ahead();
+      const Ahead ahead = asks_straight_on ? Ahead::straight_on() : asks ? Ahead(m.stride, t, t + n, m.tokens) : Ahead();
       if constexpr (__is_same(Strips, void) && kPanels > 1) {
         if (panels == kPanels && n == kTile) {
           Tiles::template run<Isa, kPanels, kTile>(m, row, input, y, ahead);
