@@ -296,7 +296,7 @@ class Ahead {
   }
 
  private:
-  static constexpr std::size_t kStraightOn = 6144;   ///< Zen 5: 2 KiB are too few, and 16 too many
+  static constexpr std::size_t kStraightOn = 8192;   ///< Zen 5: 4 KiB are too few, and 16 too many
   std::size_t distance_ = 0;
   std::size_t first_ = 0, end_ = 0;   // of the bytes of a block, in 64ths
   bool near_ = false;                 // wanted soon: in the first cache

@@ -12,12 +12,18 @@
 
 namespace infer::simd {
 
+/// Tokens that ask for the next panel. Fewer read as fast as memory allows when nothing is asked for, or what is straight on;
+/// many are so much slower than memory that it does not matter. (AVX-512 on Zen 4: with two to four it was between 5 % faster and
+/// 7 % slower.)
+inline constexpr std::int64_t kAskTokens = 5;
+
 /// Weights that are floats: within a block one chain of fused multiply-adds, then the sums of the blocks.
 /// `Load` makes floats of one column of a panel, Load::kBytes long.
 template <class Load>
 struct FloatTiles {
   template <class Isa, int M, int N>
-  [[gnu::noinline]] static void run(const MatmulArgs& m, std::int64_t row, const std::byte* input, float* y, const Ahead&) noexcept {
+  [[gnu::noinline]] static void run(const MatmulArgs& m, std::int64_t row, const std::byte* input, float* y,
+                                    [[maybe_unused]] const Ahead& ahead) noexcept {
     const float* x = reinterpret_cast<const float*>(input);
     const std::byte* w = m.weights + static_cast<std::size_t>(row / kPanelRows) * m.stride;
     Lanes<Isa> acc[M][N];
@@ -26,6 +32,8 @@ struct FloatTiles {
       const std::int64_t end = c + kBlockCols < m.cols ? c + kBlockCols : m.cols;
       Lanes<Isa> sum[M][N];
       clear(sum);
+      constexpr bool kAsks = M == 1 && N < kAskTokens && Load::kBytes < kLineBytes;   // F32 gains nothing
+      if constexpr (kAsks) ahead.ask(w, Load::kBytes * kBlockCols);
       for (; c < end; ++c, w += Load::kBytes, x += N) {
         Lanes<Isa> column[M];
         for (int p = 0; p < M; ++p) column[p] = Load::load(w + static_cast<std::size_t>(p) * m.stride);
@@ -63,7 +71,8 @@ INFER_INLINE void add_pair_lines(const std::byte* const (&w)[M], std::int64_t pa
 /// Weights that are bfloat16, with activations that are.
 struct PairTiles {
   template <class Isa, int M, int N>
-  [[gnu::noinline]] static void run(const MatmulArgs& m, std::int64_t row, const std::byte* input, float* y, const Ahead&) noexcept {
+  [[gnu::noinline]] static void run(const MatmulArgs& m, std::int64_t row, const std::byte* input, float* y,
+                                    [[maybe_unused]] const Ahead& ahead) noexcept {
     const SubnormalsAreZeros mode;
     const std::int32_t* x = reinterpret_cast<const std::int32_t*>(input);
     const std::byte* w[M];
@@ -73,6 +82,7 @@ struct PairTiles {
     constexpr std::int64_t kPairs = kBlockCols / 2;
     std::int64_t c = 0;
     for (; c + kBlockCols <= m.cols; c += kBlockCols, x += kPairs * N) {
+      if constexpr (M == 1 && N < kAskTokens) ahead.ask(w[0], kPairs * kLineBytes);
       add_pair_lines<Isa>(w, kPairs, x, acc);
       for (const std::byte*& panel : w) panel += kPairs * kLineBytes;
     }
@@ -89,11 +99,6 @@ constexpr std::int64_t tile_of(std::int64_t tokens) noexcept {
   const std::int64_t tiles = (tokens + most - 1) / most;
   return tiles == 0 ? 1 : (tokens + tiles - 1) / tiles;
 }
-
-/// Tokens that ask for the next panel. Fewer read as fast as memory allows when nothing is asked for, or what is straight on;
-/// many are so much slower than memory that it does not matter. (AVX-512 on Zen 4: with two to four it was between 5 % faster and
-/// 7 % slower.)
-inline constexpr std::int64_t kAskTokens = 5;
 
 /// All rows and tokens: panels outside, so that weights are read once and stay near while the tokens pass. Many tokens take
 /// several panels together, in strips where types have them; few take panels one by one, for then each thread reads one stream
