@@ -56,18 +56,21 @@ struct Avx512Vnni {
     __builtin_memcpy(p, &h, 2);
   }
 
-  INFER_INLINE static std::uint32_t largest_magnitude(const float* x) noexcept {
-    const __m512i mask = _mm512_set1_epi32(0x7fffffff);
-    const __m512i a = _mm512_and_si512(_mm512_loadu_si512(x), mask), b = _mm512_and_si512(_mm512_loadu_si512(x + 16), mask);
-    return static_cast<std::uint32_t>(_mm512_reduce_max_epi32(_mm512_max_epi32(a, b)));
+  INFER_INLINE static std::uint32_t largest_magnitude(const float* x, std::int64_t n) noexcept {
+    __m512i most = _mm512_setzero_si512();
+    for (std::int64_t i = 0; i < n; i += 16) {
+      most = _mm512_max_epi32(most, _mm512_and_si512(_mm512_loadu_si512(x + i), _mm512_set1_epi32(0x7fffffff)));
+    }
+    return static_cast<std::uint32_t>(_mm512_reduce_max_epi32(most));
   }
   INFER_INLINE static simd::SubSums round_block(const float* x, float inverse, std::int32_t* codes) noexcept {
     const __m512 factor = _mm512_set1_ps(inverse);
-    const __m512i a = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), factor));
-    const __m512i b = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + 16), factor));
-    _mm_store_si128(reinterpret_cast<__m128i*>(codes), _mm512_cvtepi32_epi8(a));
-    _mm_store_si128(reinterpret_cast<__m128i*>(codes + 4), _mm512_cvtepi32_epi8(b));
-    return {_mm512_reduce_add_epi32(a), _mm512_reduce_add_epi32(b)};
+    const __m128i a = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), factor)));
+    const __m128i b = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + 16), factor)));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(codes), a);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + 4), b);
+    const __m128i zero = _mm_setzero_si128(), ones = _mm_set1_epi8(1);
+    return simd::sums_of(simd::FourInts(_mm_dpbusd_epi32(zero, ones, a)), simd::FourInts(_mm_dpbusd_epi32(zero, ones, b)));
   }
 
   using Ints = __m512i;

@@ -69,10 +69,10 @@ struct Neon {
     __builtin_memcpy(p, &h, 2);
   }
 
-  INFER_INLINE static std::uint32_t largest_magnitude(const float* x) noexcept {
+  INFER_INLINE static std::uint32_t largest_magnitude(const float* x, std::int64_t n) noexcept {
     uint32x4_t most = vdupq_n_u32(0);
-    for (int i = 0; i < 8; ++i) {
-      most = vmaxq_u32(most, vandq_u32(vreinterpretq_u32_f32(vld1q_f32(x + 4 * i)), vdupq_n_u32(0x7fffffff)));
+    for (std::int64_t i = 0; i < n; i += 4) {
+      most = vmaxq_u32(most, vandq_u32(vreinterpretq_u32_f32(vld1q_f32(x + i)), vdupq_n_u32(0x7fffffff)));
     }
     return vmaxvq_u32(most);
   }

@@ -66,21 +66,17 @@ struct Ymm {
     v = _mm_max_epi32(v, _mm_shuffle_epi32(v, 0x4e));
     return _mm_max_epi32(v, _mm_shuffle_epi32(v, 0xb1));
   }
-  INFER_INLINE static std::uint32_t largest_magnitude(const float* x) noexcept {
-    const __m256i mask = _mm256_set1_epi32(0x7fffffff);
+  INFER_INLINE static std::uint32_t largest_magnitude(const float* x, std::int64_t n) noexcept {
     __m256i most = _mm256_setzero_si256();
-    for (int i = 0; i < 4; ++i) {
-      const __m256i v = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + 8 * i));
-      most = _mm256_max_epi32(most, _mm256_and_si256(v, mask));
+    for (std::int64_t i = 0; i < n; i += 8) {
+      const __m256i v = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + i));
+      most = _mm256_max_epi32(most, _mm256_and_si256(v, _mm256_set1_epi32(0x7fffffff)));
     }
     const __m128i four = _mm_max_epi32(_mm256_castsi256_si128(most), _mm256_extracti128_si256(most, 1));
     return static_cast<std::uint32_t>(_mm_cvtsi128_si32(fold_max(four)));
   }
-  INFER_INLINE static std::int32_t total(__m256i v) noexcept {
-    __m128i four = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
-    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0xb1));
-    return _mm_cvtsi128_si32(four);
+  INFER_INLINE static FourInts four_of(__m256i v) noexcept {
+    return FourInts(_mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1)));
   }
   INFER_INLINE static SubSums round_block(const float* x, float inverse, std::int32_t* codes) noexcept {
     const __m256 factor = _mm256_set1_ps(inverse);
@@ -89,8 +85,8 @@ struct Ymm {
     // Packing works within 128-bit halves: the permutation puts the groups of four back in order.
     const __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(v[0], v[1]), _mm256_packs_epi32(v[2], v[3]));
     const __m256i bytes = _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
-    _mm256_store_si256(reinterpret_cast<__m256i*>(codes), bytes);
-    return {total(_mm256_add_epi32(v[0], v[1])), total(_mm256_add_epi32(v[2], v[3]))};
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes), bytes);
+    return sums_of(four_of(_mm256_add_epi32(v[0], v[1])), four_of(_mm256_add_epi32(v[2], v[3])));
   }
 
   struct Ints {

@@ -17,11 +17,9 @@ inline constexpr std::size_t kPairLineBytes = 4 * kBlockCols;
 template <class Isa>
 INFER_INLINE float inverse_of(const float* q, std::int64_t dim) noexcept {
   using L = Lanes<Isa>;
-  std::uint32_t bits = 0;
+  const std::uint32_t bits = Isa::largest_magnitude(q, dim);
   float most = 0.0f;
   for (std::int64_t i = 0; i < dim; i += kBlockCols) {
-    const std::uint32_t of_block = Isa::largest_magnitude(q + i);
-    bits = bits < of_block ? of_block : bits;
     const float sum = total(abs(L::load(q + i)) + abs(L::load(q + i + kLanes)));
     most = most < sum ? sum : most;
   }

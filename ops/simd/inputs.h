@@ -13,6 +13,14 @@ struct SubSums {
   std::int32_t first, second;
 };
 
+/// The sums of four numbers, and of four.
+typedef std::int32_t FourInts __attribute__((vector_size(16)));
+INFER_INLINE SubSums sums_of(FourInts a, FourInts b) noexcept {
+  const FourInts two = __builtin_shufflevector(a, b, 0, 4, 1, 5) + __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  const FourInts one = two + __builtin_shufflevector(two, two, 2, 3, 0, 1);
+  return {one[0], one[1]};
+}
+
 template <class Isa>
 void input_f32(const InputArgs& a) noexcept {
   float* out = reinterpret_cast<float*>(a.out);
@@ -47,25 +55,20 @@ void input_bf16(const InputArgs& a) noexcept {
   }
 }
 
-/// `kCols` floats that share a scale to codes, which stand `n` dwords apart; answers the scale. `sums` gets the sums of the
-/// codes of each 32.
+/// `kCols` floats that share a scale to codes; answers the scale. `sums` gets the sums of the codes of each 32.
 template <class Isa, std::int64_t kCols>
-INFER_INLINE float round_block(const float* x, std::int32_t* out, std::int64_t n, SubSums* sums) noexcept {
-  std::uint32_t bits = 0;
-  for (std::int64_t c = 0; c < kCols; c += kBlockCols) {
-    const std::uint32_t of_32 = Isa::largest_magnitude(x + c);
-    bits = bits < of_32 ? of_32 : bits;
-  }
+INFER_INLINE float round_block(const float* x, std::int32_t* codes, SubSums* sums) noexcept {
+  const std::uint32_t bits = Isa::largest_magnitude(x, kCols);
   const float magnitude = __builtin_bit_cast(float, bits);
-  const bool finite = bits < 0x7f800000u, zero = finite && magnitude < kLeastQ8;
-  const float inverse = finite && !zero ? 127.0f / magnitude : 0.0f;
-  for (std::int64_t b = 0; b < kCols / kBlockCols; ++b, out += 8 * n) {
-    alignas(32) std::int32_t codes[8] = {};
-    sums[b] = {};
-    if (inverse > 0.0f) sums[b] = Isa::round_block(x + b * kBlockCols, inverse, codes);
-    for (std::int64_t g = 0; g < 8; ++g) out[g * n] = codes[g];
+  const bool finite = bits < 0x7f800000u;
+  if (!finite || magnitude < kLeastQ8) {
+    for (std::int64_t i = 0; i < kCols / 4; ++i) codes[i] = 0;
+    for (std::int64_t b = 0; b < kCols / kBlockCols; ++b) sums[b] = {};
+    return finite ? 0.0f : __builtin_nanf("");
   }
-  return !finite ? __builtin_nanf("") : zero ? 0.0f : magnitude / 127.0f;
+  const float inverse = 127.0f / magnitude;
+  for (std::int64_t b = 0; b < kCols / kBlockCols; ++b) sums[b] = Isa::round_block(x + b * kBlockCols, inverse, codes + b * 8);
+  return magnitude / 127.0f;
 }
 
 /// Two int16, the first in the lower half.
@@ -73,34 +76,44 @@ INFER_INLINE std::int32_t minus_pair(std::int32_t first, std::int32_t second) no
   return static_cast<std::int32_t>((static_cast<std::uint32_t>(-second) << 16) | (static_cast<std::uint32_t>(-first) & 0xffffu));
 }
 
+/// A block of one token: codes, scales, sums.
+template <class Isa, InputForm kForm>
+INFER_INLINE void round_token(const float* x, std::int32_t* out) noexcept {
+  constexpr std::int64_t kCols = input_block(kForm), kScaleCols = scale_cols(kForm), kBlocks = kCols / kBlockCols;
+  SubSums sums[kBlocks];
+  std::int32_t* rest = out + kCols / 4;
+  for (std::int64_t i = 0; i < kCols; i += kScaleCols) {
+    *rest++ = __builtin_bit_cast(std::int32_t, round_block<Isa, kScaleCols>(x + i, out + i / 4, sums + i / kBlockCols));
+  }
+  if constexpr (kForm == InputForm::q8) {
+    *rest = -(sums[0].first + sums[0].second);
+  } else {
+    for (std::int64_t b = 0; b < kBlocks; ++b) rest[b] = minus_pair(sums[b].first, sums[b].second);
+    for (std::int64_t b = 0; b < kBlocks; b += 2) {
+      rest[kBlocks + b / 2] = minus_pair(sums[b].first + sums[b].second, sums[b + 1].first + sums[b + 1].second);
+    }
+  }
+}
+
+/// Blocks of the tokens of a tile are made one by one; then their dwords go side by side.
 template <class Isa, InputForm kForm>
 void input_codes(const InputArgs& a) noexcept {
-  constexpr std::int64_t kCols = input_block(kForm), kScaleCols = scale_cols(kForm), kDwords = input_bytes(kForm, kCols) / 4;
-  std::byte* tile = a.out;
+  constexpr std::int64_t kCols = input_block(kForm), kDwords = input_bytes(kForm, kCols) / 4;
+  auto* out = reinterpret_cast<std::int32_t*>(a.out);
   for (std::int64_t first = 0; first < a.tokens; first += a.tile_tokens) {
     const std::int64_t n = a.tokens - first < a.tile_tokens ? a.tokens - first : a.tile_tokens;
-    for (std::int64_t t = 0; t < n; ++t) {
-      const float* x = a.x + (first + t) * a.stride;
-      std::int32_t* out = reinterpret_cast<std::int32_t*>(tile) + t;
-      for (std::int64_t c = 0; c < a.cols; c += kCols, out += kDwords * n) {
-        SubSums sums[kCols / kBlockCols];
-        std::int32_t* rest = out + kCols / 4 * n;
-        for (std::int64_t i = 0; i < kCols; i += kScaleCols, rest += n) {
-          const float scale = round_block<Isa, kScaleCols>(x + c + i, out + i / 4 * n, n, sums + i / kBlockCols);
-          *rest = __builtin_bit_cast(std::int32_t, scale);
-        }
-        if constexpr (kForm == InputForm::q8) {
-          *rest = -(sums[0].first + sums[0].second);
-        } else {
-          constexpr std::int64_t kBlocks = kCols / kBlockCols;
-          for (std::int64_t b = 0; b < kBlocks; ++b) rest[b * n] = minus_pair(sums[b].first, sums[b].second);
-          for (std::int64_t b = 0; b < kBlocks; b += 2) {
-            rest[(kBlocks + b / 2) * n] = minus_pair(sums[b].first + sums[b].second, sums[b + 1].first + sums[b + 1].second);
-          }
-        }
+    for (std::int64_t c = 0; c < a.cols; c += kCols, out += kDwords * n) {
+      const float* const x = a.x + first * a.stride + c;
+      if (n == 1) {
+        round_token<Isa, kForm>(x, out);
+        continue;
+      }
+      alignas(64) std::int32_t of_token[Isa::kFewTokens][kDwords];
+      for (std::int64_t t = 0; t < n; ++t) round_token<Isa, kForm>(x + t * a.stride, of_token[t]);
+      for (std::int64_t i = 0; i < kDwords; ++i) {
+        for (std::int64_t t = 0; t < n; ++t) out[i * n + t] = of_token[t][i];
       }
     }
-    tile += n * input_bytes(kForm, a.cols);
   }
 }
 

@@ -109,7 +109,7 @@ struct StoredCodes {
     }
     Isa::store_half(Codes::scale_of(most > -least ? most : least), scale);
     const float d = Isa::load_half(scale);
-    const bool finite = Isa::largest_magnitude(x) < 0x7f800000u;
+    const bool finite = Isa::largest_magnitude(x, kBlockCols) < 0x7f800000u;
     if (!finite || d == 0.0f) {
       const std::uint16_t special = finite ? 0 : 0x7e00;
       __builtin_memcpy(scale, &special, 2);
@@ -178,11 +178,7 @@ struct StoredI16 {
 
   /// The scale of n entries.
   INFER_INLINE static std::uint16_t scale_of(const float* x, std::int64_t n) noexcept {
-    std::uint32_t bits = 0;
-    for (std::int64_t i = 0; i < n; i += kBlockCols) {
-      const std::uint32_t of_block = Isa::largest_magnitude(x + i);
-      bits = bits < of_block ? of_block : bits;
-    }
+    const std::uint32_t bits = Isa::largest_magnitude(x, n);
     const float least = __builtin_bit_cast(float, bits) * (1.0f / kI16Most / kI16Unit);
     std::byte half[2];
     Isa::store_half(least, half);

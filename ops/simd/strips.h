@@ -236,7 +236,6 @@ template <class Isa, class Strips>
   for (int p = 0; p < kPanels; ++p) panel[p] = m.weights + static_cast<std::size_t>(row / kPanelRows + p) * m.stride;
   for (std::int64_t token = 0; token < m.tokens; token += batch) {
     const std::int64_t n_tokens = m.tokens - token < batch ? m.tokens - token : batch;
-    for (std::int64_t i = 0; i < n_tokens * kPanels; ++i) strip.sums[i] = Lanes<Isa>::of(0.0f);
     for (std::int64_t c = 0; c < m.cols; c += kCols) {
       const std::int64_t cols = m.cols - c < kCols ? m.cols - c : kCols;
       Strips::template take_apart<Isa>(panel, c, cols, strip);
@@ -272,6 +271,7 @@ template <class Isa, class Strips>
         }
         with_tokens<kTile>(n, [&](auto tokens) INFER_INLINE_LAMBDA {
           auto& sums = *reinterpret_cast<Lanes<Isa>(*)[kPanels][tokens.value]>(strip.sums + t * kPanels);
+          if (c == 0) clear(sums);
           Strips::template run<Isa, tokens.value>(strip, cols, x, to_next, sums);
           if (at_end) store(m, row, y, sums);
         });

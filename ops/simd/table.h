@@ -19,7 +19,7 @@
 //   dot_bf16(line, pair, sum)                of pairs of bfloat16: sum + line.second * pair.second, then + the first's
 //   load_bf16(p)                             sixteen bfloat16
 //   load_codes(p), load_nibbles(p, shift)    sixteen codes of 8 bits; of 4 bits, + 8, `shift` bits up in sixteen bytes
-//   largest_magnitude(x)                     of 32 floats, as bits: ordered as integers, NaNs on top
+//   largest_magnitude(x, n)                  of n floats, a multiple of 32, as bits: ordered as integers, NaNs on top
 //   round_block(x, inverse, codes)           32 floats times inverse to bytes, ties to even; answers the two SubSums
 //
 // and of integers (ops/simd/codes.h):
