@@ -31,8 +31,8 @@ class ThreadPool {
   /// n_threads, however many of them are awake.
   int size() const noexcept { return size_; }
 
-  /// Items of a range: of all, or of the largest and, as the end of the work comes nearer, the smallest; `most` is rounded down
-  /// to a multiple of `least`. So all threads end together, whatever each was kept by, and read long ranges until then.
+  /// Items of a range: of all, or of the largest and, as the end of a thread's share comes nearer, the smallest; `most` is
+  /// rounded down to a multiple of `least`. So all threads end together, whatever each was kept by, and read long ranges until then.
   struct Grain {
     std::int64_t most, least;
     Grain(std::int64_t all) noexcept : most(all), least(all) {}   // NOLINT: a number is a grain
@@ -40,8 +40,9 @@ class ThreadPool {
   };
 
   /// Calls fn(worker, first, last) so that the ranges cover [0, n) once; returns when all are done. Ranges as Grain says
-  /// (the last may be shorter) are taken by whoever is free: a worker that gets no core delays nobody. `worker` is below
-  /// size() and no two concurrent calls share it: per-thread scratch may be indexed by it. Not reentrant.
+  /// (the last may be shorter) are taken by each worker from its share, side by side, and then from those of the others: a worker
+  /// that gets no core delays nobody. `worker` is below size() and no two concurrent calls share it: per-thread scratch may be
+  /// indexed by it. Not reentrant.
   template <class Fn>
   void parallel_for(std::int64_t n, Grain grain, const Fn& fn) noexcept {
     run(n, grain, [](const void* f, int worker, std::int64_t first, std::int64_t last) noexcept {

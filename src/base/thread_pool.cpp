@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
-// A small persistent pool: one job at a time, cut into chunks that are claimed from one counter, several at once while many
-// are left. Whoever waits spins for a bounded time, because the next job of a forward pass is microseconds away, and then
+// A small persistent pool: one job at a time, cut into chunks. Each thread has a share of them side by side, so that it reads
+// memory in one stream, and takes several at once while many are left; one that has finished its share takes from the far ends
+// of the others'. Whoever waits spins for a bounded time, because the next job of a forward pass is microseconds away, and then
 // sleeps. Tested by tests/base/thread_pool_test.cpp.
 //
-// `unclaimed` counts the chunks of the current job that nobody has begun, downwards; beside them, in the same word, stands how
-// many one claim may take. To claim is to exchange a count above zero for a lower one; only then does the claimant read the
-// job, which cannot end, nor another one begin, before the claimant reports its chunks in `unfinished`. So a worker that wakes
-// late either finds zero, or chunks of a job that is under way: there is no older job that it could mistake for it, and no
-// worker whose arrival is waited for.
+// A share is one word: the chunks that nobody has begun, and how many one claim may take. To claim is to exchange it for one
+// with fewer chunks; only then does the claimant read the job, which cannot end, nor another one begin, before the claimant
+// reports its chunks in `unfinished`. So a worker that wakes late either finds nothing, or chunks of a job that is under way:
+// there is no older job that it could mistake for it, and no worker whose arrival is waited for. `unclaimed` counts the chunks of
+// all shares, for those who wait for work: it is set before the shares are, and never too low.
 //
-// The claim reads from the release sequence that the caller's store of `unclaimed` heads, so it sees the job; the caller
+// The claim reads from the release sequence that the caller's store of the share heads, so it sees the job; the caller
 // reads zero from the release sequence of the decrements of `unfinished`, so it sees the results.
 #include "libinfer/thread_pool.h"
 
@@ -30,7 +31,6 @@ namespace infer {
 namespace {
 
 constexpr std::chrono::microseconds kSpin{50};
-constexpr std::int64_t kMaxChunks = std::numeric_limits<std::int32_t>::max();
 constexpr std::size_t kCacheLine = 64;
 
 void pause() noexcept {
@@ -86,6 +86,39 @@ void name_this_thread(int worker) noexcept {
 #endif
 }
 
+/// Chunks first .. end - 1, of which one claim takes at most so many.
+struct Chunks {
+  std::uint32_t first, end, most;
+
+  static constexpr int kBits = 24, kMostBits = 64 - 2 * kBits;
+  static constexpr std::int64_t kLimit = (std::int64_t{1} << kBits) - 1, kMostLimit = (std::int64_t{1} << kMostBits) - 1;
+  static Chunks of(std::uint64_t word) noexcept {
+    return {static_cast<std::uint32_t>(word & kLimit), static_cast<std::uint32_t>(word >> kBits & kLimit),
+            static_cast<std::uint32_t>(word >> 2 * kBits)};
+  }
+  std::uint64_t word() const noexcept {
+    return std::uint64_t{first} | std::uint64_t{end} << kBits | std::uint64_t{most} << 2 * kBits;
+  }
+  std::uint32_t count() const noexcept { return end - first; }
+};
+
+/// The chunks of one thread.
+struct alignas(kCacheLine) Share {
+  std::atomic<std::uint64_t> left{0};
+
+  /// Half of what is left, of its beginning or of its end: none where nothing is left.
+  Chunks claim(bool of_end) noexcept {
+    for (std::uint64_t word = left.load(std::memory_order_relaxed);;) {
+      Chunks rest = Chunks::of(word), taken = rest;
+      if (rest.count() == 0) return taken;
+      const std::uint32_t n = std::min((rest.count() + 1) / 2, rest.most);
+      (of_end ? taken.first : rest.first) = of_end ? rest.end - n : rest.first + n;
+      (of_end ? rest.end : taken.end) = of_end ? taken.first : rest.first;
+      if (left.compare_exchange_weak(word, rest.word(), std::memory_order_acquire, std::memory_order_relaxed)) return taken;
+    }
+  }
+};
+
 Status check_count(int n_threads) {
   if (n_threads >= 1 && n_threads <= ThreadPool::kMaxThreads) return {};
   return Status::error(Code::range, "n_threads = " + std::to_string(n_threads) + " is outside 1.." +
@@ -103,20 +136,17 @@ struct ThreadPool::State {
   };
 
   pid_t process = ::getpid();
-  std::uint32_t n_threads = 1;            ///< that may claim
   std::vector<Worker> workers;            ///< their indices are 1, 2 ...; never grows after the first has started
   Executor executor;                      ///< when set there are no workers
 
   // The job: written while nothing of it is claimed, read by those who have claimed.
   std::int64_t n = 0, chunk = 1;          ///< items, of all and of a chunk
-  std::uint32_t n_chunks = 0;
   std::size_t n_tasks = 0;                ///< that the executor was asked for
   RangeFn call = nullptr;
   const void* fn = nullptr;
 
-  static constexpr std::uint64_t kClaim = std::uint64_t{1} << 32;   ///< `unclaimed` is kClaim * the most that one claim takes + chunks
-  static std::uint32_t count(std::uint64_t unclaimed) noexcept { return static_cast<std::uint32_t>(unclaimed % kClaim); }
-  alignas(kCacheLine) std::atomic<std::uint64_t> unclaimed{0};
+  std::vector<Share> shares;              ///< of each that may claim
+  alignas(kCacheLine) std::atomic<std::uint32_t> unclaimed{0};
   alignas(kCacheLine) std::atomic<std::uint32_t> unfinished{0};
 
   // For those who gave up spinning. A sleeper counts itself before it looks again, a waker publishes before it looks at the
@@ -125,35 +155,34 @@ struct ThreadPool::State {
   std::atomic<std::uint32_t> asleep{0};
   std::atomic<bool> stop{false};
 
-  /// Chunks of a claim: a share of what is left that lets all threads end together, but no more than the job says.
-  std::uint32_t share(std::uint64_t unclaimed_now) const noexcept {
-    const std::uint32_t most = static_cast<std::uint32_t>(unclaimed_now / kClaim);
-    return std::clamp(count(unclaimed_now) / (2 * n_threads), 1u, most);
-  }
-
-  /// Works on chunks while there are any.
+  /// Works on chunks while there are any: its own first.
   void work(int worker) noexcept {
     const DefaultFloatMode mode;
     std::uint32_t done = 0;
-    for (std::uint64_t now = unclaimed.load(std::memory_order_relaxed); count(now) > 0;) {
-      const std::uint32_t chunks = share(now);
-      if (!unclaimed.compare_exchange_weak(now, now - chunks, std::memory_order_acquire, std::memory_order_relaxed)) continue;
-      const std::int64_t first = std::int64_t{n_chunks - count(now)} * chunk;
-      call(fn, worker, first, first + std::min(chunk * chunks, n - first));
-      done += chunks;
-      now = unclaimed.load(std::memory_order_relaxed);   // the same job: it waits for what is done here
+    for (std::size_t i = 0; i < shares.size(); ++i) {
+      Share& share = shares[(static_cast<std::size_t>(worker) + i) % shares.size()];
+      for (Chunks taken; (taken = share.claim(i > 0)).count() > 0; done += taken.count()) {
+        unclaimed.fetch_sub(taken.count(), std::memory_order_relaxed);
+        const std::int64_t first = taken.first * chunk;
+        call(fn, worker, first, first + std::min(taken.count() * chunk, n - first));
+      }
     }
     if (done > 0 && unfinished.fetch_sub(done, std::memory_order_acq_rel) == done) unfinished.notify_one();
   }
 
-  void publish(std::int64_t items, std::int64_t of_chunk, std::uint32_t most_chunks, RangeFn range_fn, const void* f) noexcept {
+  /// Chunks that one claim takes: at most `most`.
+  void publish(std::int64_t items, std::int64_t of_chunk, std::int64_t most, RangeFn range_fn, const void* f) noexcept {
     n = items;
     chunk = of_chunk;
-    n_chunks = static_cast<std::uint32_t>((items - 1) / of_chunk + 1);
     call = range_fn;
     fn = f;
-    unfinished.store(n_chunks, std::memory_order_relaxed);
-    unclaimed.store(kClaim * most_chunks + n_chunks);
+    const std::uint64_t n_chunks = static_cast<std::uint64_t>((items - 1) / of_chunk + 1), n_shares = std::min(shares.size(), n_chunks);
+    unfinished.store(static_cast<std::uint32_t>(n_chunks), std::memory_order_relaxed);
+    unclaimed.store(static_cast<std::uint32_t>(n_chunks));
+    const auto begin_of = [&](std::uint64_t share) { return static_cast<std::uint32_t>(n_chunks * share / n_shares); };
+    for (std::size_t i = 0; i < n_shares; ++i) {
+      shares[i].left.store(Chunks{begin_of(i), begin_of(i + 1), static_cast<std::uint32_t>(most)}.word());
+    }
   }
 
   void wait_until_finished() noexcept {
@@ -178,14 +207,14 @@ struct ThreadPool::State {
   void sleep_unless_needed() noexcept {
     const std::uint32_t before = wakings.load();
     asleep.fetch_add(1);
-    if (count(unclaimed.load()) == 0 && !stop.load()) wakings.wait(before);
+    if (unclaimed.load() == 0 && !stop.load()) wakings.wait(before);
     asleep.fetch_sub(1);
   }
 
   void loop(int worker) noexcept {
     name_this_thread(worker);
     for (;;) {
-      if (!spin([&] { return count(unclaimed.load(std::memory_order_relaxed)) != 0 || stop.load(std::memory_order_relaxed); })) {
+      if (!spin([&] { return unclaimed.load(std::memory_order_relaxed) != 0 || stop.load(std::memory_order_relaxed); })) {
         sleep_unless_needed();
       }
       if (stop.load()) return;
@@ -229,7 +258,7 @@ Result<std::unique_ptr<ThreadPool>> ThreadPool::create(int n_threads, int most_a
   INFER_TRY(check_count(n_threads));
   auto state = std::make_unique<State>();
   const int awake = std::min(n_threads, most_awake > 0 ? most_awake : available_cores());
-  state->n_threads = static_cast<std::uint32_t>(awake);
+  state->shares = std::vector<Share>(static_cast<std::size_t>(awake));
   INFER_TRY(state->start(awake - 1));
   return std::unique_ptr<ThreadPool>(new ThreadPool(n_threads, std::move(state)));
 }
@@ -238,14 +267,14 @@ Result<std::unique_ptr<ThreadPool>> ThreadPool::create(int n_threads, const Exec
   INFER_TRY(check_count(n_threads));
   auto state = std::make_unique<State>();
   state->executor = executor;
-  state->n_threads = static_cast<std::uint32_t>(n_threads);
+  state->shares = std::vector<Share>(static_cast<std::size_t>(n_threads));
   return std::unique_ptr<ThreadPool>(new ThreadPool(n_threads, std::move(state)));
 }
 
 void ThreadPool::run(std::int64_t n, Grain grain, RangeFn call, const void* fn) noexcept {
   State& s = *state_;
-  const std::int64_t chunk = std::max({std::int64_t{1}, grain.least, n / kMaxChunks + 1});
-  const std::int64_t most_chunks = std::clamp<std::int64_t>(grain.most / chunk, 1, kMaxChunks), most = most_chunks * chunk;
+  const std::int64_t chunk = std::max({std::int64_t{1}, grain.least, n / Chunks::kLimit + 1});
+  const std::int64_t most_chunks = std::clamp<std::int64_t>(grain.most / chunk, 1, Chunks::kMostLimit), most = most_chunks * chunk;
   const DefaultFloatMode mode;
   if (n <= most || size_ == 1 || (s.workers.empty() && !s.executor)) {
     for (std::int64_t first = 0; first < n;) {
@@ -255,15 +284,16 @@ void ThreadPool::run(std::int64_t n, Grain grain, RangeFn call, const void* fn) 
     }
     return;
   }
-  s.publish(n, chunk, static_cast<std::uint32_t>(most_chunks), call, fn);
+  const std::int64_t n_chunks = (n - 1) / chunk + 1;
+  s.publish(n, chunk, most_chunks, call, fn);
   if (s.executor) {
-    s.n_tasks = std::min<std::size_t>(static_cast<std::size_t>(size_), s.n_chunks);
+    s.n_tasks = static_cast<std::size_t>(std::min<std::int64_t>(size_, n_chunks));
     s.executor.parallel_for(s.executor.user, s.n_tasks, [](void* arg, std::size_t i) {
       State& state = *static_cast<State*>(arg);
       if (i < state.n_tasks) state.work(static_cast<int>(i));   // any other index has no scratch
     }, &s);
   } else {
-    s.wake(s.n_chunks - 1);
+    s.wake(static_cast<std::uint32_t>(n_chunks - 1));
   }
   s.work(0);   // the caller's share, or what an executor left undone
   s.wait_until_finished();

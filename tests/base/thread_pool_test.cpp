@@ -73,9 +73,9 @@ TEST(ThreadPool, GivesRangesOfTheGrainAndARest) {
   }
 }
 
-TEST(ThreadPool, GivesSmallerRangesTowardsTheEnd) {
-  for (const int n_threads : {1, 2, 4}) {
-    const std::unique_ptr<ThreadPool> pool = pool_of(n_threads);
+TEST(ThreadPool, GivesSmallerRangesTowardsTheEndOfAShare) {
+  for (const std::int64_t n_threads : {1, 2, 4}) {
+    const std::unique_ptr<ThreadPool> pool = pool_of(static_cast<int>(n_threads));
     for (const std::int64_t n : {1, 2, 15, 16, 17, 100, 1001}) {
       std::vector<std::atomic<std::int64_t>> length(static_cast<std::size_t>(n));
 
@@ -83,17 +83,38 @@ TEST(ThreadPool, GivesSmallerRangesTowardsTheEnd) {
         length[static_cast<std::size_t>(first)] = last - first;
       });
 
-      if (n >= 100) {
-        EXPECT_EQ(length[0].load(), 12) << n << ", " << n_threads;
+      std::int64_t largest = 0, small = 0, now = 0;
+      for (std::int64_t i = 0; i < n; i += now) {
+        now = length[static_cast<std::size_t>(i)].load();
+        ASSERT_TRUE(now >= 1 && now <= 12 && (now % 3 == 0 || i + now == n)) << now << " at " << i << " of " << n;
+        largest = std::max(largest, now);
+        small += now <= 3 ? 1 : 0;
       }
-      std::int64_t before = 12;
-      for (std::int64_t i = 0; i < n; i += before) {
-        const std::int64_t now = length[static_cast<std::size_t>(i)].load();
-        ASSERT_TRUE(now >= 1 && now <= before && (now % 3 == 0 || i + now == n)) << now << " at " << i << " of " << n;
-        ASSERT_TRUE(n_threads == 1 || n <= 12 || i + now < n || now <= 3) << "the last of " << n << " is of " << now;
-        before = now;
+      if (n >= 100) {
+        EXPECT_EQ(largest, 12) << n << ", " << n_threads;
+      }
+      if (n_threads > 1 && n > 12) {
+        EXPECT_GE(small, std::min(n_threads, (n + 2) / 3)) << n;   // the last range of a share, whoever takes it
       }
     }
+  }
+}
+
+/// One that takes long leaves the rest of its share to the others.
+TEST(ThreadPool, TakesOverTheSharesOfSlowThreads) {
+  const std::unique_ptr<ThreadPool> pool = pool_of(3);
+  for (int round = 0; round < 20; ++round) {
+    std::atomic<int> done{0}, faults{0};
+    pool->parallel_for(96, 1, [&](int, std::int64_t first, std::int64_t) noexcept {
+      if (first == 0) {
+        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+        while (done.load() < 95 && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+        if (done.load() < 95) ++faults;
+      }
+      ++done;
+    });
+    ASSERT_EQ(faults.load(), 0);
+    ASSERT_EQ(done.load(), 96);
   }
 }
 
