@@ -193,11 +193,12 @@ void matmul_codes(const MatmulArgs& m) noexcept {
         for (std::int64_t part = 0; part < block_cols / part_cols; ++part) {
           std::int32_t dot = 0, offset = 0;
           for (std::int64_t sub = part * part_cols / kSubCols; sub < (part + 1) * part_cols / kSubCols; ++sub) {
+            std::int8_t codes[kSubCols];
+            for (std::int64_t i = 0; i < kSubCols; i += 4) std::memcpy(codes + i, x + (sub * kSubCols + i) * tile.n, 4);
             std::int32_t products = 0, sum = 0;
-            for (std::int64_t i = sub * kSubCols; i < (sub + 1) * kSubCols; ++i) {
-              const auto code = static_cast<std::int8_t>(x[i / 4 * 4 * tile.n + i % 4]);
-              products += w.codes[i] * code;
-              sum += code;
+            for (std::int64_t i = 0; i < kSubCols; ++i) {
+              products += w.codes[sub * kSubCols + i] * codes[i];
+              sum += codes[i];
             }
             dot += w.scales[sub] * products;
             if (m.format->has_mins) offset += w.mins[sub] * sum;
