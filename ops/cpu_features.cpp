@@ -31,7 +31,7 @@ bool has_avx512vnni() noexcept {
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
 }
 
-static bool is_zen5() noexcept {
+static bool is_amd_family_1a() noexcept {
   unsigned a = 0, b = 0, c = 0, d = 0;
   if (__get_cpuid(0, &a, &b, &c, &d) == 0 || b != signature_AMD_ebx || c != signature_AMD_ecx || d != signature_AMD_edx) return false;
   if (__get_cpuid(1, &a, &b, &c, &d) == 0) return false;
@@ -39,7 +39,7 @@ static bool is_zen5() noexcept {
 }
 
 bool reads_want_asking() noexcept {
-  static const bool answer = is_zen5();
+  static const bool answer = is_amd_family_1a();
   return answer;
 }
 

@@ -20,8 +20,9 @@ bool has_neon_dotprod() noexcept;
 bool has_neon_i8mm() noexcept;
 #endif
 
-/// Whether a pass straight through memory that computes as it goes should ask for what it will come to: Zen 5 reads half as
-/// fast otherwise, Zen 4 a third slower if it does, and others are not known to need it. Answered from the first call on.
+/// Whether a pass straight through memory that computes as it goes should ask for what it will come to. An EPYC of AMD's family
+/// 1Ah (Zen 5) reads half as fast otherwise, which is taken to hold for the whole family; one of Zen 4 is a third slower if it
+/// does; of others nothing is known, and they do not.
 bool reads_want_asking() noexcept;
 
 }  // namespace infer

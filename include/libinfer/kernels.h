@@ -118,7 +118,7 @@ struct MatmulArgs {
   const QuantFormat* format;
   const float* bias;          ///< (rows), or null
   std::int64_t rows;          ///< packed: a multiple of kPanelRows
-  std::int64_t cols;
+  std::int64_t cols;          ///< at least 1
   std::int64_t tokens;        ///< starting with a tile
   const std::byte* input;     ///< in the form of the format
   std::int64_t tile_tokens;   ///< of the input

@@ -282,16 +282,14 @@ class Ahead {
     return all;
   }
 
-  /// Part `part` of `parts` of what is behind a block: what is asked for all at once waits in line.
+  /// Part `part` of `parts` of what is `distance` behind a block, wherever that is: asking cannot fail. What is asked for all at
+  /// once waits in line.
   INFER_INLINE void ask(const std::byte* block, std::size_t block_bytes, std::size_t part = 0, std::size_t parts = 1) const noexcept {
     const std::size_t first = block_bytes * first_ / 64, lines = (block_bytes * end_ / 64 - first + kLineBytes - 1) / kLineBytes;
-    const std::byte* const from = block + distance_ + first;
+    const std::uintptr_t from = reinterpret_cast<std::uintptr_t>(block) + distance_ + first;   // may be behind all weights
     for (std::size_t i = lines * part / parts; i < lines * (part + 1) / parts; ++i) {
-      if (near_) {
-        __builtin_prefetch(from + i * kLineBytes, 0, 3);
-      } else {
-        __builtin_prefetch(from + i * kLineBytes, 0, 2);
-      }
+      const auto* const line = reinterpret_cast<const std::byte*>(from + i * kLineBytes);
+      near_ ? __builtin_prefetch(line, 0, 3) : __builtin_prefetch(line, 0, 2);   // the cache has to be a constant
     }
   }
 
@@ -305,6 +303,7 @@ class Ahead {
 /// Register tiles of a type of blocks of 32.
 template <class Type>
 struct BlockTiles {
+  static constexpr bool kAsksForNext = true;
   template <class Isa, int M, int N>
   [[gnu::noinline]] static void run(const MatmulArgs& m, std::int64_t row, const std::byte* input, float* y,
                                     [[maybe_unused]] const Ahead& ahead) noexcept {
@@ -333,6 +332,7 @@ struct BlockTiles {
 /// The same of a type of blocks of 256.
 template <class Type>
 struct SuperTiles {
+  static constexpr bool kAsksForNext = true;
   template <class Isa, int M, int N>
   [[gnu::noinline]] static void run(const MatmulArgs& m, std::int64_t row, const std::byte* input, float* y,
                                     [[maybe_unused]] const Ahead& ahead) noexcept {

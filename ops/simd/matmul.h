@@ -21,6 +21,7 @@ inline constexpr std::int64_t kAskTokens = 5;
 /// `Load` makes floats of one column of a panel, Load::kBytes long.
 template <class Load>
 struct FloatTiles {
+  static constexpr bool kAsksForNext = false;
   template <class Isa, int M, int N>
   [[gnu::noinline]] static void run(const MatmulArgs& m, std::int64_t row, const std::byte* input, float* y,
                                     [[maybe_unused]] const Ahead& ahead) noexcept {
@@ -32,7 +33,7 @@ struct FloatTiles {
       const std::int64_t end = c + kBlockCols < m.cols ? c + kBlockCols : m.cols;
       Lanes<Isa> sum[M][N];
       clear(sum);
-      constexpr bool kAsks = M == 1 && N < kAskTokens && Load::kBytes < kLineBytes;   // F32 gains nothing
+      constexpr bool kAsks = M == 1 && Load::kBytes < kLineBytes;   // F32 gains nothing
       if constexpr (kAsks) ahead.ask(w, Load::kBytes * kBlockCols);
       for (; c < end; ++c, w += Load::kBytes, x += N) {
         Lanes<Isa> column[M];
@@ -70,6 +71,7 @@ INFER_INLINE void add_pair_lines(const std::byte* const (&w)[M], std::int64_t pa
 
 /// Weights that are bfloat16, with activations that are.
 struct PairTiles {
+  static constexpr bool kAsksForNext = false;
   template <class Isa, int M, int N>
   [[gnu::noinline]] static void run(const MatmulArgs& m, std::int64_t row, const std::byte* input, float* y,
                                     [[maybe_unused]] const Ahead& ahead) noexcept {
@@ -82,7 +84,7 @@ struct PairTiles {
     constexpr std::int64_t kPairs = kBlockCols / 2;
     std::int64_t c = 0;
     for (; c + kBlockCols <= m.cols; c += kBlockCols, x += kPairs * N) {
-      if constexpr (M == 1 && N < kAskTokens) ahead.ask(w[0], kPairs * kLineBytes);
+      if constexpr (M == 1) ahead.ask(w[0], kPairs * kLineBytes);
       add_pair_lines<Isa>(w, kPairs, x, acc);
       for (const std::byte*& panel : w) panel += kPairs * kLineBytes;
     }
@@ -117,7 +119,7 @@ void matmul(const MatmulArgs& m) noexcept {
         continue;
       }
     }
-    const bool asks = m.tokens >= kAskTokens && !many && row + 2 * kPanelRows <= m.rows;
+    const bool asks = Tiles::kAsksForNext && m.tokens >= kAskTokens && !many && row + 2 * kPanelRows <= m.rows;
     for (std::int64_t t = 0, n = 0; t < m.tokens; t += n) {
       n = m.tokens - t < m.tile_tokens ? m.tokens - t : m.tile_tokens;
       const std::byte* const input = m.input + t * token_bytes;

@@ -32,6 +32,14 @@ struct InStrip : Type {
   }
 };
 
+/// Asks for the lines where the sums of a tile will go. Rows of results may begin within a line: what is beyond it is not asked for.
+template <int kPanels>
+INFER_INLINE void ask_for_results(const MatmulArgs& m, std::int64_t row, const float* y, std::int64_t tokens) noexcept {
+  for (std::int64_t t = 0; t < tokens; ++t) {
+    for (int p = 0; p < kPanels; ++p) __builtin_prefetch(y + t * m.y_stride + row + p * kPanelRows);
+  }
+}
+
 /// Asks for what the next tile has where this one has `dwords` of activations: a tile takes some columns of each token and
 /// leaves the rest to later stretches, and nothing guesses where the next one begins.
 INFER_INLINE void ask_ahead(const std::int32_t* x, int dwords, std::ptrdiff_t to_next) noexcept {
@@ -266,9 +274,7 @@ template <class Isa, class Strips>
         const auto* x = reinterpret_cast<const std::int32_t*>(m.input + here);
         // Sums are stored tile by tile, to lines that were asked for: those of all tiles at once would wait for memory.
         float* const y = m.y + (token + t) * m.y_stride;
-        for (std::int64_t i = 0; at_end && i < n; ++i) {
-          for (int p = 0; p < kPanels; ++p) __builtin_prefetch(y + i * m.y_stride + row + p * kPanelRows, 1);
-        }
+        if (at_end) ask_for_results<kPanels>(m, row, y, n);
         with_tokens<kTile>(n, [&](auto tokens) INFER_INLINE_LAMBDA {
           auto& sums = *reinterpret_cast<Lanes<Isa>(*)[kPanels][tokens.value]>(strip.sums + t * kPanels);
           if (c == 0) clear(sums);

@@ -1,9 +1,13 @@
 # Holds the promise of one binary for every machine: only objects of folders called isa contain instructions that not every machine
 # has, and they share no function with other objects (a weak symbol of theirs could be the copy that the linker keeps).
-# cmake -DOBJECTS=<a|b|c> -DOBJDUMP=<GNU objdump> -DNM=<nm> -P isa_objects.cmake
+# With FMA those of the specification do as well, in builds that are for tests alone.
+# cmake -DOBJECTS=<a|b|c> -DOBJDUMP=<GNU objdump> -DNM=<nm> -DFMA=<ON|OFF> -P isa_objects.cmake
 string(REPLACE "|" ";" objects "${OBJECTS}")
 set(n_isa 0)
 foreach(object ${objects})
+  if(FMA AND object MATCHES "/ops/scalar")
+    continue()
+  endif()
   execute_process(COMMAND ${OBJDUMP} -d --no-show-raw-insn ${object} COMMAND grep -m 1 -E "%[yz]mm|[[:space:]]v[a-z0-9]+ .*%xmm"
                   OUTPUT_VARIABLE avx)
   if(NOT object MATCHES "/isa/")
