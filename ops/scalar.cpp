@@ -368,7 +368,7 @@ constexpr KernelTable make_table() noexcept {
   KernelTable t{};
   t.name = "scalar";
   t.runs_here = []() noexcept { return true; };
-  t.tile = [](std::int64_t) noexcept { return std::int64_t{1}; };
+  t.tile = [](InputForm, std::int64_t) noexcept { return std::int64_t{1}; };
   t.work_per_look = std::int64_t{1} << 22;
   t.input[static_cast<int>(InputForm::f32)] = input_f32;
   t.input[static_cast<int>(InputForm::bf16)] = input_bf16;

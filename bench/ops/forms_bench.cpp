@@ -21,7 +21,7 @@ void input(benchmark::State& state, const KernelTable& table, InputForm form, st
   const InputArgs args{.x = x.row(0),
                        .stride = x.stride,
                        .tokens = tokens,
-                       .tile_tokens = table.tile(tokens),
+                       .tile_tokens = table.tile(form, tokens),
                        .cols = kCols,
                        .out = out.data};
   for (auto _ : state) {

@@ -81,7 +81,7 @@ class Product {
                  .cols = kCols,
                  .tokens = tokens_,
                  .input = input_->data,
-                 .tile_tokens = table_.tile(tokens_),
+                 .tile_tokens = table_.tile(format_.input, tokens_),
                  .y = y_.data() + first,
                  .y_stride = rows_,
                  .scratch = scratch});

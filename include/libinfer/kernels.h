@@ -294,7 +294,8 @@ struct Probes {
 struct KernelTable {
   const char* name;                       ///< "scalar"
   bool (*runs_here)() noexcept;           ///< whether this machine has the instructions
-  std::int64_t (*tile)(std::int64_t tokens) noexcept;   ///< tokens that stand side by side in an input of so many: no more, at least 1
+  /// Tokens that stand side by side in an input of so many: no more, at least 1.
+  std::int64_t (*tile)(InputForm form, std::int64_t tokens) noexcept;
   std::size_t scratch_bytes;              ///< of each thread that multiplies; a multiple of 64
   std::int64_t work_per_look;             ///< multiply-adds in well below a millisecond or, of the specification, 20
   InputFn input[kInputFormCount];

@@ -2,6 +2,7 @@
 // Matrix products and row look-ups. Rows of the weights are split over threads: one output element is computed by one
 // thread, in one order, however many there are. Tested by tests/models/families_test.cpp.
 #include <algorithm>
+#include <numeric>
 
 #include "models/blocks/blocks.h"
 
@@ -10,11 +11,11 @@ namespace {
 
 std::byte* input_of(const Step& step, InputForm form) noexcept { return step.act.input[static_cast<std::size_t>(form)]; }
 
-std::int64_t tile_of(const Step& step, const MatF32& x) noexcept { return step.kernels.tile(x.rows); }
+std::int64_t tile_of(const Step& step, InputForm form, const MatF32& x) noexcept { return step.kernels.tile(form, x.rows); }
 
 /// x in the form that kernels take, tile by tile.
 void make_input(Step& step, InputForm form, const MatF32& x) noexcept {
-  const std::int64_t tile = tile_of(step, x), n_tiles = (x.rows + tile - 1) / tile;
+  const std::int64_t tile = tile_of(step, form, x), n_tiles = (x.rows + tile - 1) / tile;
   step.parallel_for(n_tiles, step.grain(n_tiles, tile * x.cols), [&](int, std::int64_t first, std::int64_t last) noexcept {
     const std::int64_t begin = first * tile, end = std::min(last * tile, x.rows);
     step.kernels.input[static_cast<std::size_t>(form)]({.x = x.row(begin),
@@ -44,7 +45,7 @@ void run_units(const Step& step, int worker, const Product& product, const MatF3
             .cols = x.cols,
             .tokens = tokens,
             .input = input_of(step, w.format->input) + token * input_bytes(w.format->input, x.cols),
-            .tile_tokens = tile_of(step, x),
+            .tile_tokens = tile_of(step, w.format->input, x),
             .y = product.out.row(token) + row,
             .y_stride = product.out.stride,
             .scratch = step.scratch(worker)});
@@ -80,18 +81,19 @@ struct Piece {
 template <class Done>
 void multiply(Step& step, std::initializer_list<Product> products, const MatF32& x, bool side_by_side, const Done& done) noexcept {
   bool made[kInputFormCount] = {};
-  std::int64_t n = 0;
+  std::int64_t n = 0, tile = 1;   // whole tiles of every form
   for (const Product& p : products) {
     if (step.observer != nullptr) step.observer->see(step.observer->user, step, p.weights, x);
     const InputForm form = p.weights.format->input;
     if (!made[static_cast<std::size_t>(form)]) make_input(step, form, x);
     made[static_cast<std::size_t>(form)] = true;
+    tile = std::lcm(tile, tile_of(step, form, x));
     n = side_by_side ? n_units(p.weights) : n + n_units(p.weights);
   }
   // One look at the cancel flag per range of units, and per piece of a batch that is too much work even for one unit.
   constexpr std::int64_t kUnits = 2;   // of a range: kernels take up to two panels at a time
   const std::int64_t at_once = side_by_side ? static_cast<std::int64_t>(products.size()) : 1;
-  const std::int64_t tile = tile_of(step, x), work_per_token = kUnits * kPanelRows * x.cols * at_once;
+  const std::int64_t work_per_token = kUnits * kPanelRows * x.cols * at_once;
   const std::int64_t tiles_per_look = std::max<std::int64_t>(1, step.work_per_look() / (work_per_token * tile));
   // Pieces of like size, one and a half times as much at most: a remainder of few tokens would be slow.
   const std::int64_t tiles = (x.rows - 1) / tile + 1, pieces = std::max<std::int64_t>(1, (tiles + tiles_per_look / 2) / tiles_per_look);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // AVX-512 with VNNI: the primitives, one register of sixteen lanes. Machines with AVX-512 but no VNNI run AVX2.
-// A register tile is 2 panels x 6 tokens: 12 running sums, 12 sums of a block, and what they are made of, in 32 registers. Few
-// tokens are taken by eights: one panel at a time is a straight stream of memory.
+// A register tile is 2 panels x 6 tokens: 12 running sums, 12 sums of a block, and what they are made of, in 32 registers; of
+// bfloat16, whose products take longer, 2 x 8: 16 sums of a block, while the running ones wait in the first cache. Few tokens are
+// taken by eights: one panel at a time is a straight stream of memory.
 #include <immintrin.h>
 
 #include "ops/cpu_features.h"
@@ -16,7 +17,7 @@ struct Avx512Vnni {
   using Reg = xsimd::batch<float, Arch>;
   using Vector = simd::Lanes<Avx512Vnni>;
   static constexpr int kTilePanels = 2;
-  static constexpr int kTileTokens = 6, kFewTokens = 8, kManyTokens = 48;
+  static constexpr int kTileTokens = 6, kPairTokens = 8, kFewTokens = 8, kManyTokens = 48;
   static constexpr int kQueries = 12, kIntQueries = 8, kKeyLanes = 2;
   static constexpr int kGathered = 6, kValueLanes = 4;
 

@@ -16,7 +16,7 @@ struct Neon {
   using Reg = xsimd::batch<float, Arch>;
   using Vector = Lanes<Isa>;
   static constexpr int kTilePanels = 1;
-  static constexpr int kTileTokens = 4, kFewTokens = 4, kManyTokens = 48;
+  static constexpr int kTileTokens = 4, kPairTokens = 4, kFewTokens = 4, kManyTokens = 48;
   static constexpr int kQueries = 6, kIntQueries = 6, kKeyLanes = 1;
   static constexpr int kGathered = 6, kValueLanes = 1;
 

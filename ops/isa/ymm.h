@@ -16,7 +16,7 @@ struct Ymm {
   using Reg = xsimd::batch<float, Arch>;
   using Vector = Lanes<Isa>;
   static constexpr int kTilePanels = 1;
-  static constexpr int kTileTokens = 3, kFewTokens = 3, kManyTokens = 12;
+  static constexpr int kTileTokens = 3, kPairTokens = 3, kFewTokens = 3, kManyTokens = 12;
   static constexpr int kQueries = 6, kIntQueries = 4, kKeyLanes = 1;
   static constexpr int kGathered = 6, kValueLanes = 1;
 

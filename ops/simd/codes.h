@@ -303,6 +303,7 @@ class Ahead {
 /// Register tiles of a type of blocks of 32.
 template <class Type>
 struct BlockTiles {
+  static constexpr InputForm kInput = InputForm::q8;
   static constexpr bool kAsksForNext = true;
   template <class Isa, int M, int N>
   [[gnu::noinline]] static void run(const MatmulArgs& m, std::int64_t row, const std::byte* input, float* y,
@@ -332,6 +333,7 @@ struct BlockTiles {
 /// The same of a type of blocks of 256.
 template <class Type>
 struct SuperTiles {
+  static constexpr InputForm kInput = InputForm::q8_k;
   static constexpr bool kAsksForNext = true;
   template <class Isa, int M, int N>
   [[gnu::noinline]] static void run(const MatmulArgs& m, std::int64_t row, const std::byte* input, float* y,

@@ -21,6 +21,7 @@ inline constexpr std::int64_t kAskTokens = 5;
 /// `Load` makes floats of one column of a panel, Load::kBytes long.
 template <class Load>
 struct FloatTiles {
+  static constexpr InputForm kInput = InputForm::f32;
   static constexpr bool kAsksForNext = false;
   template <class Isa, int M, int N>
   [[gnu::noinline]] static void run(const MatmulArgs& m, std::int64_t row, const std::byte* input, float* y,
@@ -60,9 +61,9 @@ INFER_INLINE void add_pair_lines(const std::byte* const (&w)[M], std::int64_t pa
   for (std::int64_t i = 0; i < pairs; ++i, x += N) {
     typename Isa::Line line[M];
     for (int p = 0; p < M; ++p) line[p] = Isa::line(w[p] + i * static_cast<std::int64_t>(kLineBytes));
-    for (int t = 0; t < N; ++t) {
-      for (int p = 0; p < M; ++p) sum[p][t] = Isa::dot_bf16(line[p], x[t], sum[p][t]);
-    }
+    unroll<N>([&](auto t) INFER_INLINE_LAMBDA {
+      for (int p = 0; p < M; ++p) sum[p][t.value] = Isa::dot_bf16(line[p], x[t.value], sum[p][t.value]);
+    });
   }
   for (int p = 0; p < M; ++p) {
     for (int t = 0; t < N; ++t) acc[p][t] = acc[p][t] + sum[p][t];
@@ -71,6 +72,7 @@ INFER_INLINE void add_pair_lines(const std::byte* const (&w)[M], std::int64_t pa
 
 /// Weights that are bfloat16, with activations that are.
 struct PairTiles {
+  static constexpr InputForm kInput = InputForm::bf16;
   static constexpr bool kAsksForNext = false;
   template <class Isa, int M, int N>
   [[gnu::noinline]] static void run(const MatmulArgs& m, std::int64_t row, const std::byte* input, float* y,
@@ -93,11 +95,17 @@ struct PairTiles {
   }
 };
 
+/// Tokens of a tile of many.
+template <class Isa>
+constexpr int tile_of_many(InputForm form) noexcept {
+  return form == InputForm::bf16 ? Isa::kPairTokens : Isa::kTileTokens;
+}
+
 /// Tokens of a tile of so many: 9, where 8 stand side by side at most, go in tiles of 5 and 4, not of 8 and 1.
 template <class Isa>
-constexpr std::int64_t tile_of(std::int64_t tokens) noexcept {
-  static_assert(Isa::kFewTokens >= Isa::kTileTokens);
-  const std::int64_t most = tokens < Isa::kManyTokens ? Isa::kFewTokens : Isa::kTileTokens;
+constexpr std::int64_t tile_of(InputForm form, std::int64_t tokens) noexcept {
+  static_assert(Isa::kFewTokens >= Isa::kTileTokens && Isa::kFewTokens >= Isa::kPairTokens);
+  const std::int64_t most = tokens < Isa::kManyTokens ? Isa::kFewTokens : tile_of_many<Isa>(form);
   const std::int64_t tiles = (tokens + most - 1) / most;
   return tiles == 0 ? 1 : (tokens + tiles - 1) / tiles;
 }
@@ -107,8 +115,8 @@ constexpr std::int64_t tile_of(std::int64_t tokens) noexcept {
 /// of memory. Pieces of many tokens may be few, and take the tile of the whole; the reverse does not happen.
 template <class Isa, class Tiles, class Strips = void>
 void matmul(const MatmulArgs& m) noexcept {
-  constexpr int kTile = Isa::kTileTokens, kPanels = Isa::kTilePanels;
-  const std::int64_t token_bytes = input_bytes(m.format->input, m.cols);
+  constexpr int kTile = tile_of_many<Isa>(Tiles::kInput), kPanels = Isa::kTilePanels;
+  const std::int64_t token_bytes = input_bytes(Tiles::kInput, m.cols);
   const bool many = m.tokens >= Isa::kManyTokens, asks_straight_on = m.tokens < kAskTokens && reads_want_asking();
   for (std::int64_t row = 0; row < m.rows;) {
     const std::int64_t panels = many && m.rows - row >= kPanels * kPanelRows ? kPanels : 1;

@@ -86,7 +86,7 @@ std::int64_t probe_fma(std::int64_t rounds) noexcept {
 /// The same of pairs of bfloat16.
 template <class Isa>
 std::int64_t probe_bf16(std::int64_t rounds) noexcept {
-  constexpr int kChains = Isa::kTilePanels * Isa::kTileTokens;
+  constexpr int kChains = Isa::kTilePanels * Isa::kPairTokens;
   alignas(64) std::byte pairs[kLineBytes] = {};
   std::int32_t pair = 0;
   keep(pairs);

@@ -92,32 +92,32 @@ struct BlockStrips {
 template <class Isa, class Type>
 inline constexpr bool kFolds = Isa::kFolds && requires { Type::kFoldedOffset; };
 
-/// Codes, too large by kOffset, of a sub-block's lines, `stride` bytes apart, to (code - kOffset) * scale + kFoldedOffset.
+/// Codes, too large by kOffset, of a sub-block's lines, `stride` bytes apart, to (code - kOffset) * scale + kFoldedOffset. Two
+/// codes are one number of 16 bits, and as the results fit bytes, so are they: 256 times the second, plus the first.
 template <class Isa, class Type>
 void fold(std::byte* lines, std::size_t stride, const std::int8_t* scales) noexcept {
-  typedef std::int8_t Scales __attribute__((vector_size(kPanelRows)));
   typedef std::int32_t Rows __attribute__((vector_size(kLineBytes)));
   typedef std::uint32_t Words __attribute__((vector_size(kLineBytes)));
   typedef std::uint16_t Pairs __attribute__((vector_size(kLineBytes)));
-  typedef std::uint8_t Bytes __attribute__((vector_size(kLineBytes)));
   constexpr auto fits = [](int code, int scale) {
     const int folded = (code - Type::template kOffset<Isa>) * scale + Type::kFoldedOffset;
     return folded >= 0 && folded <= 255;
   };
   static_assert(fits(0, Type::kLeastScale) && fits(Type::kMaxCode, Type::kLeastScale));
   static_assert(fits(0, Type::kMostScale) && fits(Type::kMaxCode, Type::kMostScale));
-  Scales of_rows;
-  __builtin_memcpy(&of_rows, scales, sizeof of_rows);
-  const Rows scale = __builtin_convertvector(of_rows, Rows);
-  const Words word = __builtin_bit_cast(Words, scale);
-  const Words rest = __builtin_bit_cast(Words, Type::kFoldedOffset - Type::template kOffset<Isa> * scale);
-  const Pairs factor = __builtin_bit_cast(Pairs, (word & 0xffffu) | word << 16);
-  const Bytes offset = __builtin_bit_cast(Bytes, (rest & 0xffu) * 0x01010101u);
+  const Rows scale = __builtin_bit_cast(Rows, Isa::scale(scales));   // GCC 12 widens bytes one by one
+  const Rows rest = (Type::kFoldedOffset - Type::template kOffset<Isa> * scale) * 0x101;
+  const auto both_halves = [](const Rows& numbers, Pairs& out) INFER_INLINE_LAMBDA {   // modulo 2^16
+    const Words word = __builtin_bit_cast(Words, numbers);
+    out = __builtin_bit_cast(Pairs, (word & 0xffffu) | word << 16);
+  };
+  Pairs factor, addend;
+  both_halves(scale, factor);
+  both_halves(rest, addend);
   for (int i = 0; i < 8 / Type::kSubs; ++i, lines += stride) {
     Pairs codes;
     __builtin_memcpy(&codes, lines, sizeof codes);
-    const Pairs both = ((codes & 0xff) * factor & 0xff) | (codes >> 8) * factor << 8;   // modulo 256, where the result fits
-    const Bytes folded = __builtin_bit_cast(Bytes, both) + offset;
+    const Pairs folded = codes * factor + addend;
     __builtin_memcpy(lines, &folded, sizeof folded);
   }
 }

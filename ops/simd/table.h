@@ -3,6 +3,7 @@
 //
 //   Arch                                     the xsimd architecture
 //   kTilePanels, kTileTokens                 the register tile of products with kManyTokens or more, which strips pay for
+//   kPairTokens                              in place of kTileTokens where weights are bfloat16
 //   kFewTokens                               of fewer it is one panel by up to so many
 //   kQueries, kKeyLanes                      that of scores: queries by sixteens of positions
 //   kIntQueries                              queries of both where keys and values are integers
@@ -35,7 +36,8 @@
 //                                            with; or, times a sub-scale, plus(ints, scale)
 //   kSeeds                                   whether a dot may begin with a number, seed<n>(p): an int16 times 2^n, and then
 //                                            be multiplied by a sub-scale
-//   kFolds                                   whether Dot<255> takes any unsigned bytes and adds up any number of lines
+//   kFolds                                   whether Dot<255> takes any unsigned bytes and adds up any number of lines, and
+//                                            scale(p) is sixteen int32
 //   scale(p), scale_pairs(p, q)              sixteen int8 as Dot::plus takes them; two times sixteen as pairs of int16
 //   min_pairs(p)                             pairs of unsigned bytes as pairs of int16
 //   add_pairs(ints, pairs, sums)             ints + the products of pairs of int16

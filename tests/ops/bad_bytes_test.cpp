@@ -173,7 +173,7 @@ TEST_P(BadBytes, InPanelsBesideForbiddenMemoryAreMultipliedByEveryTable) {
           q_.pack(rows.bytes().data() + p * kPanelRows * row_bytes, row_bytes, cols, panels.data() + p * q_.panel_bytes(cols));
         }
         kernel.run({.weights = panels.data(), .stride = q_.panel_bytes(cols), .format = &q_, .bias = nullptr, .rows = kRows,
-                    .cols = cols, .tokens = tokens, .input = input->data, .tile_tokens = table->tile(tokens),
+                    .cols = cols, .tokens = tokens, .input = input->data, .tile_tokens = table->tile(q_.input, tokens),
                     .y = found.row(0), .y_stride = found.stride, .scratch = scratch.data});
 
         for (std::size_t i = 0; i < found.values.size(); ++i) {

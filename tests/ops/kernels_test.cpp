@@ -74,9 +74,11 @@ TEST_P(Kernels, HaveNoEmptyEntry) {
   for (const InputFn f : table_.input) EXPECT_NE(f, nullptr);
   EXPECT_NE(table_.matmul_rows, nullptr);
   ASSERT_NE(table_.tile, nullptr);
-  for (std::int64_t tokens = 1; tokens < 100; ++tokens) {
-    EXPECT_GE(table_.tile(tokens), 1);
-    EXPECT_LE(table_.tile(tokens), tokens);
+  for (const InputForm form : kInputForms) {
+    for (std::int64_t tokens = 1; tokens < 100; ++tokens) {
+      EXPECT_GE(table_.tile(form, tokens), 1);
+      EXPECT_LE(table_.tile(form, tokens), tokens);
+    }
   }
   for (const AttentionFn f : table_.attention) EXPECT_NE(f, nullptr);
   for (const KvStoreFn f : table_.kv_store) EXPECT_NE(f, nullptr);
@@ -93,9 +95,9 @@ TEST_P(Kernels, HaveNoEmptyEntry) {
 // ---- inputs
 
 /// The dword at (place, token) of a tiled input.
-std::uint32_t dword(const testing::AlignedBytes& input, const KernelTable& table, std::int64_t token_bytes, std::int64_t tokens,
+std::uint32_t dword(const testing::AlignedBytes& input, std::int64_t tile, std::int64_t token_bytes, std::int64_t tokens,
                     std::int64_t place, std::int64_t token) {
-  const std::int64_t tile = table.tile(tokens), first = token / tile * tile, n = std::min(tile, tokens - first);
+  const std::int64_t first = token / tile * tile, n = std::min(tile, tokens - first);
   std::uint32_t value;
   std::memcpy(&value, input.data + first * token_bytes + (place * n + token - first) * 4, 4);
   return value;
@@ -116,8 +118,8 @@ TEST_P(Kernels, MakeTheInputsOfTheSpecification) {
         const std::int64_t bytes = input_bytes(form, cols);
         for (std::int64_t t = 0; t < tokens; ++t) {
           for (std::int64_t place = 0; place < bytes / 4; ++place) {
-            const std::uint32_t a = dword(*found, table_, bytes, tokens, place, t);
-            const std::uint32_t b = dword(*expected, kernels_scalar, bytes, tokens, place, t);
+            const std::uint32_t a = dword(*found, table_.tile(form, tokens), bytes, tokens, place, t);
+            const std::uint32_t b = dword(*expected, 1, bytes, tokens, place, t);
             ASSERT_TRUE(a == b || same_bits(std::bit_cast<float>(a), std::bit_cast<float>(b))) << cols << ", " << place << ", " << t;
           }
         }
@@ -131,7 +133,7 @@ Matrix as_rounded(InputForm form, const Matrix& x) {
   Matrix rounded = x;
   const auto input = testing::make_input(kernels_scalar, form, x, 0, x.rows);
   const std::int64_t bytes = input_bytes(form, x.cols), block_cols = input_block(form), block_dwords = input_bytes(form, block_cols) / 4;
-  const auto at = [&](std::int64_t place, std::int64_t t) { return dword(*input, kernels_scalar, bytes, x.rows, place, t); };
+  const auto at = [&](std::int64_t place, std::int64_t t) { return dword(*input, 1, bytes, x.rows, place, t); };
   if (form == InputForm::bf16) {
     for (std::int64_t t = 0; t < x.rows; ++t) {
       for (std::int64_t c = 0; c < x.cols; ++c) {
@@ -268,7 +270,7 @@ TEST_P(Kernels, MultiplyPiecesInTheTileOfTheWholeToTheSameBits) {
     const testing::AlignedBytes panels(2 * panel_bytes), scratch(table_.scratch_bytes);
     for (std::size_t p = 0; p < 2; ++p) q->pack(w.bytes.data() + p * kPanelRows * row_bytes, row_bytes, kCols, panels.data + p * panel_bytes);
     const auto input = testing::make_input(table_, q->input, x, 0, kTokens);
-    const std::int64_t tile = table_.tile(kTokens), piece = 30 / tile * tile;
+    const std::int64_t tile = table_.tile(q->input, kTokens), piece = 30 / tile * tile;
     for (std::int64_t t = 0; t < kTokens; t += piece) {
       kernel.run({.weights = panels.data, .stride = panel_bytes, .format = q, .bias = nullptr, .rows = kRows, .cols = kCols,
                   .tokens = std::min(piece, kTokens - t), .input = input->data + t * input_bytes(q->input, kCols),

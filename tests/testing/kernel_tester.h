@@ -134,7 +134,7 @@ inline std::unique_ptr<AlignedBytes> make_input(const KernelTable& table, InputF
   auto input = std::make_unique<AlignedBytes>(static_cast<std::size_t>(tokens * input_bytes(form, x.cols)));
   table.input[static_cast<std::size_t>(form)](
       {.x = x.row(first_token), .stride = x.stride, .tokens = tokens,
-       .tile_tokens = table.tile(tokens), .cols = x.cols, .out = input->data});
+       .tile_tokens = table.tile(form, tokens), .cols = x.cols, .out = input->data});
   return input;
 }
 
@@ -156,7 +156,7 @@ inline void multiply(const KernelTable& table, const QuantFormat& q, const std::
                   .cols = x.cols,
                   .tokens = tokens,
                   .input = input->data,
-                  .tile_tokens = table.tile(tokens),
+                  .tile_tokens = table.tile(q.input, tokens),
                   .y = y.row(first_token) + first_row,
                   .y_stride = y.stride,
                   .scratch = scratch.data};
