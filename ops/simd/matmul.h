@@ -58,6 +58,7 @@ INFER_INLINE void add_pair_lines(const std::byte* const (&w)[M], std::int64_t pa
                                  Lanes<Isa> (&acc)[M][N]) noexcept {
   Lanes<Isa> sum[M][N];
   clear(sum);
+#pragma GCC unroll 16
   for (std::int64_t i = 0; i < pairs; ++i, x += N) {
     typename Isa::Line line[M];
     for (int p = 0; p < M; ++p) line[p] = Isa::line(w[p] + i * static_cast<std::int64_t>(kLineBytes));
