@@ -32,7 +32,8 @@ class ThreadPool {
   int size() const noexcept { return size_; }
 
   /// Items of a range: of all, or of the largest and, as the end of a thread's share comes nearer, the smallest; `most` is
-  /// rounded down to a multiple of `least`. So all threads end together, whatever each was kept by, and read long ranges until then.
+  /// rounded down to a multiple of `least`. So all threads end together, whatever each was kept by, and read long ranges until
+  /// then. (Where the smallest would be more than 2^24 they are larger.)
   struct Grain {
     std::int64_t most, least;
     Grain(std::int64_t all) noexcept : most(all), least(all) {}   // NOLINT: a number is a grain

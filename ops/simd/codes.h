@@ -267,6 +267,11 @@ INFER_INLINE void clear(Lanes<Isa> (&acc)[M][N]) noexcept {
   }
 }
 
+/// What is so many bytes behind, to be asked for: it may be in no object.
+INFER_INLINE const std::byte* place(const void* from, std::size_t bytes) noexcept {
+  return reinterpret_cast<const std::byte*>(reinterpret_cast<std::uintptr_t>(from) + bytes);
+}
+
 /// What a tile asks for while it is computed. Several tokens: its share of the panel behind the one that it multiplies, for while
 /// they are multiplied nothing else is on its way from memory, and no processor guesses that the panel behind comes next. Fewer:
 /// what comes a few thousand bytes on, where the processor does not do so by itself (reads_want_asking).
@@ -286,9 +291,8 @@ class Ahead {
   /// once waits in line.
   INFER_INLINE void ask(const std::byte* block, std::size_t block_bytes, std::size_t part = 0, std::size_t parts = 1) const noexcept {
     const std::size_t first = block_bytes * first_ / 64, lines = (block_bytes * end_ / 64 - first + kLineBytes - 1) / kLineBytes;
-    const std::uintptr_t from = reinterpret_cast<std::uintptr_t>(block) + distance_ + first;   // may be behind all weights
     for (std::size_t i = lines * part / parts; i < lines * (part + 1) / parts; ++i) {
-      const auto* const line = reinterpret_cast<const std::byte*>(from + i * kLineBytes);
+      const std::byte* const line = place(block, distance_ + first + i * kLineBytes);
       near_ ? __builtin_prefetch(line, 0, 3) : __builtin_prefetch(line, 0, 2);   // the cache has to be a constant
     }
   }

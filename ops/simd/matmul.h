@@ -12,7 +12,7 @@
 
 namespace infer::simd {
 
-/// Tokens that ask for the next panel. Fewer read as fast as memory allows when nothing is asked for, or what is straight on;
+/// Tokens that ask for the next panel, where weights are codes. Fewer read as fast as memory allows when nothing is asked for, or what is straight on;
 /// many are so much slower than memory that it does not matter. (AVX-512 on Zen 4: with two to four it was between 5 % faster and
 /// 7 % slower.)
 inline constexpr std::int64_t kAskTokens = 5;
@@ -34,7 +34,7 @@ struct FloatTiles {
       const std::int64_t end = c + kBlockCols < m.cols ? c + kBlockCols : m.cols;
       Lanes<Isa> sum[M][N];
       clear(sum);
-      constexpr bool kAsks = M == 1 && Load::kBytes < kLineBytes;   // F32 gains nothing
+      constexpr bool kAsks = M == 1 && N < kAskTokens && Load::kBytes < kLineBytes;   // F32 gains nothing
       if constexpr (kAsks) ahead.ask(w, Load::kBytes * kBlockCols);
       for (; c < end; ++c, w += Load::kBytes, x += N) {
         Lanes<Isa> column[M];
@@ -87,7 +87,7 @@ struct PairTiles {
     constexpr std::int64_t kPairs = kBlockCols / 2;
     std::int64_t c = 0;
     for (; c + kBlockCols <= m.cols; c += kBlockCols, x += kPairs * N) {
-      if constexpr (M == 1) ahead.ask(w[0], kPairs * kLineBytes);
+      if constexpr (M == 1 && N < kAskTokens) ahead.ask(w[0], kPairs * kLineBytes);
       add_pair_lines<Isa>(w, kPairs, x, acc);
       for (const std::byte*& panel : w) panel += kPairs * kLineBytes;
     }

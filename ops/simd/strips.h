@@ -44,7 +44,7 @@ INFER_INLINE void ask_for_results(const MatmulArgs& m, std::int64_t row, const f
 /// leaves the rest to later stretches, and nothing guesses where the next one begins.
 INFER_INLINE void ask_ahead(const std::int32_t* x, int dwords, std::ptrdiff_t to_next) noexcept {
   constexpr int kLineDwords = static_cast<int>(kLineBytes) / 4;
-  for (int i = 0; i < dwords; i += kLineDwords) __builtin_prefetch(reinterpret_cast<const std::byte*>(x + i) + to_next);
+  for (int i = 0; i < dwords; i += kLineDwords) __builtin_prefetch(place(x + i, static_cast<std::size_t>(to_next)));
 }
 
 /// Types of blocks of 32 in a strip.
@@ -261,15 +261,15 @@ template <class Isa, class Strips>
       for (std::int64_t t = 0; t < n_tokens; t += tile) {
         const std::size_t from = ahead + per_tile * static_cast<std::size_t>(t / tile);
         for (int p = 0; p < kPanels; ++p) {
-          for (std::size_t i = 0; i < per_tile; i += kLineBytes) __builtin_prefetch(panel[p] + from + i, 0, 2);
+          for (std::size_t i = 0; i < per_tile; i += kLineBytes) __builtin_prefetch(place(panel[p], from + i), 0, 2);
         }
         const std::int64_t n = n_tokens - t < tile ? n_tokens - t : tile;
-        const auto place = [&](std::int64_t of_tile, std::int64_t col) noexcept {   // of its columns from `col` on
+        const auto at = [&](std::int64_t of_tile, std::int64_t col) noexcept {   // of its columns from `col` on
           const std::int64_t in_tile = n_tokens - of_tile < tile ? n_tokens - of_tile : tile;
           return (token + of_tile) * token_bytes + in_tile * input_bytes(m.format->input, col);
         };
-        const std::int64_t here = place(t, c);
-        const std::int64_t next = t + n < n_tokens ? place(t + n, c) : at_end ? here : place(0, c + kCols);
+        const std::int64_t here = at(t, c);
+        const std::int64_t next = t + n < n_tokens ? at(t + n, c) : at_end ? here : at(0, c + kCols);
         const std::ptrdiff_t to_next = next - here;
         const auto* x = reinterpret_cast<const std::int32_t*>(m.input + here);
         // Sums are stored tile by tile, to lines that were asked for: those of all tiles at once would wait for memory.

@@ -8,7 +8,8 @@
 // with fewer chunks; only then does the claimant read the job, which cannot end, nor another one begin, before the claimant
 // reports its chunks in `unfinished`. So a worker that wakes late either finds nothing, or chunks of a job that is under way:
 // there is no older job that it could mistake for it, and no worker whose arrival is waited for. `unclaimed` counts the chunks of
-// all shares, for those who wait for work: it is set before the shares are, and never too low.
+// all shares, for those who wait for work or have no more of their own: it is set before the shares are, and never too low. It may
+// be too high for as long as another thread is kept from its core: who finds nothing for a while sleeps, whatever it says.
 //
 // The claim reads from the release sequence that the caller's store of the share heads, so it sees the job; the caller
 // reads zero from the release sequence of the decrements of `unfinished`, so it sees the results.
@@ -112,8 +113,11 @@ struct alignas(kCacheLine) Share {
       Chunks rest = Chunks::of(word), taken = rest;
       if (rest.count() == 0) return taken;
       const std::uint32_t n = std::min((rest.count() + 1) / 2, rest.most);
-      (of_end ? taken.first : rest.first) = of_end ? rest.end - n : rest.first + n;
-      (of_end ? rest.end : taken.end) = of_end ? taken.first : rest.first;
+      if (of_end) {
+        taken.first = rest.end -= n;
+      } else {
+        taken.end = rest.first += n;
+      }
       if (left.compare_exchange_weak(word, rest.word(), std::memory_order_acquire, std::memory_order_relaxed)) return taken;
     }
   }
@@ -155,11 +159,11 @@ struct ThreadPool::State {
   std::atomic<std::uint32_t> asleep{0};
   std::atomic<bool> stop{false};
 
-  /// Works on chunks while there are any: its own first.
-  void work(int worker) noexcept {
+  /// Works on chunks while there are any, its own first. Answers whether there were.
+  bool work(int worker) noexcept {
     const DefaultFloatMode mode;
     std::uint32_t done = 0;
-    for (std::size_t i = 0; i < shares.size(); ++i) {
+    for (std::size_t i = 0; i < shares.size() && (i == 0 || unclaimed.load(std::memory_order_relaxed) != 0); ++i) {
       Share& share = shares[(static_cast<std::size_t>(worker) + i) % shares.size()];
       for (Chunks taken; (taken = share.claim(i > 0)).count() > 0; done += taken.count()) {
         unclaimed.fetch_sub(taken.count(), std::memory_order_relaxed);
@@ -168,9 +172,10 @@ struct ThreadPool::State {
       }
     }
     if (done > 0 && unfinished.fetch_sub(done, std::memory_order_acq_rel) == done) unfinished.notify_one();
+    return done > 0;
   }
 
-  /// Chunks that one claim takes: at most `most`.
+  /// From here on workers may claim chunks of this job, `most` of them at a time.
   void publish(std::int64_t items, std::int64_t of_chunk, std::int64_t most, RangeFn range_fn, const void* f) noexcept {
     n = items;
     chunk = of_chunk;
@@ -181,7 +186,7 @@ struct ThreadPool::State {
     unclaimed.store(static_cast<std::uint32_t>(n_chunks));
     const auto begin_of = [&](std::uint64_t share) { return static_cast<std::uint32_t>(n_chunks * share / n_shares); };
     for (std::size_t i = 0; i < n_shares; ++i) {
-      shares[i].left.store(Chunks{begin_of(i), begin_of(i + 1), static_cast<std::uint32_t>(most)}.word());
+      shares[i].left.store(Chunks{begin_of(i), begin_of(i + 1), static_cast<std::uint32_t>(most)}.word(), std::memory_order_release);
     }
   }
 
@@ -204,21 +209,21 @@ struct ThreadPool::State {
     }
   }
 
-  void sleep_unless_needed() noexcept {
+  /// Answers whether there was any work.
+  bool look_for_work(int worker, std::memory_order order) noexcept { return unclaimed.load(order) != 0 && work(worker); }
+
+  void sleep_unless_needed(int worker) noexcept {
     const std::uint32_t before = wakings.load();
     asleep.fetch_add(1);
-    if (unclaimed.load() == 0 && !stop.load()) wakings.wait(before);
+    if (!stop.load() && !look_for_work(worker, std::memory_order_seq_cst)) wakings.wait(before);
     asleep.fetch_sub(1);
   }
 
   void loop(int worker) noexcept {
     name_this_thread(worker);
-    for (;;) {
-      if (!spin([&] { return unclaimed.load(std::memory_order_relaxed) != 0 || stop.load(std::memory_order_relaxed); })) {
-        sleep_unless_needed();
-      }
-      if (stop.load()) return;
-      work(worker);
+    while (!stop.load()) {
+      const auto busy = [&] { return stop.load(std::memory_order_relaxed) || look_for_work(worker, std::memory_order_relaxed); };
+      if (!spin(busy)) sleep_unless_needed(worker);
     }
   }
 

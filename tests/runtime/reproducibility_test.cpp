@@ -166,6 +166,22 @@ TEST_P(TableSameBits, OfHeadsThatThreadsShareUnevenly) {
   }
 }
 
+/// Tokens are taken in pieces between looks at the cancel flag, and a piece has to begin with a tile of each form.
+TEST_P(TableSameBits, OfProductsOfOneInputInTwoForms) {
+  testing::TinyModel tiny;
+  tiny.dtype = DType::q8_0;
+  tiny.value_dtype = DType::bf16;
+  tiny.n_layers = 1;
+  const File file = testing::make_tiny_model(tiny);
+  const std::vector<Token> tokens = testing::random_tokens(7, 150, tiny.n_vocab);
+  const std::vector<float> expected = logits(load(file, specification_), tokens, 1, 64, "f16");
+  KernelTable table = *GetParam();
+  table.work_per_look = 1;
+  for (const std::int64_t batch : {49, 75, 150}) {
+    ASSERT_TRUE(logits(load(file, table), tokens, 2, batch, "f16") == expected) << "batches of " << batch;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Everywhere, TableSameBits, ::testing::ValuesIn(tables().begin(), tables().end()),
                          [](const auto& test) { return std::string(test.param->name); });
 

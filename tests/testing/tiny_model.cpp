@@ -156,23 +156,23 @@ class Maker {
   }
 
   void attention(const std::string& prefix, std::int64_t key_dim, std::int64_t value_dim) {
-    const auto part = [&](const char* name, std::int64_t rows, std::int64_t cols, bool has_bias) {
-      matrix(prefix + name, rows, cols, 1.5);
+    const auto part = [&](const char* name, std::int64_t rows, std::int64_t cols, bool has_bias, DType dtype) {
+      matrix(prefix + name, rows, cols, 1.5, 0, dtype);
       if (has_bias) bias(prefix + name, rows);
     };
     const std::int64_t n_q = m_.n_heads * key_dim, n_k = m_.n_kv_heads * key_dim, n_v = m_.n_kv_heads * value_dim;
     if (has_fused_qkv_) {
-      part("attn_qkv", n_q + n_k + n_v, m_.n_embd, has_qkv_biases_);
+      part("attn_qkv", n_q + n_k + n_v, m_.n_embd, has_qkv_biases_, m_.dtype);
     } else {
-      part("attn_q", n_q, m_.n_embd, has_qkv_biases_);
-      part("attn_k", n_k, m_.n_embd, has_qkv_biases_);
-      part("attn_v", n_v, m_.n_embd, has_qkv_biases_);
+      part("attn_q", n_q, m_.n_embd, has_qkv_biases_, m_.dtype);
+      part("attn_k", n_k, m_.n_embd, has_qkv_biases_, m_.dtype);
+      part("attn_v", n_v, m_.n_embd, has_qkv_biases_, m_.value_dtype.value_or(m_.dtype));
     }
     if (has_q_norm_) {
       spread(prefix + "attn_q_norm", key_dim, 1.5);
       spread(prefix + "attn_k_norm", key_dim, 1.5);
     }
-    part("attn_output", m_.n_embd, m_.n_heads * value_dim, has_output_bias_);
+    part("attn_output", m_.n_embd, m_.n_heads * value_dim, has_output_bias_, m_.dtype);
   }
 
   void ffn(const std::string& prefix) {
@@ -238,15 +238,18 @@ class Maker {
 
   /// One, or a stack of them.
   void matrix(const std::string& name, std::int64_t rows, std::int64_t cols, double gain, std::int64_t n = 0) {
+    matrix(name, rows, cols, gain, n, m_.dtype);
+  }
+  void matrix(const std::string& name, std::int64_t rows, std::int64_t cols, double gain, std::int64_t n, DType dtype) {
     const std::int64_t n_values = std::max<std::int64_t>(n, 1) * rows * cols;
     const std::vector<float> values = random_.normals(n_values, deviation(gain, cols));
-    const DTypeInfo& type = info(m_.dtype);
+    const DTypeInfo& type = info(dtype);
     std::vector<std::byte> bytes(values.size() / type.block_elems * type.block_bytes);
     for (const QuantFormat* quant : builtin_quants()) {
-      if (quant->dtype != m_.dtype || quant->encode == nullptr) continue;   // zeros where it cannot be produced
+      if (quant->dtype != dtype || quant->encode == nullptr) continue;   // zeros where it cannot be produced
       quant->encode(values.data(), nullptr, bytes.data(), n_values);
     }
-    writer_.tensor(name + ".weight", m_.dtype,
+    writer_.tensor(name + ".weight", dtype,
                    n > 0 ? std::vector{cols, rows, n} : std::vector{cols, rows}, bytes);
   }
 

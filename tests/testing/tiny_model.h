@@ -30,6 +30,7 @@ struct TinyModel {
   std::int64_t n_vocab = 320;          ///< below 260 the file has no tokenizer
   std::int64_t context = 256;
   DType dtype = DType::f32;            ///< of the matrices; rows must be whole blocks
+  std::optional<DType> value_dtype{};  ///< of attn_v, where it is another
   bool tied = false;                   ///< no output matrix
   bool biases = false;                 ///< of the attention's four matrices, where the family leaves the choice
   bool fused_qkv = false;              ///< likewise
