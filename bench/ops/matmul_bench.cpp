@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Matrix products of every kernel table and every type, the product alone: inputs are made and weights are packed before.
+// Matrix products of every kernel table and every type, the product alone: inputs are made and weights are packed before. All of it
+// lies on huge pages, as it does in a session, where the system has them.
 //
 //   gemv/TYPE/TABLE/L2          one token, weights in the second cache: arithmetic, share of the table's dot or fma peak
 //   gemv/TYPE/TABLE/DRAM/...    one token, weights from memory: bytes of weights, share of what plain reads reach
@@ -29,6 +30,10 @@ constexpr std::int64_t kMostTokens = 512;
 constexpr std::size_t kMostThreads = 64;
 constexpr std::size_t kDramBytes = std::size_t{192} << 20;   // several times a third cache
 
+Block allocate_huge(std::size_t bytes) {
+  return MemoryAccount::create()->allocate(MemoryClass::other, std::max(bytes, MemoryAccount::kHugeBlock)).value();
+}
+
 /// A product ready to run: some random rows of a type, repeated until `rows` are there.
 class Product {
  public:
@@ -40,7 +45,7 @@ class Product {
     stride_ = kernel_.packed ? format.panel_bytes(kCols) : row_bytes_;
     const std::size_t group = kernel_.packed ? stride_ : kPanelRows * row_bytes_;
     const auto n = static_cast<std::size_t>(rows / kPanelRows);
-    block_ = MemoryAccount::create()->allocate(MemoryClass::weights, n * group).value();
+    block_ = allocate_huge(n * group);
     if (kernel_.packed) {
       format.pack(weights.bytes.data(), row_bytes_, kCols, block_.data());
     } else {
@@ -48,8 +53,9 @@ class Product {
     }
     for (std::size_t i = 1; i < n; ++i) std::memcpy(block_.data() + i * group, block_.data(), group);
     x_.randomise(random);
-    scratch_ = MemoryAccount::create()->allocate(MemoryClass::scratch, kMostThreads * table.scratch_bytes + 1).value();
-    y_.resize(static_cast<std::size_t>(kMostTokens * rows));
+    scratch_ = allocate_huge(kMostThreads * table.scratch_bytes);
+    input_ = allocate_huge(static_cast<std::size_t>(kMostTokens * input_bytes(format.input, kCols)));
+    y_ = allocate_huge(static_cast<std::size_t>(kMostTokens * rows) * sizeof(float));
   }
 
   std::int64_t rows() const { return rows_; }
@@ -67,7 +73,8 @@ class Product {
   /// The input of so many tokens.
   void prepare(std::int64_t tokens) {
     if (tokens == tokens_) return;
-    input_ = testing::make_input(table_, format_.input, x_, 0, tokens);
+    const auto input = testing::make_input(table_, format_.input, x_, 0, tokens);
+    std::memcpy(input_.data(), input->data, input->size);
     tokens_ = tokens;
   }
 
@@ -80,9 +87,9 @@ class Product {
                  .rows = rows,
                  .cols = kCols,
                  .tokens = tokens_,
-                 .input = input_->data,
+                 .input = input_.data(),
                  .tile_tokens = table_.tile(format_.input, tokens_),
-                 .y = y_.data() + first,
+                 .y = reinterpret_cast<float*>(y_.data()) + first,
                  .y_stride = rows_,
                  .scratch = scratch});
   }
@@ -108,9 +115,9 @@ class Product {
   Block block_;
   Block scratch_;
   testing::Matrix x_{kMostTokens, kCols, 0};
-  std::unique_ptr<testing::AlignedBytes> input_;
+  Block input_;
+  Block y_;
   std::int64_t tokens_ = 0;
-  std::vector<float> y_;
   double seconds_of_one_ = 1e9;
   int attempts_ = 0;
 };
