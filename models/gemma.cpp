@@ -94,10 +94,10 @@ void bind_with_norms_after(Binder& b, Decoder& d) {
 
 /// x += norm(attention(norm(x))); x += norm(ffn(norm(x))).
 void layer_with_norms_after(Step& s, const Layer& l, std::int64_t index) noexcept {
-  const std::int64_t n = static_cast<std::int64_t>(s.rows.size());
-  const MatF32 x = s.act.x.first_rows(n), h = s.act.h.first_rows(n);
+  MatF32 x = rows_of(s, s.act.x), h = rows_of(s, s.act.h);
   norm(s, l.attn_norm, x, h);
   attention(s, l.attn, index, h, h);
+  x = rows_of(s, x), h = rows_of(s, h);
   norm(s, l.post_attn_norm, h, h);
   add(s, x, h);
   norm(s, l.ffn_norm, x, h);

@@ -55,10 +55,10 @@ void bind_phi2(Binder& b, Decoder& d) {
 
 /// h = norm(x); x += attention(h) + ffn(h).
 void layer_phi2(Step& s, const Layer& l, std::int64_t index) noexcept {
-  const std::int64_t n = static_cast<std::int64_t>(s.rows.size());
-  const MatF32 x = s.act.x.first_rows(n), h = s.act.h.first_rows(n), y = s.act.branch.first_rows(n);
+  MatF32 x = rows_of(s, s.act.x), h = rows_of(s, s.act.h), y = rows_of(s, s.act.branch);
   norm(s, l.attn_norm, x, h);
   attention(s, l.attn, index, h, y);
+  x = rows_of(s, x), h = rows_of(s, h), y = rows_of(s, y);
   ffn(s, l.ffn, h, h);
   add(s, x, y);
   add(s, x, h);

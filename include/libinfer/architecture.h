@@ -178,7 +178,7 @@ struct ProductObserver {
 
 /// Everything that one forward pass may touch. Handed down, never global.
 struct Step {
-  std::span<const StepRow> rows;           ///< at most Activations::x.rows of them
+  std::span<StepRow> rows;                 ///< at most Activations::x.rows; in the last layer's attention those without logits go
   const DecoderConfig& config;
   Activations& act;
   KvCache& kv;
@@ -229,7 +229,7 @@ struct Architecture {
   Result<DecoderConfig> (*configure)(const ModelDescriptor& model, std::vector<std::string>& warnings);
   /// Says which tensor goes where. Complaints are collected by the binder.
   void (*bind)(Binder& binder, Decoder& decoder);
-  /// The layer's equation: reads and writes step.act.x.
+  /// The layer's equation: reads and writes step.act.x, of as many rows as there are (rows_of in models/blocks/blocks.h).
   void (*layer)(Step& step, const Layer& layer, std::int64_t index) noexcept;
 };
 

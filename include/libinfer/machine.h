@@ -39,7 +39,8 @@ struct Work {
   double fma_mul_adds = 0.0;   ///< with weights that are floats, F32 or F16
   double bf16_mul_adds = 0.0;  ///< with weights that are bfloat16
 };
-/// Of a pass of n_tokens, with n_logits rows of logits. Of experts, as many are read as tokens meet that choose at random.
+/// Of a pass of n_tokens, with n_logits rows of logits: the last layer makes keys and values of all tokens and the rest of these
+/// rows alone. Of experts, as many are read as tokens meet that choose at random.
 Work work_of_pass(const Decoder& decoder, std::int64_t n_tokens, std::int64_t n_logits) noexcept;
 
 }  // namespace infer

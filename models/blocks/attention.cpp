@@ -3,6 +3,7 @@
 // back from the cache, also those of the same batch: a token sees the same bits however the prompt was split. Work is
 // split by KV heads and tiles of rows: the query heads of a KV head, and neighbouring rows, share what is read. Where threads
 // would have nothing to do, they share a KV head.
+// In the last layer keys and values are all that is wanted of most rows of a prompt: the others are left out from there on.
 // Options (norms of queries and keys, window, scale, soft-cap, temperature) are data of the layer and the config. Tested by
 // tests/models/families_test.cpp.
 #include <algorithm>
@@ -102,29 +103,71 @@ std::int64_t longest(std::span<const StepRow> rows) noexcept {
   return most;
 }
 
+/// Whether rows end here: behind the keys and values of the last layer nothing of them is wanted but logits. (An observer wants
+/// to see what goes into all products.)
+bool rows_end(const Step& step, std::int64_t layer) noexcept {
+  return layer + 1 == step.config.n_layers && step.observer == nullptr &&
+         std::any_of(step.rows.begin(), step.rows.end(), [](const StepRow& row) { return row.logits_row < 0; });
+}
+
+/// Leaves the rows whose logits are wanted: of the step, of the residual, of h, of the rotations.
+void keep_wanted(Step& step, const MatF32& h) noexcept {
+  std::int64_t kept = 0;
+  for (std::size_t i = 0; i < step.rows.size(); ++i) {
+    if (step.rows[i].logits_row < 0) continue;
+    step.rows[static_cast<std::size_t>(kept)] = step.rows[i];
+    const auto move = [&](const MatF32& m) { std::copy_n(m.row(static_cast<std::int64_t>(i)), m.cols, m.row(kept)); };
+    if (static_cast<std::int64_t>(i) != kept) {
+      for (const MatF32& m : {step.act.x, h}) move(m);
+      for (const Rotation* r : {&step.act.rope, &step.act.local_rope}) move(r->cos), move(r->sin);
+    }
+    ++kept;
+  }
+  step.rows = step.rows.first(static_cast<std::size_t>(kept));
+}
+
 }  // namespace
 
-void attention(Step& step, const AttentionWeights& w, std::int64_t layer, const MatF32& h, const MatF32& out,
-               const MatF32* sum) noexcept {
+void attention(Step& step, const AttentionWeights& w, std::int64_t layer, const MatF32& input, const MatF32& output,
+               const MatF32* residual) noexcept {
   const DecoderConfig& c = step.config;
-  const MatF32 q = step.act.q.first_rows(h.rows), k = step.act.k.first_rows(h.rows), v = step.act.v.first_rows(h.rows);
-  const MatF32 context = step.act.attn.first_rows(h.rows);
-  linear(step, {{w.q, q}, {w.k, k}, {w.v, v}}, h);
-  const std::int64_t rows_grain = step.grain(h.rows, q.cols + 2 * (k.cols + v.cols));
-  step.parallel_for(h.rows, rows_grain, [&](int, std::int64_t first, std::int64_t last) noexcept {
-    for (std::int64_t i = first; i < last; ++i) {
-      norm_heads(step, w.q_norm, q, c.n_heads, i);
-      norm_heads(step, w.k_norm, k, c.n_kv_heads, i);
-      rope(step, layer, q, c.n_heads, i);
-      rope(step, layer, k, c.n_kv_heads, i);
-      store(step, layer, k, v, i);
-    }
-  });
+  const MatF32 k = step.act.k.first_rows(input.rows), v = step.act.v.first_rows(input.rows);
+  const auto turn_query = [&](std::int64_t i) noexcept {
+    norm_heads(step, w.q_norm, step.act.q, c.n_heads, i);
+    rope(step, layer, step.act.q, c.n_heads, i);
+  };
+  const auto store_key = [&](std::int64_t i) noexcept {
+    norm_heads(step, w.k_norm, k, c.n_kv_heads, i);
+    rope(step, layer, k, c.n_kv_heads, i);
+    store(step, layer, k, v, i);
+  };
+  const auto each_row = [&](std::int64_t work, const auto& fn) noexcept {
+    const auto n = static_cast<std::int64_t>(step.rows.size());
+    step.parallel_for(n, step.grain(n, work), [&](int, std::int64_t first, std::int64_t last) noexcept {
+      for (std::int64_t i = first; i < last; ++i) fn(i);
+    });
+  };
+  const std::int64_t of_query = step.act.q.cols, of_key = 2 * (k.cols + v.cols);
+  if (rows_end(step, layer)) {
+    linear(step, {{w.k, k}, {w.v, v}}, input);
+    each_row(of_key, store_key);
+    keep_wanted(step, input);
+    if (step.rows.empty() || step.is_cancelled()) return;
+    linear(step, {{w.q, rows_of(step, step.act.q)}}, rows_of(step, input));
+    each_row(of_query, turn_query);
+  } else {
+    linear(step, {{w.q, rows_of(step, step.act.q)}, {w.k, k}, {w.v, v}}, input);
+    each_row(of_query + of_key, [&](std::int64_t i) noexcept {
+      turn_query(i);
+      store_key(i);
+    });
+  }
+  const MatF32 q = rows_of(step, step.act.q), context = rows_of(step, step.act.attn), out = rows_of(step, output);
   // Rows that share what is read of the cache: as many as a call takes, fewer where a thread would have none; and then
   // fewer heads, which spreads the arithmetic: keys and values are read by each of those threads.
   const std::int64_t heads = c.n_heads / c.n_kv_heads, threads = step.pool.size();
-  const std::int64_t a_share = h.rows * c.n_kv_heads / threads, a_call = kAttentionQueries / heads;
-  const std::int64_t tile = std::max<std::int64_t>(1, std::min(a_share, a_call)), n_tiles = (h.rows + tile - 1) / tile;
+  const std::int64_t a_share = q.rows * c.n_kv_heads / threads, a_call = kAttentionQueries / heads;
+  const std::int64_t tile = std::max<std::int64_t>(1, std::min(a_share, a_call)), n_tiles = (q.rows + tile - 1) / tile;
   const std::int64_t parts = std::clamp<std::int64_t>(threads / (n_tiles * c.n_kv_heads), 1, heads);
   const std::int64_t items = n_tiles * c.n_kv_heads * parts, item_heads = (heads - 1) / parts + 1;
   const std::int64_t grain = step.grain(items, longest(step.rows) * tile * item_heads * (c.key_dim + c.value_dim));
@@ -133,10 +176,11 @@ void attention(Step& step, const AttentionWeights& w, std::int64_t layer, const 
       const std::int64_t row = item / (c.n_kv_heads * parts) * tile, kv_head = item / parts % c.n_kv_heads;
       const std::int64_t head = kv_head * heads + item % parts * heads / parts;
       const std::int64_t end_head = kv_head * heads + (item % parts + 1) * heads / parts;
-      attend(step, layer, q, context, row, std::min(row + tile, h.rows), head, end_head);
+      attend(step, layer, q, context, row, std::min(row + tile, q.rows), head, end_head);
     }
   });
-  sum == nullptr ? linear(step, {{w.output, out}}, context) : add_linear(step, {w.output, out}, context, *sum);
+  if (residual == nullptr) return linear(step, {{w.output, out}}, context);
+  add_linear(step, {w.output, out}, context, rows_of(step, *residual));
 }
 
 }  // namespace infer

@@ -9,6 +9,11 @@
 
 namespace infer {
 
+/// The step's rows of a buffer. They become fewer in the attention of the last layer, so layers ask again behind it.
+inline MatF32 rows_of(const Step& step, const MatF32& buffer) noexcept {
+  return buffer.first_rows(static_cast<std::int64_t>(step.rows.size()));
+}
+
 /// x[i] = embedding row of the i-th token, times its factor, plus the row of its position where positions are learned.
 void embed(Step& step, const Decoder& decoder, const MatF32& x) noexcept;
 
@@ -42,10 +47,12 @@ void norm_vector(const Step& step, const Norm& norm, const float* x, float* out,
 /// x += y, for what no product has just made.
 void add(Step& step, const MatF32& x, const MatF32& y) noexcept;
 
-/// Projects h to queries, keys and values, rotates, stores keys and values, attends, projects back into out.
-/// h, out: (n, n_embd), may be the same. Where there is a sum, sum += out as well.
-void attention(Step& step, const AttentionWeights& w, std::int64_t layer, const MatF32& h, const MatF32& out,
-               const MatF32* sum = nullptr) noexcept;
+/// Projects the input to queries, keys and values, rotates, stores keys and values, attends, projects back into the output.
+/// input, output: (n, n_embd), may be the same. Where there is a residual, it += output as well.
+/// In the last layer rows whose logits nobody wants end behind their keys and values: step.rows are the others from then on, and
+/// theirs are the first rows of act.x, of the input and of the output. There may be none.
+void attention(Step& step, const AttentionWeights& w, std::int64_t layer, const MatF32& input, const MatF32& output,
+               const MatF32* residual = nullptr) noexcept;
 
 /// out = down(activation(gate(h)) * up(h)), or down(activation(up(h))). h and out may be the same. Where there is a sum,
 /// sum += out as well.

@@ -5,10 +5,10 @@
 namespace infer {
 
 void pre_norm_layer(Step& step, const Layer& layer, std::int64_t index) noexcept {
-  const std::int64_t n = static_cast<std::int64_t>(step.rows.size());
-  const MatF32 x = step.act.x.first_rows(n), h = step.act.h.first_rows(n), y = step.act.branch.first_rows(n);
+  MatF32 x = rows_of(step, step.act.x), h = rows_of(step, step.act.h), y = rows_of(step, step.act.branch);
   norm(step, layer.attn_norm, x, h);
   attention(step, layer.attn, index, h, y, &x);
+  x = rows_of(step, x), h = rows_of(step, h), y = rows_of(step, y);
   norm(step, layer.ffn_norm, x, h);
   feed_forward(step, layer, h, y, &x);
 }

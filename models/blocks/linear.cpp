@@ -80,6 +80,7 @@ struct Piece {
 /// each piece by the thread that made it, while it is near.
 template <class Done>
 void multiply(Step& step, std::initializer_list<Product> products, const MatF32& x, bool side_by_side, const Done& done) noexcept {
+  if (x.rows == 0) return;
   bool made[kInputFormCount] = {};
   std::int64_t n = 0, tile = 1;   // whole tiles of every form
   for (const Product& p : products) {

@@ -102,17 +102,20 @@ Work work_of_pass(const Decoder& decoder, std::int64_t n_tokens, std::int64_t n_
   const auto count_ffn = [&count](const FfnWeights& ffn, double times, double rows) {
     count({&ffn.gate, &ffn.up, &ffn.down}, times, rows);
   };
-  const auto tokens = static_cast<double>(n_tokens);
+  const auto all = static_cast<double>(n_tokens), wanted = static_cast<double>(n_logits);
   const ExpertConfig& config = decoder.config.experts;
   const double share = config.n > 0 ? static_cast<double>(config.n_used) / static_cast<double>(config.n) : 0.0;
   for (const Layer& layer : decoder.layers) {
-    count({&layer.attn.q, &layer.attn.k, &layer.attn.v, &layer.attn.output}, 1.0, tokens);
+    count({&layer.attn.k, &layer.attn.v}, 1.0, all);
+    const double tokens = &layer == &decoder.layers.back() ? wanted : all;
+    if (tokens == 0.0) break;
+    count({&layer.attn.q, &layer.attn.output}, 1.0, tokens);
     count_ffn(layer.ffn, 1.0, tokens);
     count({&layer.experts.router, &layer.experts.shared_gate}, 1.0, tokens);
     count_ffn(layer.experts.shared, 1.0, tokens);
     for (const FfnWeights& expert : layer.experts.each) count_ffn(expert, 1.0 - std::pow(1.0 - share, tokens), tokens * share);
   }
-  if (n_logits > 0) count({&decoder.output}, 1.0, static_cast<double>(n_logits));
+  if (n_logits > 0) count({&decoder.output}, 1.0, wanted);
   return work;
 }
 

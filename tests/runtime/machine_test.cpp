@@ -78,6 +78,8 @@ Sums sums_of(const Model& model, bool (*counts)(std::string_view name)) {
   return sums;
 }
 bool of_layers(std::string_view name) { return name.starts_with("blk."); }
+bool of_last_layer(std::string_view name) { return name.starts_with("blk.1."); }   // of two
+bool of_last_keys(std::string_view name) { return name == "blk.1.attn_k.weight" || name == "blk.1.attn_v.weight"; }
 bool of_experts(std::string_view name) { return name.find("_exps.") != std::string_view::npos; }
 bool of_head(std::string_view name) { return name == "output.weight"; }
 bool of_embedding(std::string_view name) { return name == "token_embd.weight"; }
@@ -94,14 +96,19 @@ TEST(Work, IsThatOfTheMatrices) {
     const Sums layers = sums_of(*model, of_layers), head = sums_of(*model, of_head);
     ASSERT_GT(layers.bytes, 0.0);
     ASSERT_GT(head.bytes, 0.0);
+    // Of rows without logits the last layer makes keys and values alone.
+    const Sums last = sums_of(*model, of_last_layer), keys = sums_of(*model, of_last_keys);
+    ASSERT_GT(keys.bytes, 0.0);
+    ASSERT_GT(last.bytes, keys.bytes);
+    const double of_all = layers.elements - last.elements + keys.elements, of_wanted = last.elements - keys.elements + head.elements;
     const Work without = work_of_pass(*model->decoder(), 7, 0), with = work_of_pass(*model->decoder(), 7, 2);
-    EXPECT_EQ(without.bytes, layers.bytes);
+    EXPECT_EQ(without.bytes, layers.bytes - last.bytes + keys.bytes);
     EXPECT_EQ(with.bytes, layers.bytes + head.bytes);
     const auto of_type = [&](const Work& work) {
       return dtype == DType::q8_0 ? work.dot_mul_adds : dtype == DType::bf16 ? work.bf16_mul_adds : work.fma_mul_adds;
     };
-    EXPECT_EQ(of_type(without), 7 * layers.elements);
-    EXPECT_EQ(of_type(with), 7 * layers.elements + 2 * head.elements);
+    EXPECT_EQ(of_type(without), 7 * of_all);
+    EXPECT_EQ(of_type(with), 7 * of_all + 2 * of_wanted);
     EXPECT_EQ(with.dot_mul_adds + with.fma_mul_adds + with.bf16_mul_adds, of_type(with));
   }
 }
@@ -110,9 +117,10 @@ TEST(Work, OfATiedHeadIsThatOfTheEmbedding) {
   std::vector<std::byte> bytes;
   const auto model = load({.tied = true}, bytes);
   const Sums embedding = sums_of(*model, of_embedding);
-  const Work with = work_of_pass(*model->decoder(), 1, 1), without = work_of_pass(*model->decoder(), 1, 0);
-  EXPECT_EQ(with.bytes - without.bytes, embedding.bytes);
-  EXPECT_EQ(with.fma_mul_adds - without.fma_mul_adds, embedding.elements);
+  const Sums layers = sums_of(*model, of_layers);
+  const Work work = work_of_pass(*model->decoder(), 1, 1);
+  EXPECT_EQ(work.bytes, layers.bytes + embedding.bytes);
+  EXPECT_EQ(work.fma_mul_adds, layers.elements + embedding.elements);
 }
 
 TEST(Work, OfExpertsGrowsWithTheTokensThatChoose) {
@@ -120,11 +128,12 @@ TEST(Work, OfExpertsGrowsWithTheTokensThatChoose) {
   const auto model = load({.n_experts = 4, .n_experts_used = 1}, bytes);
   const Sums experts = sums_of(*model, of_experts), all = sums_of(*model, of_layers);
   ASSERT_GT(experts.bytes, 0.0);
-  const double dense = all.bytes - experts.bytes;
-  EXPECT_DOUBLE_EQ(work_of_pass(*model->decoder(), 1, 0).bytes, dense + experts.bytes / 4);
-  EXPECT_DOUBLE_EQ(work_of_pass(*model->decoder(), 2, 0).bytes, dense + experts.bytes * (1.0 - 0.75 * 0.75));
-  EXPECT_LT(work_of_pass(*model->decoder(), 1000, 0).bytes, all.bytes * (1 + 1e-9));
-  EXPECT_DOUBLE_EQ(work_of_pass(*model->decoder(), 8, 0).fma_mul_adds, 8 * (all.elements - experts.elements * 3 / 4));
+  const Sums head = sums_of(*model, of_head);
+  const double dense = all.bytes - experts.bytes + head.bytes;
+  EXPECT_DOUBLE_EQ(work_of_pass(*model->decoder(), 1, 1).bytes, dense + experts.bytes / 4);
+  EXPECT_DOUBLE_EQ(work_of_pass(*model->decoder(), 2, 2).bytes, dense + experts.bytes * (1.0 - 0.75 * 0.75));
+  EXPECT_LT(work_of_pass(*model->decoder(), 1000, 1000).bytes, (all.bytes + head.bytes) * (1 + 1e-9));
+  EXPECT_DOUBLE_EQ(work_of_pass(*model->decoder(), 8, 8).fma_mul_adds, 8 * (all.elements + head.elements - experts.elements * 3 / 4));
 }
 
 }  // namespace

@@ -205,6 +205,35 @@ TEST_P(FamilySameBits, ForAnyThreadsAndBatches) {
   }
 }
 
+/// Of the other tokens the last layer makes keys and values alone; the steps that follow read them.
+TEST_P(FamilySameBits, WhereTheLogitsOfTheLastTokenAloneAreWanted) {
+  auto [tiny, table] = GetParam();
+  if (!table->runs_here()) GTEST_SKIP() << "this machine does not run " << table->name;
+  tiny.dtype = DType::q8_0;
+  const File file = testing::make_tiny_model(tiny);
+  const auto model = load(file, *table);
+  ASSERT_NE(model, nullptr);
+  const std::vector<Token> tokens = testing::random_tokens(7, 103, tiny.n_vocab);
+  const std::vector<float> expected = logits(model, tokens, 1, 103, "f16");
+  const std::span<const Token> all = tokens;
+  const auto width = static_cast<std::size_t>(tiny.n_vocab);
+  for (const std::int64_t batch : {1, 30, 100}) {
+    auto session = Session::create(model, {.n_ctx = 256, .n_batch = batch, .n_logits = 1, .n_threads = 2, .kv_type = "f16"}).value();
+    const auto expect_row = [&](std::size_t token) {
+      const std::span<const float> row = session->logits(0).value();
+      ASSERT_TRUE(std::equal(row.begin(), row.end(), expected.begin() + static_cast<std::ptrdiff_t>(token * width)))
+          << "token " << token << ", batches of " << batch;
+    };
+    ASSERT_TRUE(session->feed(0, all.first(40), WantLogits::none, nullptr).ok());
+    ASSERT_TRUE(session->feed(0, all.subspan(40, 60), WantLogits::last, nullptr).ok());
+    expect_row(99);
+    for (std::size_t i = 100; i < 103; ++i) {
+      ASSERT_TRUE(session->feed(0, all.subspan(i, 1), WantLogits::last, nullptr).ok());
+      expect_row(i);
+    }
+  }
+}
+
 std::string family_name(const ::testing::TestParamInfo<FamilySameBits::ParamType>& test) {
   std::string name = std::get<0>(test.param).name + "_" + std::get<1>(test.param)->name;
   std::replace(name.begin(), name.end(), '-', '_');
