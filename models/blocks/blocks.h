@@ -48,7 +48,7 @@ void norm_vector(const Step& step, const Norm& norm, const float* x, float* out,
 void add(Step& step, const MatF32& x, const MatF32& y) noexcept;
 
 /// Projects the input to queries, keys and values, rotates, stores keys and values, attends, projects back into the output.
-/// input, output: (n, n_embd), may be the same. Where there is a residual, it += output as well.
+/// input, output: (n, n_embd), may be the same. Where there is a residual, which is act.x, it += output as well.
 /// In the last layer rows whose logits nobody wants end behind their keys and values: step.rows are the others from then on, and
 /// theirs are the first rows of act.x, of the input and of the output. There may be none.
 void attention(Step& step, const AttentionWeights& w, std::int64_t layer, const MatF32& input, const MatF32& output,

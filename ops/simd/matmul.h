@@ -12,9 +12,9 @@
 
 namespace infer::simd {
 
-/// Tokens that ask for the next panel, where weights are codes. Fewer read as fast as memory allows when nothing is asked for, or what is straight on;
-/// many are so much slower than memory that it does not matter. (AVX-512 on Zen 4: with two to four it was between 5 % faster and
-/// 7 % slower.)
+/// Tokens that ask for the next panel, where weights are codes. Fewer read as fast as memory allows when nothing is asked for, or
+/// what is straight on; many are so much slower than memory that it does not matter. (AVX-512 on Zen 4: with two to four it was
+/// between 5 % faster and 7 % slower.)
 inline constexpr std::int64_t kAskTokens = 5;
 
 /// Weights that are floats: within a block one chain of fused multiply-adds, then the sums of the blocks.
@@ -102,12 +102,12 @@ constexpr int tile_of_many(InputForm form) noexcept {
   return form == InputForm::bf16 ? Isa::kPairTokens : Isa::kTileTokens;
 }
 
-/// Tokens of a tile of so many: 9, where 8 stand side by side at most, go in tiles of 5 and 4, not of 8 and 1.
+/// Tokens of a tile of so many. A few stand side by side evenly: 9, of at most 8, in tiles of 5 and 4, not of 8 and 1.
 template <class Isa>
 constexpr std::int64_t tile_of(InputForm form, std::int64_t tokens) noexcept {
   static_assert(Isa::kFewTokens >= Isa::kTileTokens && Isa::kFewTokens >= Isa::kPairTokens);
-  const std::int64_t most = tokens < Isa::kManyTokens ? Isa::kFewTokens : tile_of_many<Isa>(form);
-  const std::int64_t tiles = (tokens + most - 1) / most;
+  if (tokens >= Isa::kManyTokens) return tile_of_many<Isa>(form);
+  const std::int64_t tiles = (tokens + Isa::kFewTokens - 1) / Isa::kFewTokens;
   return tiles == 0 ? 1 : (tokens + tiles - 1) / tiles;
 }
 

@@ -186,7 +186,8 @@ struct ThreadPool::State {
     unclaimed.store(static_cast<std::uint32_t>(n_chunks));
     const auto begin_of = [&](std::uint64_t share) { return static_cast<std::uint32_t>(n_chunks * share / n_shares); };
     for (std::size_t i = 0; i < n_shares; ++i) {
-      shares[i].left.store(Chunks{begin_of(i), begin_of(i + 1), static_cast<std::uint32_t>(most)}.word(), std::memory_order_release);
+      const auto order = i + 1 < n_shares ? std::memory_order_release : std::memory_order_seq_cst;   // all, before looking who sleeps
+      shares[i].left.store(Chunks{begin_of(i), begin_of(i + 1), static_cast<std::uint32_t>(most)}.word(), order);
     }
   }
 

@@ -240,7 +240,7 @@ TEST_P(Kernels, MultiplyATokenAloneAndAmongOthersToTheSameBits) {
 TEST_P(Kernels, MultiplyManyTokensToTheBitsOfTheSpecification) {
   Random random(8);
   for (const QuantFormat* q : builtin_quants()) {
-    for (const std::int64_t tokens : {24, 47, 48, 61, 251}) {
+    for (const std::int64_t tokens : {24, 47, 48, 49, 61, 251}) {
       constexpr std::int64_t kRows = 51;
       const std::int64_t cols = tokens < 60 ? 512 : 1280;
       Weights w(*q, kRows, cols, random);
