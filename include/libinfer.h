@@ -253,8 +253,8 @@ typedef struct infer_work {
   double bf16_mul_adds;  /* with weights that are bfloat16 */
 } infer_work;
 /* Of n_tokens at once, of which n_logits rows of logits are wanted: the last layer makes keys and values of all tokens, and the
- * rest of these rows alone. Of experts, as many are read as tokens meet that choose at
- * random. Errors: RANGE, STATE (only the vocabulary was loaded). R */
+ * rest of these rows alone. Of experts, as many are read as tokens meet that choose at random. Errors: RANGE, STATE (only the
+ * vocabulary was loaded). R */
 INFER_API infer_status infer_model_work(const infer_model *model, int64_t n_tokens, int64_t n_logits, infer_work *work,
                                         infer_error **err);
 

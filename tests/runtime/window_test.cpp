@@ -36,16 +36,18 @@ std::vector<Token> some_tokens(std::int64_t n) {
   return tokens;
 }
 
-/// Threads of the host's, which set a flag after so many loops.
+/// Threads of the host's, which count loops, and set a flag after so many.
 struct Canceller {
   CancelFlag flag;
   int loops_left = -1;   ///< negative: never
+  int loops = 0;
 
   Executor executor() {
     return {.n_threads = 2,
             .parallel_for =
                 [](void* user, std::size_t n, void (*task)(void*, std::size_t), void* arg) {
                   Canceller& self = *static_cast<Canceller*>(user);
+                  ++self.loops;
                   if (self.loops_left >= 0 && self.loops_left-- == 0) self.flag.set = true;
                   for (std::size_t i = 0; i < n; ++i) task(arg, i);
                 },
@@ -66,7 +68,15 @@ TEST(Window, ACancelledFeedLeavesTheSequenceAsItWas) {
   const auto session =
       std::move(Session::create(w.model, {.n_ctx = kContext, .n_batch = 32, .executor = canceller.executor()})).value();
   ASSERT_TRUE(session->feed(0, prompt, WantLogits::none, nullptr).ok());
-  for (const int loops : {0, 5, 100, 200, 250}) {
+  // How many a feed takes that is not cancelled, in another session.
+  Canceller counter;
+  const auto other =
+      std::move(Session::create(w.model, {.n_ctx = kContext, .n_batch = 32, .executor = counter.executor()})).value();
+  ASSERT_TRUE(other->feed(0, prompt, WantLogits::none, nullptr).ok());
+  counter.loops = 0;
+  ASSERT_TRUE(other->feed(0, more, WantLogits::last, nullptr).ok());
+  ASSERT_GT(counter.loops, 200);
+  for (const int loops : {0, 5, 100, counter.loops / 2, counter.loops - 1}) {
     canceller.flag.set = false;
     canceller.loops_left = loops;
     const Status fed = session->feed(0, more, WantLogits::last, &canceller.flag);
