@@ -24,9 +24,9 @@ Status open_model_files(const Library& library, const Source& source, const Open
 
   const std::string folder = folder_of(source.path);
   const std::string_view file_name = std::string_view(source.path).substr(folder.size());
-  Result<std::vector<std::string>> parts = parser->parts(first.bytes(), file_name, options.cancel);
+  files.push_back(std::move(first));   // with errors too: whether all of it was read decides what they mean
+  Result<std::vector<std::string>> parts = parser->parts(files.front().bytes(), file_name, options.cancel);
   if (!parts.ok()) return std::move(parts).status().with_context(name);
-  files.push_back(std::move(first));
   if (files.front().mapped() && !options.progress(0, files.front().bytes().size())) {
     return Status::error(Code::cancelled, "the load was cancelled");
   }

@@ -252,6 +252,24 @@ TEST(MemoryPlanOfAFile, AHeaderLongerThanTheFirstLookIsReadWhole) {
   std::filesystem::remove(path);
 }
 
+/// Where what was read first ends within the vocabulary, the keys behind it read as zeros: the file is not wrong for that.
+TEST(MemoryPlanOfAFile, AHeaderThatEndsBehindALongVocabularyIsReadWhole) {
+  testing::GgufWriter w = testing::tiny_model_writer({});
+  w.set("a.long.list", std::vector<std::string>(200000, "token text"));
+  w.set("last.key", std::uint32_t{1});
+  const std::vector<std::byte> bytes = w.build();
+  const std::string path = written("memory_plan_long_list.gguf", bytes);
+  ModelOptions options;
+  options.use_mmap = false;
+
+  const auto plan = Model::plan(Library::builtin(), Source::from_path(path), options);
+  const auto model = Model::load(Library::builtin(), Source::from_path(path), options);
+
+  ASSERT_TRUE(plan.ok()) << plan.status().message();
+  ASSERT_TRUE(model.ok()) << model.status().message();
+  std::filesystem::remove(path);
+}
+
 /// Bytes that the process has read so far; 0 where the system does not tell.
 std::uint64_t bytes_read() {
   std::ifstream io("/proc/self/io");
