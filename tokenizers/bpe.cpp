@@ -18,6 +18,7 @@
 
 #include <fmt/format.h>
 
+#include "libinfer/text.h"
 #include "tokenizers/merges.h"
 #include "tokenizers/pretokenize.h"
 #include "tokenizers/text_matcher.h"
@@ -273,9 +274,9 @@ Result<const Pretokenizer*> rule_of(const TokenizerSpec& spec, std::vector<std::
   }
   const Pretokenizer* rule = find_pretokenizer(spec.pre.empty() ? "default" : spec.pre);
   if (rule == nullptr) {
-    return Status::error(Code::pretokenizer, fmt::format("{} is '{}', which is unknown; known: {}; the option "
+    return Status::error(Code::pretokenizer, fmt::format("{} is {}, which is unknown; known: {}; the option "
                                                          "'allow_default_pretokenizer' takes 'default' instead",
-                                                         kKey, spec.pre.substr(0, 80), pretokenizer_names()))
+                                                         kKey, quoted(spec.pre), pretokenizer_names()))
         .about(kKey);
   }
   return rule;

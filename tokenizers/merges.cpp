@@ -5,9 +5,10 @@
 
 #include <algorithm>
 #include <bit>
-#include <optional>
 
 #include <fmt/format.h>
+
+#include "libinfer/text.h"
 
 namespace infer {
 namespace {
@@ -21,10 +22,7 @@ std::uint64_t key_of(Token left, Token right) noexcept {
 }
 
 Status merge_error(std::size_t rank, std::string_view text, std::string_view what) {
-  constexpr std::size_t kShown = 80;
-  return Status::error(Code::vocab, fmt::format("{}: merge {} ('{}'{}) {}", kKey, rank, text.substr(0, kShown),
-                                                text.size() > kShown ? "..." : "", what))
-      .about(kKey);
+  return Status::error(Code::vocab, fmt::format("{}: merge {} ({}) {}", kKey, rank, quoted(text), what)).about(kKey);
 }
 
 }  // namespace
@@ -95,10 +93,12 @@ std::size_t Merges::place(std::uint64_t key) const noexcept {
 Merges::Pair Merges::find(Token left, Token right) const noexcept {
   const std::uint64_t key = key_of(left, right);
   const std::size_t mask = slots_.size() - 1;
-  for (std::size_t slot = place(key);; slot = (slot + 1) & mask) {
+  std::size_t slot = place(key);
+  for (std::size_t n_probes = 0; n_probes < kMaxProbes; ++n_probes, slot = (slot + 1) & mask) {   // none is further off
     const Slot& s = slots_[slot];
     if (!s.pair.found() || s.key == key) return s.pair;
   }
+  return {};
 }
 
 void Joiner::join(std::vector<Token>& out) {

@@ -6,7 +6,6 @@
 #include "tokenizers/pretokenize.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "tokenizers/unicode.h"
 

@@ -58,11 +58,13 @@ Token TextMap::find(std::string_view text, const StringList& texts) const noexce
   const std::uint64_t hash = hash_text(text);
   const auto tag = static_cast<std::uint32_t>(hash >> 32);
   const std::size_t mask = slots_.size() - 1;
-  for (std::size_t slot = hash & mask;; slot = (slot + 1) & mask) {
+  std::size_t slot = hash & mask;
+  for (std::size_t n_probes = 0; n_probes < kMaxProbes; ++n_probes, slot = (slot + 1) & mask) {   // none is further off
     const Slot& s = slots_[slot];
     if (s.token == kNoToken) return kNoToken;
     if (s.tag == tag && texts[static_cast<std::size_t>(s.token)] == text) return s.token;
   }
+  return kNoToken;
 }
 
 }  // namespace infer

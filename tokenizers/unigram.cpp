@@ -123,6 +123,9 @@ Encoder::Normalised Encoder::next(std::string_view text) const noexcept {
 
 // Spaces count when everything else is normalised.
 Status Encoder::normalise(std::string_view text, bool continued) {
+  // Unicode's own normal forms make at most 11 bytes of one, and a space becomes 3; a hostile map, 256.
+  constexpr std::size_t kMost = static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max());
+  const std::size_t n_bytes = text.size(), most = n_bytes < kMost / 64 ? 32 * n_bytes + 4096 : kMost;
   text_.clear();
   bool after_space = t_.joins_spaces_ && !continued;
   bool is_begun = false;
@@ -144,8 +147,9 @@ Status Encoder::normalise(std::string_view text, bool continued) {
     }
     if (!kept.empty()) after_space = t_.joins_spaces_ && kept.ends_with(' ');
     text.remove_prefix(part.size);
-    if (text_.size() > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max())) {
-      return Status::error(Code::limit, fmt::format("text: {} bytes in normal form exceed 2147483647", text_.size()));
+    if (text_.size() > most) {
+      return Status::error(Code::limit, fmt::format("text: {} bytes in normal form exceed {}, of which no text of {} bytes has more",
+                                                    text_.size(), most, n_bytes));
     }
   }
   while (t_.joins_spaces_ && text_.ends_with(kEscapedSpace)) text_.resize(text_.size() - kEscapedSpace.size());

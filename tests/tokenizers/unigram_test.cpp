@@ -164,6 +164,15 @@ TEST(Unigram, NormalisesByTheCharsmap) {
   EXPECT_EQ(encode(*t, "½a"), (Tokens{3, kUnknown, 5}));
 }
 
+TEST(Unigram, RefusesTextThatACharsmapMakesManyTimesLonger) {
+  TokenizerSpec spec = t5_spec({{"a", -2}, {"b", -2}});
+  spec.charsmap = testing::CharsmapBuilder::build({{"a", std::string(256, 'b')}});
+  const auto t = make(spec);
+
+  EXPECT_EQ(t->encode(std::string(10000, 'a'), kPlain).status().code(), Code::limit);
+  EXPECT_EQ(encode(*t, "aaaa").size(), 4 * 256 + 1U) << "a short text may";
+}
+
 TEST(Unigram, RefusesWhatItCannotUse) {
   const auto code = [](const TokenizerSpec& spec) {
     std::vector<std::string> warnings;
