@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Options, environments, cancel flags and sources: what a load is given.
-#include <climits>
+#include <thread>
 
 #include <fmt/format.h>
 
@@ -11,14 +11,51 @@ using infer::Result;
 using infer::Status;
 using namespace infer::capi;
 
-infer::Logger infer_env::logger() noexcept {
-  if (log_fn == nullptr) return {};
+infer_env::Host infer_env::host() noexcept {
+  Host all{.memory = memory, .executor = executor, .log = {}};
+  if (log_fn == nullptr) return all;
   const auto write = [](void* user, infer::LogLevel level, std::string_view component, std::string_view message) {
     const infer_env* env = static_cast<const infer_env*>(user);
     const std::string c(component), m(message);   // the callback gets NUL-terminated strings
     env->log_fn(env->log_user, static_cast<std::int32_t>(level), c.c_str(), m.c_str());
   };
-  return {.write = write, .user = this, .level = static_cast<infer::LogLevel>(log_level)};
+  all.log = {.write = write, .user = this, .level = static_cast<infer::LogLevel>(log_level)};
+  return all;
+}
+
+/// From open to `next`; false where it is fixed already. Others are inside for an instant, or for ever in a child of fork().
+Result<bool> infer_env::enter(Stage next) {
+  for (int i = 0; i < 10000; ++i) {
+    Stage seen = Stage::open;
+    if (stage_.compare_exchange_strong(seen, next)) return true;
+    if (seen == Stage::fixed) return false;
+    std::this_thread::yield();
+  }
+  return infer::capi::busy("environment");
+}
+
+Result<infer_env::Host> infer_env::begin_work() {
+  INFER_ASSIGN([[maybe_unused]] const bool is_first, enter(Stage::fixed));
+  return host();
+}
+
+Result<infer_env::Host> infer_env::look() {
+  INFER_ASSIGN(const bool is_open, enter(Stage::inside));
+  Host all = host();
+  if (is_open) stage_ = Stage::open;
+  return all;
+}
+
+template <class Change>
+Status infer_env::before_work(const char* what, const Change& change) {
+  INFER_ASSIGN(const bool is_open, enter(Stage::inside));
+  if (!is_open) {
+    return Status::error(Code::state, fmt::format("this environment is in use; set the {} before the first load, quantisation or probe "
+                                                  "with it, or make another environment", what));
+  }
+  change();
+  stage_ = Stage::open;
+  return {};
 }
 
 namespace {
@@ -46,6 +83,7 @@ size_t infer_option_count(int32_t kind) { return option_specs(kind).size(); }
 infer_status infer_option_describe(int32_t kind, size_t index, infer_option_info* out, infer_error** err) {
   return guard(err, [&]() -> Status {
     if (out == nullptr) return null_argument("info");
+    INFER_TRY(fill(out, infer_option_info{}));
     const auto specs = option_specs(kind);
     if (index >= specs.size()) {
       return Status::error(Code::range, fmt::format("option {} of kind {} does not exist; there are {}", index, kind, specs.size()));
@@ -185,14 +223,15 @@ infer_status infer_env_set_log(infer_env* env, int32_t level, infer_log_fn fn, v
     if (level < INFER_LOG_DEBUG || level > INFER_LOG_OFF) {
       return Status::error(Code::range, fmt::format("log level {} is outside {}..{}", level, +INFER_LOG_DEBUG, +INFER_LOG_OFF));
     }
-    if (env->used.load()) {
-      return Status::error(Code::state, "a model was loaded with this environment; set the log before the first load");
-    }
-    if (env->log_destroy != nullptr) env->log_destroy(env->log_user);
-    env->log_fn = fn;
-    env->log_user = user;
-    env->log_destroy = destroy;
-    env->log_level = level;
+    void* old_user = user;
+    infer_destroy_fn old_destroy = destroy;
+    INFER_TRY(env->before_work("log", [&]() noexcept {
+      env->log_fn = fn;
+      std::swap(env->log_user, old_user);
+      std::swap(env->log_destroy, old_destroy);
+      env->log_level = level;
+    }));
+    if (old_destroy != nullptr) old_destroy(old_user);
     return {};
   });
 }
@@ -206,12 +245,13 @@ infer_status infer_env_set_executor(infer_env* env, int32_t n_threads, infer_par
       constexpr int kMost = infer::ThreadPool::kMaxThreads;
       return Status::error(Code::range, fmt::format("n_threads = {} is outside 1..{}", n_threads, kMost)).about("n_threads");
     }
-    if (env->used.load()) {
-      return Status::error(Code::state, "a model was loaded with this environment; set the executor before the first load");
-    }
-    if (env->executor_destroy != nullptr) env->executor_destroy(env->executor.user);
-    env->executor = {.n_threads = n_threads, .parallel_for = fn, .user = user};
-    env->executor_destroy = destroy;
+    infer::Executor old{.n_threads = n_threads, .parallel_for = fn, .user = user};
+    infer_destroy_fn old_destroy = destroy;
+    INFER_TRY(env->before_work("executor", [&]() noexcept {
+      std::swap(env->executor, old);
+      std::swap(env->executor_destroy, old_destroy);
+    }));
+    if (old_destroy != nullptr) old_destroy(old.user);
     return {};
   });
 }
@@ -265,13 +305,11 @@ infer_status infer_env_set_allocator(infer_env* env, infer_alloc_fn alloc, infer
     if ((alloc == nullptr) != (free_memory == nullptr)) {
       return Status::error(Code::argument, "an allocator has both functions, alloc and free_memory, or neither");
     }
-    if (env->used.load()) {
-      return Status::error(Code::state, "a model was loaded with this environment; set the allocator before the first load");
-    }
-    auto account = infer::MemoryAccount::create(
-        {.allocate = alloc, .free = free_memory, .destroy = destroy, .user = user});
+    // A failure takes nothing over: the account is told of `destroy` once it is the environment's.
+    auto account = infer::MemoryAccount::create({.allocate = alloc, .free = free_memory, .destroy = nullptr, .user = user});
     INFER_TRY(account->set_budget(env->memory->budget()));   // an empty account: cannot be refused
-    env->memory = std::move(account);
+    INFER_TRY(env->before_work("allocator", [&]() noexcept { env->memory.swap(account); }));
+    env->memory->set_destroy(destroy);
     return {};
   });
 }
@@ -288,12 +326,12 @@ infer_status infer_cancel_create(infer_cancel** out, infer_error** err) {
 void infer_cancel_retain(infer_cancel* cancel) { retain(cancel); }
 void infer_cancel_release(infer_cancel* cancel) { release(cancel); }
 void infer_cancel_trigger(infer_cancel* cancel) {
-  if (cancel != nullptr) cancel->flag.set.store(true, std::memory_order_relaxed);
+  if (is(cancel)) cancel->flag.set.store(true, std::memory_order_relaxed);
 }
 void infer_cancel_reset(infer_cancel* cancel) {
-  if (cancel != nullptr) cancel->flag.set.store(false, std::memory_order_relaxed);
+  if (is(cancel)) cancel->flag.set.store(false, std::memory_order_relaxed);
 }
-int32_t infer_cancel_is_set(const infer_cancel* cancel) { return cancel != nullptr && is_cancelled(&cancel->flag) ? 1 : 0; }
+int32_t infer_cancel_is_set(const infer_cancel* cancel) { return is(cancel) && is_cancelled(&cancel->flag) ? 1 : 0; }
 
 // ---- sources
 

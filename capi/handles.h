@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What stands behind the opaque handles of libinfer.h, and the thin wall between C and C++: guard() runs the body of
-// every exported function, is the only place with a catch, and turns Status into infer_error.
+// every exported function, catches what is thrown there, and turns Status into infer_error.
 #pragma once
 
 #include <algorithm>
@@ -14,6 +14,10 @@
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#if defined(__unix__)
+#include <pthread.h>
+#endif
 
 #include "capi/options.h"
 #include "libinfer.h"
@@ -107,7 +111,18 @@ struct infer_env : infer::capi::Handle {
     if (log_destroy != nullptr) log_destroy(log_user);
     if (executor_destroy != nullptr) executor_destroy(executor.user);
   }
-  infer::Logger logger() noexcept;
+
+  /// What work takes along from the environment. The first that begins fixes log, executor and allocator.
+  struct Host {
+    std::shared_ptr<infer::MemoryAccount> memory;
+    infer::Executor executor;
+    infer::Logger log;
+  };
+  infer::Result<Host> begin_work();
+  infer::Result<Host> look();   ///< the same, and fixes nothing
+  /// Runs `change` if no work has begun; else Code::state, which names `what`.
+  template <class Change>
+  infer::Status before_work(const char* what, const Change& change);
 
   std::shared_ptr<const infer::Library> library;
   std::shared_ptr<infer::MemoryAccount> memory;   ///< of all models and sessions
@@ -117,8 +132,14 @@ struct infer_env : infer::capi::Handle {
   infer::Executor executor;
   infer_destroy_fn executor_destroy = nullptr;
   std::int32_t log_level = INFER_LOG_OFF;
-  std::atomic<bool> used{false};   ///< a load began: the sink is fixed
   std::atomic<bool> busy{false};
+
+ private:
+  /// Whether what work takes along may still change. No mutex, which a fork could leave locked.
+  enum class Stage : std::uint8_t { open, inside, fixed };
+  infer::Result<bool> enter(Stage next);
+  Host host() noexcept;
+  std::atomic<Stage> stage_{Stage::open};
 };
 
 struct infer_cancel : infer::capi::Handle {
@@ -277,6 +298,7 @@ struct infer_stream : infer::capi::Handle {
   std::int64_t reused_tokens = 0;
   std::unique_ptr<infer::Generation> generation;
   infer_event event;
+  const infer::GenerationEvent* untold = nullptr;   ///< the last event, which waits for memory to tell the chat
   std::atomic<bool> busy{false};
 };
 
@@ -340,6 +362,11 @@ Status clear_out(T* out, const char* name) {
   *out = T{};
   return {};
 }
+/// A borrowed text and its length, whose place may be NULL.
+inline Status clear_text(const char** text, std::size_t* length) {
+  if (length != nullptr) *length = 0;
+  return clear_out(text, "text");
+}
 inline Status clear_text(char* buffer, std::size_t capacity, std::size_t* need) {
   if (need != nullptr) *need = 0;
   if (buffer == nullptr && capacity > 0) return null_argument("buffer");
@@ -375,9 +402,27 @@ Status check_flags(std::int32_t flags, std::int32_t known);
 infer_status report(const Status& status, infer_error** err) noexcept;
 infer_status report_exception(infer_error** err) noexcept;
 
+/// Keeps pthread_cancel waiting: a cancelled thread is unwound by an exception that nobody may catch, and we wait for files.
+class NoThreadCancel {
+ public:
+#if defined(__unix__)
+  NoThreadCancel() noexcept { ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
+  ~NoThreadCancel() { ::pthread_setcancelstate(before_, nullptr); }
+
+ private:
+  int before_ = 0;
+#else
+  NoThreadCancel() noexcept {}
+#endif
+ public:
+  NoThreadCancel(const NoThreadCancel&) = delete;
+  NoThreadCancel& operator=(const NoThreadCancel&) = delete;
+};
+
 /// Runs the body of an exported function, in the float modes of all results. Nothing passes it but a status.
 template <class Body>
 infer_status guard(infer_error** err, Body&& body) noexcept {
+  const NoThreadCancel uncancelled;
   const DefaultFloatMode mode;
   if (err != nullptr) *err = nullptr;
   try {

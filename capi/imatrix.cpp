@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 // Importance matrices: made for a model, filled by its sessions, saved to a file.
-#include <fmt/format.h>
-
 #include "capi/handles.h"
 
 using infer::Code;

@@ -16,10 +16,10 @@ infer_status infer_machine_probe(infer_env* env, int32_t n_threads, infer_machin
     INFER_TRY(fill(limits, infer_machine_limits{}));
     INFER_TRY(check_optional(env, "env"));
     const Ref<infer_env> owner = owner_of(env);
-    owner->used.store(true);
+    INFER_ASSIGN(const infer_env::Host work, owner->begin_work());
     INFER_ASSIGN(const infer::KernelTable* const kernels, infer::choose_kernels(*owner->library));
     INFER_ASSIGN(const infer::MachineLimits seen,
-                 infer::probe_machine(*kernels, {.n_threads = n_threads, .executor = owner->executor, .memory = owner->memory}));
+                 infer::probe_machine(*kernels, {.n_threads = n_threads, .executor = work.executor, .memory = work.memory}));
     return fill(limits, infer_machine_limits{.struct_size = 0,
                                              .read_bytes_per_second = seen.read_bytes,
                                              .dot_mul_adds_per_second = seen.dot_mul_adds,

@@ -15,13 +15,15 @@ Status load(infer_env* env, const infer_source* source, const infer_options* opt
             infer_progress_fn progress, void* user, infer_model** out) {
   INFER_ASSIGN(infer::ModelOptions o, to_model_options(options == nullptr ? nullptr : &options->values));
   HostProgress host{progress, user};
+  Ref<infer_source> from(const_cast<infer_source*>(source));   // counts a reference, changes nothing else
+  const Ref<infer_cancel> flag(const_cast<infer_cancel*>(cancel));   // whatever the callback releases
   o.progress = host.progress();
   o.cancel = flag_of(cancel);
   Ref<infer_env> owner = owner_of(env);
-  owner->used.store(true);
-  o.memory = owner->memory;
-  o.executor = owner->executor;
-  o.log = owner->logger();
+  INFER_ASSIGN(infer_env::Host work, owner->begin_work());
+  o.memory = std::move(work.memory);
+  o.executor = work.executor;
+  o.log = work.log;
 
   auto model = std::make_unique<infer_model>();
   auto loaded = infer::Model::load(owner->library, source->source, o);
@@ -29,7 +31,7 @@ Status load(infer_env* env, const infer_source* source, const infer_options* opt
   if (!loaded.ok()) return std::move(loaded).status();
   model->model = std::move(loaded).value();
   model->env = std::move(owner);
-  model->source = Ref<infer_source>(const_cast<infer_source*>(source));   // counts a reference, changes nothing else
+  model->source = std::move(from);
   *out = model.release();
   return {};
 }
@@ -207,6 +209,7 @@ size_t infer_model_meta_count(const infer_model* model) {
 infer_status infer_model_meta_at(const infer_model* model, size_t index, infer_meta_info* info, infer_error** err) {
   return guard(err, [&]() -> Status {
     if (info == nullptr) return null_argument("info");
+    INFER_TRY(fill(info, infer_meta_info{}));
     INFER_TRY(check(model, "model"));
     const auto& metadata = model->model->descriptor().metadata;
     if (index >= metadata.size()) {
@@ -239,6 +242,7 @@ size_t infer_model_tensor_count(const infer_model* model) {
 infer_status infer_model_tensor_at(const infer_model* model, size_t index, infer_tensor_info* out, infer_error** err) {
   return guard(err, [&]() -> Status {
     if (out == nullptr) return null_argument("info");
+    INFER_TRY(fill(out, infer_tensor_info{}));
     INFER_TRY(check(model, "model"));
     INFER_ASSIGN(const infer::TensorMeta* const tensor, tensor_of(*model, index));
     const infer::TensorMeta& t = *tensor;
@@ -285,7 +289,8 @@ infer_status infer_model_plan(infer_env* env, const infer_source* source, const 
     INFER_ASSIGN(infer::SessionOptions s,
                  to_session_options(session_options == nullptr ? nullptr : &session_options->values));
     const Ref<infer_env> owner = owner_of(env);
-    s.executor = owner->executor;
+    INFER_ASSIGN(const infer_env::Host work, owner->look());
+    s.executor = work.executor;
     INFER_ASSIGN(const std::shared_ptr<const infer::Model> model, infer::Model::plan(owner->library, source->source, o));
     infer::MemoryUse use = model->memory();
     if (!o.vocab_only) {

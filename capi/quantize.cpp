@@ -70,12 +70,14 @@ infer_status infer_quantize(infer_env* env, const infer_source* source, const ch
     INFER_ASSIGN(infer::QuantizeOptions o, read_options(options));
     HostProgress host{progress, user};
     const Ref<infer_env> owner = owner_of(env);
-    owner->used.store(true);
+    const Ref<infer_source> from(const_cast<infer_source*>(source));   // whatever the callback releases
+    const Ref<infer_cancel> flag(const_cast<infer_cancel*>(cancel));
+    INFER_ASSIGN(infer_env::Host work, owner->begin_work());
     o.progress = host.progress();
     o.cancel = flag_of(cancel);
-    o.log = owner->logger();
-    o.executor = owner->executor;
-    o.memory = owner->memory;
+    o.log = work.log;
+    o.executor = work.executor;
+    o.memory = std::move(work.memory);
     auto made = infer::quantize(*owner->library, source->source, std::string(text), o);
     if (host.stopped) return Status::error(Code::callback, "the progress callback stopped the quantisation");
     return made.ok() ? Status() : std::move(made).status();

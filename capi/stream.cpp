@@ -69,10 +69,11 @@ Result<const GenerationEvent*> next(infer_stream& stream) {
   const Ref<infer_messages> messages = messages_of(stream);   // the chat may go when it has been told
   const Busy alone(messages.get() == nullptr ? nullptr : &messages->busy);
   if (!alone.entered()) return busy("messages");
-  Result<const GenerationEvent*> event = stream.generation->next();
+  Result<const GenerationEvent*> event = stream.untold == nullptr ? stream.generation->next() : Result(stream.untold);
   const bool is_over = !event.ok() || event.value() == nullptr || event.value()->kind == GenerationEvent::Kind::end;
   if (!is_over) return event;
   Status told = tell_chat(stream);
+  stream.untold = event.ok() && !told.ok() ? event.value() : nullptr;
   if (event.ok() && !told.ok()) return told;
   return event;
 }
@@ -230,6 +231,7 @@ infer_status infer_generate(infer_session* session, int32_t seq, const char* pro
     INFER_TRY(check_start(session, options, cancel));
     if (fn == nullptr) return null_argument("fn");
     INFER_ASSIGN(const std::string_view text, text_argument(prompt, length, "prompt"));
+    const Ref<infer_session> held(session);   // whatever the callback releases
     INFER_ENTER_SESSION(session);
     infer_stream* started = nullptr;
     INFER_TRY(start_text(session, seq, text, options, cancel, &started));

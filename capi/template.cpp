@@ -55,8 +55,8 @@ infer_status infer_template_builtin(const char* name, infer_template** out, infe
 }
 
 const char* infer_template_builtin_name(size_t index) {
-  const auto names = infer::ChatTemplate::builtin_names();
-  return index < names.size() ? names[index].data() : nullptr;   // literals: NUL-terminated
+  const std::string_view name = infer::ChatTemplate::builtin_name(index);
+  return name.empty() ? nullptr : name.data();   // a literal: NUL-terminated
 }
 
 void infer_template_retain(infer_template* chat_template) { retain(chat_template); }
@@ -64,7 +64,7 @@ void infer_template_release(infer_template* chat_template) { release(chat_templa
 
 infer_status infer_template_source(const infer_template* chat_template, const char** text, size_t* length, infer_error** err) {
   return guard(err, [&]() -> Status {
-    INFER_TRY(clear_out(text, "text"));
+    INFER_TRY(clear_text(text, length));
     INFER_TRY(check(chat_template, "template"));
     return give_text(chat_template->compiled.source(), text, length);
   });
@@ -72,7 +72,7 @@ infer_status infer_template_source(const infer_template* chat_template, const ch
 
 infer_status infer_template_origin(const infer_template* chat_template, const char** text, size_t* length, infer_error** err) {
   return guard(err, [&]() -> Status {
-    INFER_TRY(clear_out(text, "text"));
+    INFER_TRY(clear_text(text, length));
     INFER_TRY(check(chat_template, "template"));
     return give_text(chat_template->compiled.origin(), text, length);
   });
@@ -133,7 +133,7 @@ void infer_prompt_release(infer_prompt* prompt) { release(prompt); }
 
 infer_status infer_prompt_text(const infer_prompt* prompt, const char** text, size_t* length, infer_error** err) {
   return guard(err, [&]() -> Status {
-    INFER_TRY(clear_out(text, "text"));
+    INFER_TRY(clear_text(text, length));
     INFER_TRY(check(prompt, "prompt"));
     return give_text(prompt->prompt.text, text, length);
   });
@@ -158,11 +158,12 @@ size_t infer_prompt_segment_count(const infer_prompt* prompt) {
 infer_status infer_prompt_segment(const infer_prompt* prompt, size_t index, const char** text, size_t* length,
                                   int32_t* is_trusted, infer_error** err) {
   return guard(err, [&]() -> Status {
-    INFER_TRY(clear_out(text, "text"));
+    INFER_TRY(clear_text(text, length));
+    if (is_trusted != nullptr) *is_trusted = 0;
     INFER_TRY(check(prompt, "prompt"));
     const auto& segments = prompt->prompt.segments;
     if (index >= segments.size()) {
-      return Status::error(Code::range, fmt::format("segment {} of {}", index, segments.size())).about("index");
+      return Status::error(Code::range, fmt::format("segment {} does not exist; there are {}", index, segments.size())).about("index");
     }
     if (is_trusted != nullptr) *is_trusted = segments[index].trusted ? 1 : 0;
     return give_text(segments[index].text, text, length);

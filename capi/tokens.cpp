@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 // Tokenising, detokenising, facts of tokens, and the incremental decoder.
-#include <algorithm>
-
 #include <fmt/format.h>
 
 #include "capi/handles.h"
@@ -158,7 +156,7 @@ void infer_decoder_release(infer_decoder* decoder) { release(decoder); }
 
 infer_status infer_decoder_push(infer_decoder* decoder, int32_t token, const char** text, size_t* length, infer_error** err) {
   return guard(err, [&]() -> Status {
-    INFER_TRY(clear_out(text, "text"));
+    INFER_TRY(clear_text(text, length));
     INFER_TRY(check(decoder, "decoder"));
     INFER_ENTER(decoder, "decoder");
     INFER_TRY(check_token(*decoder->tokenizer, token));
@@ -170,7 +168,7 @@ infer_status infer_decoder_push(infer_decoder* decoder, int32_t token, const cha
 
 infer_status infer_decoder_flush(infer_decoder* decoder, const char** text, size_t* length, infer_error** err) {
   return guard(err, [&]() -> Status {
-    INFER_TRY(clear_out(text, "text"));
+    INFER_TRY(clear_text(text, length));
     INFER_TRY(check(decoder, "decoder"));
     INFER_ENTER(decoder, "decoder");
     decoder->text.clear();

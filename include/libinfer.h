@@ -12,7 +12,9 @@
  *   Status    A function that can fail returns infer_status: 0 is success, > 0 success with a note, < 0 failure. It takes
  *             an infer_error ** last; NULL is allowed. On failure *err receives an error object (release it), out
  *             parameters are set to 0 or NULL (but *need of INFER_E_BUFFER), and objects stay as they were.
- *   Ownership _create, _open and _load give one reference; _retain adds one, _release drops one; NULL is allowed there.
+ *   Ownership What comes back through infer_X **out is one reference of yours, unless it is called borrowed; _retain adds
+ *             one, _release drops one; NULL is allowed there. A call needs a reference until it returns, but infer_generate,
+ *             loads and quantisation, whose callbacks may release what they were given.
  *             Children hold references on what they were made from: release in any order. "Borrowed" results are valid
  *             until the next call on that object that is not class R, or for the time that is stated.
  *   Strings   In: pointer and length in bytes, UTF-8; the length INFER_STR_NUL means NUL-terminated. Keys (const char *
@@ -182,6 +184,7 @@ INFER_API infer_status infer_options_reset(infer_options *options, infer_error *
 
 /* ---- Environment: what models share. There is no global state; several environments live side by side. ---------- */
 
+/* INFO: what was loaded and how it runs. WARNING: what is odd in a file or not used. ERROR: why a load failed. */
 enum { INFER_LOG_DEBUG = 0, INFER_LOG_INFO = 1, INFER_LOG_WARNING = 2, INFER_LOG_ERROR = 3, INFER_LOG_OFF = 4 };
 
 /* One call is one complete record without a newline. Runs on the thread that called into the library. */
@@ -190,20 +193,21 @@ typedef void (*infer_log_fn)(void *user, int32_t level, const char *component, c
 INFER_API infer_status infer_env_create(infer_env **out, infer_error **err);                                    /* T */
 INFER_API void infer_env_retain(infer_env *env);                                                                /* T */
 INFER_API void infer_env_release(infer_env *env);                                                               /* T */
-/* Records at `level` and above go to fn; NULL silences. Before the first load with this environment, else STATE.
- * `destroy` runs when the sink is replaced or the environment ends. */
+/* Records at `level` and above go to fn; NULL silences. Before the first load, quantisation or probe with this environment,
+ * else STATE. `destroy` runs when the sink is replaced or the environment ends. */
 INFER_API infer_status infer_env_set_log(infer_env *env, int32_t level, infer_log_fn fn, void *user,
                                          infer_destroy_fn destroy, infer_error **err);                          /* W */
 
 /* The host's threads in the place of the library's. The function calls task(arg, i) once for each i below n_tasks, on any
  * threads, one after another or at once, and returns when all have returned. It is called from within the W calls of
- * sessions, from loads (which pack weights) and from infer_tokenize of more than a mebibyte, for several of them at once if
- * they are used at once, and must not call into its session nor throw: hold no lock around a load that the function needs. */
+ * sessions, from loads (which pack weights), infer_quantize, infer_machine_probe and infer_tokenize of more than a mebibyte,
+ * for several of them at once if they are used at once, and must not call into its session nor throw: hold no lock around a
+ * load that the function needs. */
 typedef void (*infer_task_fn)(void *arg, size_t i);
 typedef void (*infer_parallel_for_fn)(void *user, size_t n_tasks, infer_task_fn task, void *arg);
 
 /* Sessions of models that are loaded with this environment make no threads and use fn; n_threads is their default and
- * thus the number of tasks at a time. NULL takes it back. Before the first load with this environment, else STATE.
+ * thus the number of tasks at a time. NULL takes it back. When: as the log.
  * `destroy` runs when the executor is replaced or the environment ends. */
 INFER_API infer_status infer_env_set_executor(infer_env *env, int32_t n_threads, infer_parallel_for_fn fn, void *user,
                                               infer_destroy_fn destroy, infer_error **err);                     /* W */
@@ -216,16 +220,16 @@ INFER_API infer_status infer_env_get_i64(const infer_env *env, const char *key, 
  * more is refused with INFER_E_BUDGET before its weights are read or anything for them is allocated (its header and vocabulary are
  * read first, to know the need); the message says need, limit and use.
  * INFER_E_BUDGET here when more is in use already: the old budget holds. Samplers and streams, 12 bytes for each token of
- * the vocabulary, are counted (OTHER) and not refused. W */
+ * the vocabulary and 8 for each of penalty_window, are counted (OTHER) and not refused. W */
 INFER_API infer_status infer_env_set_budget(infer_env *env, uint64_t bytes, infer_error **err);
 /* Bytes now, and the most at any time; either place may be NULL. R */
 INFER_API infer_status infer_env_memory(const infer_env *env, int32_t memory_class, uint64_t *now, uint64_t *peak,
                                         infer_error **err);
 /* Memory of the host's for the big blocks: session arenas, read and expanded weights. (Vocabulary, metadata and handles
  * come from the C++ runtime.) alloc answers `size` bytes at a multiple of `alignment`, a power of two, or NULL, which is
- * INFER_E_NOMEM; both are called from whichever thread loads, creates or releases. Both NULL: the system's again. Before the
- * first load with this environment, else STATE. `destroy` runs when the allocator is replaced, or when the
- * environment and all that was taken are gone. A failed call takes nothing over. */
+ * INFER_E_NOMEM (as is an exception, of alloc alone); both are called from whichever thread loads, creates or releases.
+ * Both NULL: the system's again. When: as the log. `destroy` runs when the allocator is replaced, or when the environment and
+ * all that was taken are gone. A failed call takes nothing over. */
 typedef void *(*infer_alloc_fn)(void *user, size_t size, size_t alignment);
 typedef void (*infer_free_fn)(void *user, void *memory, size_t size);
 INFER_API infer_status infer_env_set_allocator(infer_env *env, infer_alloc_fn alloc, infer_free_fn free_memory, void *user,
@@ -314,7 +318,8 @@ typedef struct infer_meta_info {
 } infer_meta_info;
 INFER_API size_t infer_model_meta_count(const infer_model *model);
 INFER_API infer_status infer_model_meta_at(const infer_model *model, size_t index, infer_meta_info *info, infer_error **err);
-/* The value as JSON text: numbers, true/false, strings quoted, arrays whole. Bytes that are not UTF-8 become U+FFFD. */
+/* The value as JSON text: numbers, true/false, strings quoted, arrays whole. Bytes that are not UTF-8 become U+FFFD. What is not
+ * kept or has no JSON is null: arrays within arrays, very long ones, precompiled_charsmap, NaN and infinity. */
 INFER_API infer_status infer_model_meta_json(const infer_model *model, const char *key, char *buffer, size_t capacity,
                                              size_t *need, infer_error **err);
 
@@ -694,7 +699,8 @@ INFER_API infer_status infer_chat_template(infer_chat *chat, infer_template **ch
 /* The assistant's next message as a stream. Feeds what the sequence does not hold of the prompt. When the stream ends, is
  * cancelled, fails or is released, what was said is added to the messages (nothing, when no token was reported); only then another
  * answer may be asked for (else STATE). When there is no memory for that, infer_stream_next answers NOMEM and may be called again.
- * Errors: those of infer_template_render and infer_stream_start; nothing is added then. W on the session and the messages, as are
+ * Errors: those of infer_template_render and infer_stream_start; nothing is added then, but the sequence may have been cut to what
+ * it has in common with the prompt. W on the session and the messages, as are
  * infer_stream_next of such a stream and its release. */
 INFER_API infer_status infer_chat_answer(infer_chat *chat, const infer_options *options, infer_cancel *cancel, infer_stream **out,
                                          infer_error **err);

@@ -400,10 +400,10 @@ inline Expected<std::string> kernels_json() {
 }
 
 /// What this machine can do at most, measured now: see infer_machine_probe.
-inline Expected<infer_machine_limits> machine_probe(std::int32_t n_threads = 0, infer_env* env = nullptr) {
+inline Expected<infer_machine_limits> machine_probe(std::int32_t n_threads = 0, const Env* env = nullptr) {
   return detail::get<infer_machine_limits>([&](auto limits, auto err) {
     limits->struct_size = sizeof(*limits);
-    return infer_machine_probe(env, n_threads, limits, err);
+    return infer_machine_probe(detail::raw(env), n_threads, limits, err);
   });
 }
 

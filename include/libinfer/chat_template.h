@@ -51,7 +51,7 @@ class ChatTemplate {
 
   /// Ours: "chatml", "llama3" ... Errors: notfound, which lists the names.
   static Result<ChatTemplate> builtin(std::string_view name);
-  static std::vector<std::string_view> builtin_names();
+  static std::string_view builtin_name(std::size_t index) noexcept;   ///< a literal; empty beyond the last
 
   /// The template of a model's file; `name` is empty for the default one, else of tokenizer.chat_template.NAME. A file without a
   /// template gets the built-in one whose turn marks its vocabulary has, and origin() tells so. Errors: notfound (none of this

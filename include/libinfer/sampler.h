@@ -5,7 +5,7 @@
 //
 // The same seed and logits give the same tokens on every machine: the generator is stated (Rng), ties go to the lower
 // id, and probabilities are summed as integers (src/runtime/samplers/candidates.h), so that no sum depends on an order.
-// What is left to the C library is exp() and log() in double.
+// What is left to the C library is log() in double, in min-p and in log-probabilities.
 #pragma once
 
 #include <array>

@@ -54,7 +54,6 @@ class Session {
   Session& operator=(const Session&) = delete;
 
   const Model& model() const noexcept { return *model_; }
-  const std::shared_ptr<const Model>& shared_model() const noexcept { return model_; }
   /// What is in force: no zeros are left.
   const SessionOptions& options() const noexcept { return options_; }
   const MemoryUse& memory() const noexcept { return use_; }

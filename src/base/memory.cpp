@@ -171,7 +171,13 @@ MemoryUse MemoryAccount::peak() const noexcept {
 
 void* MemoryAccount::take(std::size_t size) noexcept {
   const std::size_t alignment = alignment_of(size);
-  if (hooks_.allocate != nullptr) return hooks_.allocate(hooks_.user, size, alignment);
+  if (hooks_.allocate != nullptr) {
+    try {
+      return hooks_.allocate(hooks_.user, size, alignment);
+    } catch (...) {   // a host may well call its operator new
+      return nullptr;
+    }
+  }
   void* const memory = ::operator new(size, std::align_val_t{alignment}, std::nothrow);
 #ifdef MADV_HUGEPAGE
   // Whole huge pages only: what lies behind the block is not ours. A system without them says no, which is no harm.

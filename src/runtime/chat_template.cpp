@@ -106,10 +106,9 @@ Result<ChatTemplate> ChatTemplate::builtin(std::string_view name) {
       .about("name");
 }
 
-std::vector<std::string_view> ChatTemplate::builtin_names() {
-  std::vector<std::string_view> names;
-  for (const BuiltinTemplate& known : chat::builtin_templates()) names.push_back(known.name);
-  return names;
+std::string_view ChatTemplate::builtin_name(std::size_t index) noexcept {
+  const auto all = chat::builtin_templates();
+  return index < all.size() ? all[index].name : std::string_view();
 }
 
 Result<ChatTemplate> ChatTemplate::of(const Model& model, std::string_view name) {

@@ -51,6 +51,7 @@ Result<std::unique_ptr<Generation>> Generation::start(Session& session, Sequence
   }
   for (const std::string& s : options.stop) {
     if (s.empty()) return Status::error(Code::argument, "a stop string is empty").about("stop");
+    if (!is_utf8(s)) return Status::error(Code::utf8, fmt::format("the stop string {} is not valid UTF-8", quoted(s))).about("stop");
   }
   if (options.max_tokens < 0) {
     return Status::error(Code::range, fmt::format("max_tokens = {} is below 0 (0: until the context is full)",
@@ -72,10 +73,11 @@ Result<std::unique_ptr<Generation>> Generation::start(Session& session, Sequence
 
   // Rows of the embedding beyond the vocabulary are padding: they have no text and are never chosen.
   const std::int32_t n_vocab = static_cast<std::int32_t>(std::min<std::int64_t>(session.model().n_vocab(), tokenizer->size()));
-  INFER_ASSIGN(SamplerChain chain, SamplerChain::create(options.sampler, session.model().library().samplers.all(), n_vocab));
+  SamplerParams params = options.sampler;
+  params.penalty_window = std::min(params.penalty_window, session.length(seq) + session.room(seq));   // no more can be recent
+  INFER_ASSIGN(SamplerChain chain, SamplerChain::create(params, session.model().library().samplers.all(), n_vocab));
   std::unique_ptr<Generation> g(new Generation(session, seq, *tokenizer, prompt, std::move(chain), options, cancel));
   g->top_.resize(static_cast<std::size_t>(std::min<std::int64_t>(options.logprobs, n_vocab)));
-  g->stats_.prompt_tokens = n;
   const std::uint64_t lists = prompt.size_bytes() + g->tokens_.capacity() * sizeof(Token);
   g->charge_ = session.model().account()->count(MemoryClass::other,
                                                 sizeof(Generation) + g->chain_.memory() + lists + 3 * g->text_.most_out());
@@ -108,6 +110,7 @@ Result<const GenerationEvent*> Generation::next() {
     stats_.prompt_seconds += now() - before;
     if (status.ok()) {
       n_fed_ += n;
+      stats_.prompt_tokens += static_cast<std::int64_t>(n);
       event_.kind = GenerationEvent::Kind::prompt;
       event_.prompt_done = static_cast<std::int64_t>(n_fed_);
       event_.prompt_total = static_cast<std::int64_t>(prompt_.size());

@@ -167,4 +167,36 @@ TEST(Hpp, MemoryIsPlannedAndBounded) {
   EXPECT_EQ(env.set_allocator(nullptr, nullptr).error().code(), INFER_E_STATE);
 }
 
+TEST(Hpp, ACallbackMayReleaseTheSessionThatRuns) {
+  const auto model = libinfer::Model::load(kPath).value();
+  infer_session* session = nullptr;
+  ASSERT_EQ(infer_session_create(model.get(), nullptr, &session, nullptr), INFER_OK);
+  auto options = libinfer::Options::create(INFER_OPTIONS_GENERATE).value();
+  options.parse("max_tokens=4").value();
+  const auto release = [](void* user, const char*, std::size_t) -> std::int32_t {
+    infer_session_release(*static_cast<infer_session**>(user));
+    *static_cast<infer_session**>(user) = nullptr;   // NULL is fine to release
+    return 0;
+  };
+  EXPECT_EQ(infer_generate(session, 0, "Pierre", INFER_STR_NUL, options.get(), nullptr, release, &session, nullptr, nullptr), INFER_OK);
+  EXPECT_EQ(session, nullptr);
+}
+
+TEST(Hpp, CancelFunctionsLeaveOtherHandlesAlone) {
+  const auto env = libinfer::Env::create().value();
+  auto* const other = reinterpret_cast<infer_cancel*>(env.get());
+  infer_cancel_trigger(other);
+  infer_cancel_reset(other);
+  EXPECT_EQ(infer_cancel_is_set(other), 0);
+  EXPECT_GE(env.get_i64("cores").value(), 1);
+}
+
+TEST(Hpp, AStopStringIsUtf8) {
+  const auto model = libinfer::Model::load(kPath).value();
+  const auto session = libinfer::Session::create(model).value();
+  auto options = libinfer::Options::create(INFER_OPTIONS_GENERATE).value();
+  options.set("stop", "\xA9").value();
+  EXPECT_EQ(libinfer::Stream::start(session, "Pierre", &options).error().code(), INFER_E_UTF8);
+}
+
 }  // namespace

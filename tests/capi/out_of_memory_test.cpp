@@ -239,12 +239,14 @@ struct Host {
   static constexpr long kNever = -1;
   long until_failure = kNever;
   bool failed = false;
+  bool throws = false;   ///< as `operator new` does
   std::size_t live = 0;
 
   static void* take(void* user, std::size_t size, std::size_t alignment) {
     Host& host = *static_cast<Host*>(user);
     if (host.until_failure != kNever && host.until_failure-- == 0) {
       host.failed = true;
+      if (host.throws) throw std::bad_alloc();
       return nullptr;
     }
     host.live += size;
@@ -288,6 +290,7 @@ TEST_P(WholeJourney, EndsInAnErrorWithoutALeakWhicheverCallOfTheHostsAllocatorFa
   for (bool failed = true; failed; ++n) {
     Host host;
     host.until_failure = n;
+    host.throws = n % 2 == 1;
     infer_error* error = nullptr;
     const infer_status status = Journey(GetParam()).go(path_, Host::take, Host::give_back, &host, &error);
     failed = host.failed;
