@@ -57,8 +57,9 @@ Status Writer::copy_keys(Bytes file, const CancelFlag* cancel) {
   ByteReader reader(file, cancel);
   INFER_ASSIGN(const Directory directory, read_keys(reader));
   alignment_ = directory.alignment;
+  const bool is_first = keys_.empty();   // of the keys of one file no two have one name
   for (const RawEntry& entry : directory.entries) {
-    Key& copy = key(entry.key, id(entry.type));
+    Key& copy = is_first ? keys_.emplace_back(Key{std::string(entry.key), id(entry.type), {}, {}}) : key(entry.key, id(entry.type));
     copy.head.clear();
     if (entry.type == ValueType::array) {
       put(copy.head, id(entry.element));

@@ -3,7 +3,6 @@
 #include "libinfer/workspace.h"
 
 #include <optional>
-#include <utility>
 
 #include <fmt/format.h>
 

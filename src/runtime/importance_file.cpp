@@ -7,6 +7,8 @@
 #include <cstring>
 #include <limits>
 #include <numeric>
+#include <string_view>
+#include <unordered_map>
 
 #include <fmt/format.h>
 
@@ -30,7 +32,7 @@ Status check_sums(const ImportanceMatrix::Entry& entry) {
                                 [](double sum) { return !std::isfinite(static_cast<float>(sum)); });
   if (bad == entry.sums.end()) return {};
   return Status::error(Code::tensor, fmt::format("tensor {}: what its column {} met sums to {}: weights or activations are "
-                                                 "not finite; infer_model_validate finds such weights",
+                                                 "not finite; infer_model_validate (infer info --validate) finds such weights",
                                                  quoted(entry.tensor->name), (bad - entry.sums.begin()) % entry.cols, *bad))
       .about(entry.tensor->name);
 }
@@ -100,16 +102,19 @@ Status ImportanceMatrix::add_file(const Source& source, const CancelFlag* cancel
   Result<gguf::Imatrix> read = gguf::read_imatrix(file.bytes(), cancel);
   if (!read.ok()) return std::move(read).status().with_context(source.describe());
   const gguf::Imatrix& added = read.value();
+  std::unordered_map<std::string_view, const Entry*> known;
+  for (const Entry& e : entries_) known.emplace(e.tensor->name, &e);
   std::vector<const Entry*> entries;   // of each of the file's
   for (const gguf::ImatrixEntry& a : added.entries) {
-    const auto e = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& one) { return one.tensor->name == a.name; });
-    if (e == entries_.end() || e->cols != a.cols || e->n_matrices != a.n_matrices) {
+    const auto found = known.find(a.name);
+    const Entry* const e = found == known.end() ? nullptr : found->second;
+    if (e == nullptr || e->cols != a.cols || e->n_matrices != a.n_matrices) {
       return Status::error(Code::tensor,
                            fmt::format("{}: the model has no matrix {} of {} columns, {} times; the file is of another model",
                                        source.describe(), quoted(a.name), a.cols, a.n_matrices))
           .about(escaped(a.name));
     }
-    entries.push_back(&*e);
+    entries.push_back(e);
   }
   datasets_.insert(datasets_.end(), added.datasets.begin(), added.datasets.end());
   for (std::size_t n = 0; n < entries.size(); ++n) {

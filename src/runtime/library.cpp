@@ -31,7 +31,8 @@ Result<const KernelTable*> choose_kernels(const Library& library) {
     if (!named.ok()) return std::move(named).status().with_context("INFER_FORCE_ISA");
     const KernelTable* const table = named.value();
     if (table->runs_here()) return table;
-    return Status::error(Code::unsupported, fmt::format("INFER_FORCE_ISA = {}: this machine does not run them", quoted(forced)));
+    return Status::error(Code::unsupported, fmt::format("INFER_FORCE_ISA = {}: this machine lacks instructions that these kernels need; unset "
+                                                         "it, or name others (infer kernels shows which run)", quoted(forced)));
   }
   for (const KernelTable* table : library.kernels.all()) {
     if (table->runs_here()) return table;

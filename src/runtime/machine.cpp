@@ -7,7 +7,6 @@
 #include <cmath>
 #include <cstring>
 #include <initializer_list>
-#include <utility>
 
 #include "libinfer/thread_pool.h"
 #include "src/base/range.h"

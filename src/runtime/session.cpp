@@ -65,7 +65,7 @@ Status check_logits(const MatF32& logits, std::int64_t n_rows, KvType stored) {
     if (bad == row.size()) continue;
     return Status::error(Code::tensor,
                          fmt::format("the logits of row {} are not finite ({} for token {}): weights or activations are not; "
-                                     "infer_model_validate finds such weights{}",
+                                     "infer_model_validate (infer info --validate) finds such weights{}",
                                      i, row[bad], bad, advice));
   }
   return {};
@@ -190,7 +190,7 @@ Result<SequenceId> Session::open() {
 Status Session::check(SequenceId seq) const {
   INFER_TRY(check_process());
   if (kv_.is_open(seq)) return {};
-  return Status::error(Code::sequence, fmt::format("sequence {} is not open; the session has {} and opens them by open",
+  return Status::error(Code::sequence, fmt::format("sequence {} is not open; open one of the {} that the session has with infer_seq_open",
                                                    seq, kv_.n_sequences()));
 }
 

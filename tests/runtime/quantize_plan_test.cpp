@@ -151,6 +151,15 @@ TEST(QuantizePlan, GivesMoreBitsToFirstAndLastLayersAndEveryThird) {
   EXPECT_EQ(p.types.at("output_norm.weight"), "F16");   // as it was
 }
 
+TEST(QuantizePlan, AModelMayClaimAnyNumberOfLayers) {
+  for (const std::uint64_t n : {std::uint64_t{1} << 40, std::uint64_t{INT64_MAX}}) {
+    GgufWriter w = Shapes{}.writer();
+    w.set("llama.block_count", n);
+    const Planned p = plan_of(w, "Q4_K_M");
+    EXPECT_TRUE(p.status.ok()) << p.status.message();
+  }
+}
+
 TEST(QuantizePlan, AModelWithoutAHeadOfItsOwnHasItInTheEmbedding) {
   EXPECT_EQ(plan_of(Shapes{.tied = true}.writer(), "Q4_K_M").types.at("token_embd.weight"), "Q6_K");
   EXPECT_EQ(plan_of(Shapes{.tied = true}.writer(), "Q8_0").types.at("token_embd.weight"), "Q8_0");

@@ -3,7 +3,6 @@
 #include "src/runtime/quantize/plan.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include <fmt/format.h>
 
