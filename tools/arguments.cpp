@@ -40,7 +40,7 @@ extern "C" void handle_interrupt(int) {
 // ---- Loading
 
 /// The library's records through spdlog to stderr.
-libinfer::Expected<libinfer::Env> logging_env(int verbosity) {
+libinfer::Expected<libinfer::Env> logging_env() {
   auto env = libinfer::Env::create();
   if (!env) return env;
   auto logger = std::make_shared<spdlog::logger>("infer", std::make_shared<spdlog::sinks::stderr_color_sink_st>());
@@ -51,7 +51,7 @@ libinfer::Expected<libinfer::Env> logging_env(int verbosity) {
                                                      spdlog::level::err};
     logger->log(kLevels[std::clamp<std::int32_t>(level, 0, 3)], "{}: {}", component, printable(message));
   };
-  auto set = env->set_log(verbosity > 1 ? INFER_LOG_DEBUG : INFER_LOG_INFO, std::move(log));
+  auto set = env->set_log(INFER_LOG_INFO, std::move(log));
   if (!set) return set.error();
   return env;
 }
@@ -90,11 +90,10 @@ std::optional<Place> find_model(const ModelArguments& arguments) {
   return std::nullopt;
 }
 
-std::optional<OpenedModel> open_found(const ModelArguments& arguments, bool vocab_only,
-                                      const libinfer::Cancel* cancel) {
+std::optional<OpenedModel> open_found(const ModelArguments& arguments, Weights weights, const libinfer::Cancel* cancel) {
   const auto place = find_model(arguments);
   if (!place) return std::nullopt;
-  auto opened = open_path(arguments, place->path, vocab_only, cancel);
+  auto opened = open_path(arguments, place->path, weights, cancel);
   if (!opened) return fail(opened.error()), std::nullopt;
   opened->is_bundled = place->is_bundled;
   return *std::move(opened);
@@ -235,19 +234,19 @@ void ModelArguments::add_to(CLI::App& app) {
   options.add_flag(app, "--no-mmap", "use_mmap", false, "read the file into memory instead of mapping it");
   options.add_flag(app, "--no-pack", "pack", false,
                    "compute with the weights as they lie in the file: slower, and processes share its pages");
-  app.add_flag("-v,--verbose", verbosity, "the library's log on stderr; twice for details");
+  app.add_flag("-v,--verbose", verbose, "the library's log on stderr");
 }
 
-libinfer::Expected<OpenedModel> open_path(const ModelArguments& arguments, const std::string& path, bool vocab_only,
+libinfer::Expected<OpenedModel> open_path(const ModelArguments& arguments, const std::string& path, Weights weights,
                                           const libinfer::Cancel* cancel) {
   auto options = arguments.options.build();
   if (!options) return options.error();
-  if (vocab_only) {
-    if (auto set = options->set("vocab_only", true); !set) return set.error();
+  if (weights != Weights::ready) {
+    if (auto set = options->set(weights == Weights::none ? "vocab_only" : "pack", weights == Weights::none); !set) return set.error();
   }
   std::optional<libinfer::Env> env;
-  if (arguments.verbosity > 0) {
-    auto created = logging_env(arguments.verbosity);
+  if (arguments.verbose) {
+    auto created = logging_env();
     if (!created) return created.error();
     env = *std::move(created);
   }
@@ -267,11 +266,11 @@ libinfer::Expected<OpenedModel> open_path(const ModelArguments& arguments, const
 }
 
 std::optional<OpenedModel> open_model(const ModelArguments& arguments, const libinfer::Cancel* cancel) {
-  return open_found(arguments, false, cancel);
+  return open_found(arguments, Weights::ready, cancel);
 }
 
 std::optional<OpenedModel> open_vocabulary(const ModelArguments& arguments) {
-  return open_found(arguments, true, nullptr);
+  return open_found(arguments, Weights::none, nullptr);
 }
 
 void TemplateArguments::add_to(CLI::App& app) {

@@ -69,7 +69,7 @@ class Interrupt {
 
 struct ModelArguments {
   std::string path;  // empty: $INFER_MODEL, or the bundled model
-  int verbosity = 0;
+  bool verbose = false;
   OptionSet options{INFER_OPTIONS_MODEL};
 
   void add_to(CLI::App& app);
@@ -86,8 +86,10 @@ struct OpenedModel {
 std::optional<OpenedModel> open_model(const ModelArguments& arguments, const libinfer::Cancel* cancel = nullptr);
 /// The same for the vocabulary and the facts alone, without weights.
 std::optional<OpenedModel> open_vocabulary(const ModelArguments& arguments);
-/// The weights of a model that open_vocabulary() found; its failures are the caller's to report.
-libinfer::Expected<OpenedModel> open_path(const ModelArguments& arguments, const std::string& path, bool vocab_only,
+/// What of the weights is needed: nothing; to look at them, in the file; to compute with them.
+enum class Weights { none, in_file, ready };
+/// A model at a path; its failures are the caller's to report.
+libinfer::Expected<OpenedModel> open_path(const ModelArguments& arguments, const std::string& path, Weights weights,
                                           const libinfer::Cancel* cancel = nullptr);
 
 /// A chat template, and what it is told beside the messages.

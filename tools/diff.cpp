@@ -307,9 +307,9 @@ std::string as_text(const Comparison& comparison) {
 
 int run(const Arguments& arguments) {
   const Interrupt interrupt;
-  auto a = open_path(arguments.model, arguments.a, true, interrupt.cancel());
+  auto a = open_path(arguments.model, arguments.a, Weights::none, interrupt.cancel());
   if (!a) return fail(a.error()), kTrouble;
-  auto b = open_path(arguments.model, arguments.b, true, interrupt.cancel());
+  auto b = open_path(arguments.model, arguments.b, Weights::none, interrupt.cancel());
   if (!b) return fail(b.error()), kTrouble;
   const auto comparison = Comparer(a->model, b->model, interrupt.cancel()).run();
   if (!comparison) return kTrouble;

@@ -38,11 +38,13 @@ struct Arguments {
   bool tensors = false;
   bool json = false;
   bool all = false;
+  bool validate = false;
 };
 
-/// The model and, where its weights could not be used, why.
+/// The model, what a load and a session with defaults would take and, where its weights cannot be used, why.
 struct Subject {
   OpenedModel opened;
+  Json memory;
   std::string problem;
 };
 
@@ -149,12 +151,17 @@ Json tensors(const libinfer::Model& model) {
   return out;
 }
 
-Json memory(const libinfer::Model& model) {
-  Json out = Json::object();
-  for (const auto& [id, name] : kMemoryClasses) {
-    if (const auto bytes = model.memory(id)) out[name] = bytes;
-  }
-  return out;
+libinfer::Expected<Json> planned_memory(const Arguments& arguments, const std::string& path) {
+  auto source = libinfer::Source::path(path);
+  if (!source) return source.error();
+  auto options = arguments.model.options.build();
+  if (!options) return options.error();
+  libinfer::Load how;
+  how.options = &*options;
+  auto plan = libinfer::Model::plan(*source, how);
+  if (!plan) return plan.error();
+  return Json{{"mapped", plan->mapped}, {"weights", plan->weights}, {"kv", plan->kv},
+              {"scratch", plan->scratch}, {"vocab", plan->vocab}, {"other", plan->other}};
 }
 
 std::string as_json(const Arguments& arguments, const Subject& subject) {
@@ -173,7 +180,7 @@ std::string as_json(const Arguments& arguments, const Subject& subject) {
                           {"percent", sum.percent_of(all)},
                           {"bits_per_weight", sum.bits_per_weight()}};
   }
-  out["memory"] = memory(model);
+  out["memory"] = subject.memory;
   out["warnings"] = model.warnings();
   out["problem"] = subject.problem.empty() ? Json(nullptr) : Json(subject.problem);
   out["metadata"] = metadata(model, arguments.all);
@@ -201,7 +208,6 @@ std::string as_text(const Arguments& arguments, const Subject& subject) {
   std::string out = line("file", subject.opened.path);
   const Json known = facts(model);
   const Json roles = special_tokens(model);
-  const Json held = memory(model);
   for (const auto& [key, value] : known.items()) {
     if (value == 0) continue;  // no window, no tensors
     std::string text = value.is_string() ? value.get<std::string>() : value.dump();
@@ -222,7 +228,7 @@ std::string as_text(const Arguments& arguments, const Subject& subject) {
                                             count_text(static_cast<double>(sum.elements)), bytes_text(sum.bytes),
                                             sum.percent_of(all), sum.bits_per_weight()));
   }
-  for (const auto& [name, bytes] : held.items()) {
+  for (const auto& [name, bytes] : subject.memory.items()) {
     out += line("memory " + name, bytes_text(bytes.get<std::uint64_t>()));
   }
   for (const auto& warning : model.warnings()) out += line("warning", warning);
@@ -246,13 +252,15 @@ std::string as_text(const Arguments& arguments, const Subject& subject) {
 int run(const Arguments& arguments) {
   auto facts_only = open_vocabulary(arguments.model);
   if (!facts_only) return kFailure;
-  Subject subject{*std::move(facts_only), {}};
+  Subject subject{*std::move(facts_only), Json::object(), {}};
   if (subject.opened.model.tensor_count() > 0) {
-    auto whole = open_path(arguments.model, subject.opened.path, false);
-    if (whole) {
-      subject.opened = *std::move(whole);
-    } else {
-      subject.problem = whole.error().message();
+    auto whole = open_path(arguments.model, subject.opened.path, Weights::in_file);
+    auto memory = planned_memory(arguments, subject.opened.path);
+    if (whole) subject.opened = *std::move(whole);
+    if (memory) subject.memory = *std::move(memory);
+    if (!whole || !memory) subject.problem = (whole ? memory.error() : whole.error()).message();
+    if (whole && arguments.validate) {
+      if (const auto valid = subject.opened.model.validate(); !valid) subject.problem = valid.error().message();
     }
   }
   if (!write_all(stdout, arguments.json ? as_json(arguments, subject) : as_text(arguments, subject))) {
@@ -269,6 +277,7 @@ Action setup_info(CLI::App& app) {
   arguments->model.add_to(app);
   app.add_flag("--tensors", arguments->tensors, "list the tensors, too");
   app.add_flag("--json", arguments->json, "one JSON object");
+  app.add_flag("--validate", arguments->validate, "read all weights, too, and look for NaN and infinity");
   app.add_flag("--all", arguments->all, "long arrays and strings of the metadata as a whole");
   return [arguments] { return run(*arguments); };
 }
