@@ -234,6 +234,47 @@ class Journey {
   std::int32_t token_ = 1;
 };
 
+TEST_F(OutOfMemory, ForWhatAChatWasToldKeepsTheLastEventOfItsAnswer) {
+  infer_options* options = nullptr;
+  ASSERT_EQ(infer_options_create(INFER_OPTIONS_GENERATE, &options, nullptr), INFER_OK);
+  ASSERT_EQ(infer_options_parse(options, "max_tokens=1\ntemperature=0", INFER_STR_NUL, nullptr), INFER_OK);
+  bool failed = true, was_refused = false;
+  for (long n = 0; failed; ++n) {
+    infer_session* session = nullptr;
+    infer_template* form = nullptr;
+    infer_chat* chat = nullptr;
+    infer_messages* messages = nullptr;
+    infer_stream* stream = nullptr;
+    const infer_event* event = nullptr;
+    ASSERT_EQ(infer_session_create(model_, nullptr, &session, nullptr), INFER_OK);
+    ASSERT_EQ(infer_template_compile("{% for m in messages %}{{ m.content }}{% endfor %}", INFER_STR_NUL, &form, nullptr), INFER_OK);
+    ASSERT_EQ(infer_chat_create(session, 0, form, &chat, nullptr), INFER_OK);
+    ASSERT_EQ(infer_chat_messages(chat, &messages, nullptr), INFER_OK);
+    ASSERT_EQ(infer_messages_add(messages, "user", "Prince", INFER_STR_NUL, nullptr), INFER_OK);
+    ASSERT_EQ(infer_chat_answer(chat, options, nullptr, &stream, nullptr), INFER_OK);
+    for (int n_tokens = 0; n_tokens < 1; n_tokens += infer_event_kind(event) == INFER_EVENT_TOKEN) {
+      ASSERT_EQ(infer_stream_next(stream, &event, nullptr), INFER_OK);
+    }
+    fail_allocation(n);
+    infer_status status = infer_stream_next(stream, &event, nullptr);
+    failed = stop_failing();
+    if (status == INFER_E_NOMEM) {
+      was_refused = true;
+      status = infer_stream_next(stream, &event, nullptr);
+    }
+    ASSERT_EQ(status, INFER_OK) << n;
+    EXPECT_EQ(infer_event_kind(event), INFER_EVENT_END) << n;
+    EXPECT_EQ(infer_stream_next(stream, &event, nullptr), INFER_DONE) << n;
+    EXPECT_EQ(infer_messages_count(messages), 2U) << n;
+    infer_stream_release(stream);
+    infer_chat_release(chat);
+    infer_template_release(form);
+    infer_session_release(session);
+  }
+  EXPECT_TRUE(was_refused);
+  infer_options_release(options);
+}
+
 /// The host's allocator: the n-th call of it fails, once.
 struct Host {
   static constexpr long kNever = -1;
