@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What a rendering may cost. Steps are charged for every node that is evaluated, and for elements and bytes that are
-// made, so that they bound time and memory alike: with the defaults some 300 MB at the very most. Tested by
-// tests/tokenizers/chat/limits_test.cpp.
+// What a rendering may cost. Steps are charged for every node that is evaluated, for elements and bytes that are made
+// (one for every 32 bytes of memory or less) and for bytes that are read, so that they bound time and memory alike: with
+// the defaults 350 MB at the very most. Tested by tests/tokenizers/chat/limits_test.cpp.
 #pragma once
 
 #include <cstddef>
@@ -37,7 +37,7 @@ class Budget {
     steps_left_ = 0;
     return limit_error("more than " + std::to_string(limits_.max_steps) + " steps");
   }
-  /// For elements of lists about to be made.
+  /// For elements of lists about to be made; an entry of a dict counts as two.
   Status charge_elements(std::size_t count) {
     return charge(count > limits_.max_steps ? limits_.max_steps + 1 : kStepsPerElement * std::uint64_t{count});
   }
@@ -49,6 +49,14 @@ class Budget {
   Status charge_bytes(std::size_t bytes) {
     INFER_TRY(check_size(bytes));
     return charge(1 + bytes / 32);
+  }
+  /// For a search of a text: in the worst case each of its bytes is compared with all of the part's.
+  Status charge_search(std::size_t bytes, std::size_t part) {
+    return charge(1 + bytes / 32 * (1 + std::uint64_t{part} / 32));
+  }
+  /// For a text of which each character is looked for among others.
+  Status charge_each(std::size_t bytes, std::size_t others) {
+    return charge((1 + bytes / 32) * (1 + std::uint64_t{others}));
   }
 
  private:

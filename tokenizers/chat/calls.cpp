@@ -10,7 +10,11 @@
 namespace infer::chat {
 
 Result<Arguments> Interpreter::evaluate_arguments(const Node& node, Scope& scope) {
+  // Paid for before there is room: an argument may be a call that needs as many.
+  INFER_TRY(budget_.charge(node.items.size() + 2 * node.keywords.size()));
   Arguments arguments;
+  arguments.positional.reserve(node.items.size());
+  arguments.named.reserve(node.keywords.size());
   for (const NodeId id : node.items) {
     INFER_ASSIGN(Value value, evaluate(id, scope));
     arguments.positional.push_back(std::move(value));
@@ -55,7 +59,7 @@ Result<Value> Interpreter::evaluate_call(const Node& node, Scope& scope) {
     INFER_ASSIGN(const Arguments arguments, evaluate_arguments(node, scope));
     return call_loop(*static_cast<Loop*>(self.object()), callee.text, arguments);
   }
-  INFER_ASSIGN(const Value function, evaluate_attribute(self, callee));
+  INFER_ASSIGN(const Value function, evaluate_attribute(self, callee.text));
   INFER_ASSIGN(const Arguments arguments, evaluate_arguments(node, scope));
   return call_value(function, arguments);
 }
@@ -77,6 +81,9 @@ Result<Value> Interpreter::call_value(const Value& callee, const Arguments& argu
 
 Result<Value> Interpreter::call_macro(const Macro& macro, const Arguments& arguments) {
   const Node& node = *macro.node;
+  // Each parameter is looked for among the named arguments. Parameters become variables, the rest elements and entries.
+  INFER_TRY(budget_.charge(node.keywords.size() * (1 + arguments.named.size() / 4)));
+  INFER_TRY(budget_.charge_elements(2 + node.keywords.size() + arguments.positional.size() + 4 * arguments.named.size()));
   INFER_ASSIGN(Scope* const scope, new_scope(macro.scope));
   std::size_t n = 0;
   for (const auto& [name, default_value] : node.keywords) {
@@ -88,7 +95,8 @@ Result<Value> Interpreter::call_macro(const Macro& macro, const Arguments& argum
       INFER_ASSIGN(Value value, evaluate(default_value, *scope));
       scope->set(name, std::move(value));
     } else {
-      scope->set(name, Value::undefined(fmt::format("parameter '{}' was not provided", name)));
+      INFER_ASSIGN(Value missing, absent(fmt::format("parameter {} was not provided", quoted(name)), budget_));
+      scope->set(name, std::move(missing));
     }
   }
   // What is left over; `caller` comes with a call block.
@@ -126,8 +134,10 @@ Result<Value> Interpreter::call_builtin(const Builtin& builtin, const Arguments&
     case BuiltinFunction::strftime_now: {
       if (given.size() != 1 || !given[0].is_string()) return chat_error("strftime_now needs a format");
       if (!inputs_.now) return chat_error("the template asks for the time, and the caller gave none");
-      INFER_ASSIGN(const std::string text, format_time(given[0].bytes(), *inputs_.now));
-      return Value::string(text, Origin::trusted);
+      const Text& format = given[0].text();
+      const bool trusted = format.run_end(0) == format.size() && format.origin_at(0) == Origin::trusted;
+      INFER_ASSIGN(const std::string text, format_time(format.bytes(), *inputs_.now, budget_));
+      return Value::string(text, trusted ? Origin::trusted : Origin::untrusted);
     }
     case BuiltinFunction::make_namespace:
       return make_namespace(arguments);
@@ -136,17 +146,20 @@ Result<Value> Interpreter::call_builtin(const Builtin& builtin, const Arguments&
     case BuiltinFunction::dict: {
       Dict dict;
       if (!given.empty() && given[0].is_dict()) {
-        INFER_TRY(budget_.charge(given[0].dict().size()));
+        INFER_TRY(budget_.charge_elements(2 * given[0].dict().size()));
         dict = given[0].dict();
       } else if (!given.empty()) {
         INFER_ASSIGN(const Values pairs, iterate(given[0], budget_));
+        INFER_TRY(budget_.charge_elements(2 * pairs.size()));
         for (const Value& pair : pairs) {
           if (!pair.is_list() || pair.list().items.size() != 2)
             return chat_error("dict needs pairs of keys and values");
           if (!pair.list().items[0].is_string()) return chat_error("the keys that dict is given must be texts");
+          INFER_TRY(charge_key(pair.list().items[0], budget_));
           dict.set(pair.list().items[0], pair.list().items[1]);
         }
       }
+      INFER_TRY(budget_.charge_elements(4 * arguments.named.size()));
       for (const auto& [name, value] : arguments.named) dict.set(Value::string(name, Origin::trusted), value);
       return make_dict(std::move(dict));
     }
@@ -159,13 +172,20 @@ Result<Value> Interpreter::make_namespace(const Arguments& arguments) {
   Namespace& made = namespaces_.emplace_back(Namespace{{Object::Kind::names}, {}});
   for (const Value& given : arguments.positional) {
     if (!given.is_dict()) return chat_error("namespace takes named values and dicts");
-    INFER_TRY(budget_.charge(given.dict().size()));
     for (const auto& [key, value] : given.dict().entries()) {
-      if (key.is_string()) made.values.emplace_back(key.bytes(), value);
+      if (key.is_string()) INFER_TRY(set_of(made, key.bytes(), value));
     }
   }
-  for (const auto& [name, value] : arguments.named) made.values.emplace_back(name, value);
+  for (const auto& [name, value] : arguments.named) INFER_TRY(set_of(made, name, value));
   return Value(&made);
+}
+
+/// Namespaces stay until the end, with copies of their keys.
+Status Interpreter::set_of(Namespace& names, std::string_view name, Value value) {
+  INFER_TRY(budget_.charge_elements(1));
+  INFER_TRY(budget_.charge_bytes(name.size()));
+  names.values.insert_or_assign(std::string(name), std::move(value));
+  return {};
 }
 
 Result<Value> Interpreter::make_range(const Arguments& arguments) {
@@ -195,7 +215,7 @@ Result<Value> Interpreter::make_range(const Arguments& arguments) {
   return make_list(std::move(items));
 }
 
-Result<Value> Interpreter::loop_attribute(const Loop& loop, std::string_view name) const {
+Result<Value> Interpreter::loop_attribute(const Loop& loop, std::string_view name) {
   const auto n = static_cast<std::int64_t>(loop.items.size());
   const auto index = static_cast<std::int64_t>(loop.index);
   if (name == "index") return Value(index + 1);
@@ -211,7 +231,7 @@ Result<Value> Interpreter::loop_attribute(const Loop& loop, std::string_view nam
     return index > 0 && index <= n ? loop.items[loop.index - 1] : Value::undefined("there is no previous item");
   if (name == "nextitem") return index + 1 < n ? loop.items[loop.index + 1] : Value::undefined("there is no next item");
   if (name.starts_with("__")) return chat_error(fmt::format("unknown attribute {}", quoted(name)));
-  return Value::undefined(fmt::format("'loop' has no attribute {}", quoted(name)));
+  return absent(fmt::format("'loop' has no attribute {}", quoted(name)), budget_);
 }
 
 Result<Value> Interpreter::call_loop(Loop& loop, std::string_view name, const Arguments& arguments) {

@@ -31,7 +31,7 @@ Result<Value> Interpreter::evaluate_node(const Node& node, Scope& scope) {
       return evaluate_dict(node, scope);
     case NodeKind::attribute: {
       INFER_ASSIGN(const Value value, evaluate(node.a, scope));
-      return evaluate_attribute(value, node);
+      return evaluate_attribute(value, node.text);
     }
     case NodeKind::item:
       return evaluate_item(node, scope);
@@ -87,12 +87,15 @@ Result<Value> Interpreter::evaluate_node(const Node& node, Scope& scope) {
 }
 
 Result<Value> Interpreter::evaluate_name(const Node& node, Scope& scope) {
-  if (const Value* const found = scope.find(node.text)) return *found;
-  return Value::undefined(fmt::format("{} is undefined", quoted(node.text)));
+  INFER_ASSIGN(const Value* const found, find_variable(node.text, scope));
+  if (found != nullptr) return *found;
+  return absent(fmt::format("{} is undefined", quoted(node.text)), budget_);
 }
 
 Result<Value> Interpreter::evaluate_list(const Node& node, Scope& scope) {
+  INFER_TRY(budget_.charge_elements(1 + node.items.size()));
   Values items;
+  items.reserve(node.items.size());
   for (const NodeId id : node.items) {
     INFER_ASSIGN(Value item, evaluate(id, scope));
     items.push_back(std::move(item));
@@ -101,6 +104,7 @@ Result<Value> Interpreter::evaluate_list(const Node& node, Scope& scope) {
 }
 
 Result<Value> Interpreter::evaluate_dict(const Node& node, Scope& scope) {
+  INFER_TRY(budget_.charge_elements(2 + node.items.size()));
   Dict dict;
   for (std::size_t i = 0; i < node.items.size(); i += 2) {
     INFER_ASSIGN(Value key, evaluate(node.items[i], scope));
@@ -108,31 +112,32 @@ Result<Value> Interpreter::evaluate_dict(const Node& node, Scope& scope) {
     if (!key.is_string() && !key.is_number() && !key.is_none()) {
       return chat_error(fmt::format("keys of dicts are texts or numbers, not {}", type_name(key)));
     }
+    INFER_TRY(charge_key(key, budget_));
     dict.set(std::move(key), std::move(value));
   }
   return make_dict(std::move(dict));
 }
 
-Result<Value> Interpreter::evaluate_attribute(const Value& value, const Node& node) {
-  if (!value.is(Value::Kind::object)) return get_attribute(value, node.text, budget_);
-  if (value.object()->kind == Object::Kind::loop) return loop_attribute(*static_cast<Loop*>(value.object()), node.text);
+Result<Value> Interpreter::evaluate_attribute(const Value& value, std::string_view name) {
+  if (!value.is(Value::Kind::object)) return get_attribute(value, name, budget_);
+  if (value.object()->kind == Object::Kind::loop) return loop_attribute(*static_cast<Loop*>(value.object()), name);
   if (value.object()->kind == Object::Kind::names) {
-    for (const auto& [name, entry] : static_cast<Namespace*>(value.object())->values) {
-      if (name == node.text) return entry;
-    }
+    const auto& values = static_cast<Namespace*>(value.object())->values;
+    if (const auto found = values.find(name); found != values.end()) return found->second;
   }
-  return get_attribute(value, node.text, budget_);
+  return get_attribute(value, name, budget_);
 }
 
 Result<Value> Interpreter::evaluate_item(const Node& node, Scope& scope) {
   INFER_ASSIGN(const Value value, evaluate(node.a, scope));
   INFER_ASSIGN(const Value key, evaluate(node.b, scope));
   if (key.is_string() && !value.is_undefined()) {
+    INFER_TRY(charge_key(key, budget_));
     if (value.is_dict()) {
       if (const Value* const found = value.dict().find(key)) return *found;
     }
     // As Jinja: what is no element may be an attribute.
-    return evaluate_attribute(value, Node{.kind = NodeKind::attribute, .text = key.bytes()});
+    return evaluate_attribute(value, key.bytes());
   }
   return subscript(value, key, budget_);
 }
@@ -166,13 +171,17 @@ Result<Value> Interpreter::evaluate_binary(const Node& node, Scope& scope) {
 }
 
 Result<Value> Interpreter::evaluate_concat(const Node& node, Scope& scope) {
-  Text out;
+  INFER_TRY(budget_.charge(node.items.size()));
+  Values parts;
+  parts.reserve(node.items.size());
   for (const NodeId id : node.items) {
-    INFER_ASSIGN(const Value part, evaluate(id, scope));
+    INFER_ASSIGN(Value part, evaluate(id, scope));
+    parts.push_back(std::move(part));
+  }
+  Text out;  // not before: a part may be such a chain, too
+  for (const Value& part : parts) {
     INFER_ASSIGN(const Text text, to_str(part, budget_));
-    INFER_TRY(budget_.charge_bytes(text.size()));
-    INFER_TRY(budget_.check_size(out.size() + text.size()));
-    out.append(text);
+    INFER_TRY(append(out, text, budget_));
   }
   return Value(std::move(out));
 }

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "libinfer/text.h"
+#include "tokenizers/chat/printing.h"
 
 namespace infer::chat {
 
@@ -18,7 +19,10 @@ const Value* Arguments::find(std::string_view name) const noexcept {
 }
 
 Result<Value> call(const FunctionRow& row, const Value& self, const Arguments& arguments, Budget& budget) {
-  INFER_TRY(budget.charge(1));
+  const auto steps = [](const Value& value) { return 1 + (value.is_string() ? value.text().memory() / 32 : 0); };
+  INFER_TRY(budget.charge(steps(self)));
+  for (const Value& argument : arguments.positional) INFER_TRY(budget.charge(steps(argument)));
+  for (const auto& argument : arguments.named) INFER_TRY(budget.charge(steps(argument.second)));
   Bound bound{.all = arguments, .budget = budget};
   if (row.parameters == "*") return row.call(self, bound);
   std::size_t n = 0;
@@ -42,15 +46,21 @@ Result<Value> call(const FunctionRow& row, const Value& self, const Arguments& a
   return row.call(self, bound);
 }
 
-Result<Value> missing_attribute(const Value& value, std::string_view name) {
+Result<Value> missing_attribute(const Value& value, std::string_view name, Budget& budget) {
   if (name.starts_with("__")) return chat_error(fmt::format("unknown attribute {}", quoted(name)));
-  return Value::undefined(value.is_none()
-                              ? fmt::format("'None' has no attribute {}", quoted(name))
-                              : fmt::format("'{} object' has no attribute {}", type_name(value), quoted(name)));
+  return absent(value.is_none() ? fmt::format("'None' has no attribute {}", quoted(name))
+                                : fmt::format("'{} object' has no attribute {}", type_name(value), quoted(name)),
+                budget);
+}
+
+Result<Value> absent(std::string why, Budget& budget) {
+  INFER_TRY(budget.charge_elements(1));
+  INFER_TRY(budget.charge(why.size() / 32));
+  return Value::undefined(std::move(why));
 }
 
 Result<Value> get_attribute(const Value& value, std::string_view name, Budget& budget) {
-  INFER_TRY(budget.charge(1));
+  INFER_TRY(budget.charge(1 + name.size() / 32));
   if (value.is_undefined()) return chat_error(std::string(value.what()));
   if (find_method(value, name) != nullptr) {
     return Value(std::make_shared<const Method>(Method{.self = value, .name = std::string(name)}));
@@ -58,7 +68,7 @@ Result<Value> get_attribute(const Value& value, std::string_view name, Budget& b
   if (value.is_dict()) {
     if (const Value* const found = value.dict().find(name)) return *found;
   }
-  return missing_attribute(value, name);
+  return missing_attribute(value, name, budget);
 }
 
 Text stripped(const Text& text, Side side, const std::string* characters) {
@@ -79,6 +89,7 @@ Text stripped(const Text& text, Side side, const std::string* characters) {
 }
 
 Result<Value> replaced(const Text& text, const Text& old, const Text& with, std::int64_t count, Budget& budget) {
+  INFER_TRY(budget.charge_search(text.memory(), old.size()));
   const std::string& bytes = text.bytes();
   Text out;
   std::size_t at = 0;
@@ -86,16 +97,14 @@ Result<Value> replaced(const Text& text, const Text& old, const Text& with, std:
   for (std::int64_t n = 0; n != count && from <= bytes.size(); ++n) {
     const std::size_t found = bytes.find(old.bytes(), from);
     if (found == std::string::npos) break;
-    INFER_TRY(budget.charge_bytes(found - at + with.size()));
     out.append(text, at, found - at);
-    out.append(with);
-    INFER_TRY(budget.check_size(out.size()));
+    INFER_TRY(append(out, with, budget));
     at = found + old.size();
     // An empty text stands before every character, and at the end.
     from = !old.empty() ? at : found < bytes.size() ? found + character_at(bytes, found) : bytes.size() + 1;
   }
   out.append(text, at, bytes.size() - at);
-  INFER_TRY(budget.charge_bytes(out.size()));
+  INFER_TRY(budget.charge_bytes(out.memory()));
   return Value(std::move(out));
 }
 

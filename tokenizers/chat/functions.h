@@ -18,7 +18,7 @@ namespace infer::chat {
 /// Of a call, as they stand there.
 struct Arguments {
   Values positional;
-  std::vector<std::pair<std::string, Value>> named;
+  std::vector<std::pair<std::string_view, Value>> named;  // names belong to the program
   const Value* find(std::string_view name) const noexcept;
 };
 
@@ -43,7 +43,7 @@ struct FunctionRow {
   std::size_t n_needed = 0;
 };
 
-/// Puts the arguments in their places and calls.
+/// Puts the arguments in their places and calls. Pays for reading or copying self and the arguments once.
 Result<Value> call(const FunctionRow& row, const Value& self, const Arguments& arguments, Budget& budget);
 
 /// Null where there is none of that name.
@@ -60,7 +60,9 @@ std::span<const FunctionRow> sequence_filters() noexcept;
 /// value.name, as far as it is data: entries of dicts, methods. Undefined where there is none.
 Result<Value> get_attribute(const Value& value, std::string_view name, Budget& budget);
 /// Undefined, but for names with which templates leave other interpreters: these are an error.
-Result<Value> missing_attribute(const Value& value, std::string_view name);
+Result<Value> missing_attribute(const Value& value, std::string_view name, Budget& budget);
+/// Undefined, with the sentence that says why: it is paid for, since lists may hold many of them.
+Result<Value> absent(std::string why, Budget& budget);
 
 // Shared by filters and methods of texts.
 enum class Side : std::uint8_t { left, right, both };

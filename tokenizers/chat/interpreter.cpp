@@ -2,33 +2,12 @@
 // Statements. See interpreter.h.
 #include "tokenizers/chat/interpreter.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
 
 #include "tokenizers/chat/operators.h"
 #include "tokenizers/chat/printing.h"
 
 namespace infer::chat {
-
-Value* Scope::find(std::string_view name) noexcept {
-  for (Scope* scope = this; scope != nullptr; scope = scope->parent) {
-    for (auto& [key, value] : scope->variables) {
-      if (key == name) return &value;
-    }
-  }
-  return nullptr;
-}
-
-void Scope::set(std::string_view name, Value value) {
-  for (auto& [key, known] : variables) {
-    if (key == name) {
-      known = std::move(value);
-      return;
-    }
-  }
-  variables.emplace_back(name, std::move(value));
-}
 
 Interpreter::Interpreter(const Program& program, const Inputs& inputs, const Limits& limits)
     : program_(program), inputs_(inputs), limits_(limits), budget_(limits) {}
@@ -142,7 +121,7 @@ Status Interpreter::execute_loop(const Node& node, Scope& scope) {
     INFER_TRY(execute(node.b, *body));
   }
   flow_ = Flow::on;
-  loop.items = {};
+  loop.items = Values();
   reuse(body);
   return {};
 }
@@ -160,25 +139,17 @@ Status Interpreter::execute_with(const Node& node, Scope& scope) {
 
 Status Interpreter::assign(NodeId target, Value value, Scope& scope) {
   const Node& node = program_.nodes[target];
+  INFER_TRY(budget_.charge(2));
   if (node.kind == NodeKind::name) {
     scope.set(node.text, std::move(value));
     return {};
   }
   if (node.kind == NodeKind::attribute) {
-    Value* const owner = scope.find(program_.nodes[node.a].text);
+    INFER_ASSIGN(Value* const owner, find_variable(program_.nodes[node.a].text, scope));
     if (owner == nullptr || !owner->is(Value::Kind::object) || owner->object()->kind != Object::Kind::names) {
       return chat_error("attributes can be set of namespaces only");
     }
-    auto& values = static_cast<Namespace*>(owner->object())->values;
-    const auto known =
-        std::find_if(values.begin(), values.end(), [&](const auto& entry) { return entry.first == node.text; });
-    INFER_TRY(budget_.charge(2));
-    if (known != values.end()) {
-      known->second = std::move(value);
-    } else {
-      values.emplace_back(node.text, std::move(value));
-    }
-    return {};
+    return set_of(*static_cast<Namespace*>(owner->object()), node.text, std::move(value));
   }
   INFER_ASSIGN(Values parts, iterate(value, budget_));
   if (value.is_undefined()) return chat_error(std::string(value.what()));
@@ -190,8 +161,8 @@ Status Interpreter::assign(NodeId target, Value value, Scope& scope) {
 }
 
 Status Interpreter::print(const Text& text) {
-  INFER_TRY(budget_.charge(text.size() / 32));
-  if (out_->size() + text.size() > limits_.max_output_bytes) {
+  INFER_TRY(budget_.charge(text.memory() / 16));  // twice, for the room in which it grows: captures may be within each other
+  if (out_->memory() + text.memory() > limits_.max_output_bytes) {
     return limit_error(fmt::format("more than {} bytes of output", limits_.max_output_bytes));
   }
   out_->append(text);
@@ -214,6 +185,14 @@ Result<Scope*> Interpreter::new_scope(Scope* parent) {
   free_scopes_.pop_back();
   scope->parent = parent;
   return scope;
+}
+
+Result<Value*> Interpreter::find_variable(std::string_view name, Scope& scope) {
+  for (Scope* s = &scope; s != nullptr; s = s->parent) {
+    INFER_TRY(budget_.charge(1));
+    if (const auto found = s->variables.find(name); found != s->variables.end()) return &found->second;
+  }
+  return nullptr;
 }
 
 /// A scope that no macro holds on to serves again.

@@ -4,9 +4,10 @@
 #pragma once
 
 #include <deque>
+#include <functional>
+#include <map>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "tokenizers/chat/ast.h"
@@ -19,10 +20,9 @@ namespace infer::chat {
 /// Variables of a block: what is not here is looked for in the parent.
 struct Scope {
   Scope* parent = nullptr;
-  std::vector<std::pair<std::string_view, Value>> variables = {};  // names belong to the program
-  bool captured = false;                                           // by a macro: must not be used again
-  Value* find(std::string_view name) noexcept;
-  void set(std::string_view name, Value value);
+  std::map<std::string_view, Value> variables = {};  // names belong to the program
+  bool captured = false;                             // by a macro: must not be used again
+  void set(std::string_view name, Value value) { variables.insert_or_assign(name, std::move(value)); }
 };
 
 /// What only a template can make; a Value points at it.
@@ -40,7 +40,7 @@ struct Macro : Object {
   Scope* scope;  // where it was defined
 };
 struct Namespace : Object {
-  std::vector<std::pair<std::string, Value>> values;
+  std::map<std::string, Value, std::less<>> values;
 };
 struct Loop : Object {
   Values items = {};
@@ -68,6 +68,8 @@ class Interpreter {
   Result<Text> capture(NodeId block, Scope& scope);
   Result<Scope*> new_scope(Scope* parent);
   void reuse(Scope* scope);
+  /// Null where there is none of that name.
+  Result<Value*> find_variable(std::string_view name, Scope& scope);
 
   // ---- expressions.cpp
   Result<Value> evaluate(NodeId id, Scope& scope);
@@ -75,7 +77,7 @@ class Interpreter {
   Result<Value> evaluate_name(const Node& node, Scope& scope);
   Result<Value> evaluate_list(const Node& node, Scope& scope);
   Result<Value> evaluate_dict(const Node& node, Scope& scope);
-  Result<Value> evaluate_attribute(const Value& value, const Node& node);
+  Result<Value> evaluate_attribute(const Value& value, std::string_view name);
   Result<Value> evaluate_item(const Node& node, Scope& scope);
   Result<Value> evaluate_slice(const Node& node, Scope& scope);
   Result<Value> evaluate_binary(const Node& node, Scope& scope);
@@ -92,8 +94,9 @@ class Interpreter {
   Result<Value> call_macro(const Macro& macro, const Arguments& arguments);
   Result<Value> call_builtin(const Builtin& builtin, const Arguments& arguments);
   Result<Value> make_namespace(const Arguments& arguments);
+  Status set_of(Namespace& names, std::string_view name, Value value);
   Result<Value> make_range(const Arguments& arguments);
-  Result<Value> loop_attribute(const Loop& loop, std::string_view name) const;
+  Result<Value> loop_attribute(const Loop& loop, std::string_view name);
   Result<Value> call_loop(Loop& loop, std::string_view name, const Arguments& arguments);
 
   /// One level of nesting, of which there are limits_.max_depth.
@@ -126,6 +129,6 @@ class Interpreter {
 };
 
 /// strftime of the C locale.
-Result<std::string> format_time(std::string_view format, const CivilTime& time);
+Result<std::string> format_time(std::string_view format, const CivilTime& time, Budget& budget);
 
 }  // namespace infer::chat

@@ -53,7 +53,7 @@ class Builder {
     std::string_view problem = error.what();
     problem.remove_prefix(std::min(problem.size(), problem.find("] ") + 2));   // the library's own number
     const std::size_t at = n_read == 0 ? 0 : n_read - 1;
-    return fail(Status::error(Code::argument, fmt::format("{}: not JSON at byte {}: {}", what_, at, problem)).at(at));
+    return fail(Status::error(Code::argument, fmt::format("{}: not JSON at byte {}: {}", what_, at, escaped(problem))).at(at));
   }
 
   Result<Value> take(bool whole) && {

@@ -45,6 +45,9 @@ Status Source::locate(Status status, std::size_t offset) const {
 
 namespace {
 
+constexpr std::size_t kMaxName = 255;         // so that comparing names takes no time to speak of
+constexpr std::size_t kMaxTokens = 1U << 18;  // each may become a node of some 150 bytes
+
 bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 /// Python's \w, roughly: every character beyond ASCII is taken for a letter.
 bool is_name_byte(char c) noexcept {
@@ -172,6 +175,7 @@ class Lexer {
     const bool block = end_kind == TokenKind::block_end;
     std::string brackets;
     while (at_ < text_.size()) {
+      if (tokens_.size() > kMaxTokens) return limit_error(fmt::format("more than {} tokens", kMaxTokens));
       if (brackets.empty()) {
         if (const std::size_t end = closing(at_, block ? "%}" : "}}", block); end != 0) {
           add(end_kind, at_, "");
@@ -189,6 +193,7 @@ class Lexer {
       } else if (is_name_byte(c)) {
         std::size_t end = at_;
         while (end < text_.size() && is_name_byte(text_[end])) ++end;
+        if (end - at_ > kMaxName) return limit_error(fmt::format("a name of more than {} bytes", kMaxName));
         add(TokenKind::name, at_, std::string(text_.substr(at_, end - at_)));
         at_ = end;
       } else if (c == '"' || c == '\'') {

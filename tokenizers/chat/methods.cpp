@@ -6,6 +6,7 @@
 
 #include "tokenizers/chat/functions.h"
 #include "tokenizers/chat/operators.h"
+#include "tokenizers/chat/printing.h"
 
 namespace infer::chat {
 namespace {
@@ -13,10 +14,10 @@ namespace {
 // ---- texts
 
 Result<Value> strip(const Value& self, const Bound& args, Side side) {
-  INFER_TRY(args.budget.charge_bytes(self.text().size()));
+  INFER_TRY(args.budget.charge_bytes(self.text().memory()));
   if (args[0] == nullptr || args[0]->is_none()) return Value(stripped(self.text(), side, nullptr));
   INFER_ASSIGN(const Text* const characters, text_argument(args, 0, "chars"));
-  INFER_TRY(args.budget.charge(self.text().size() / 32 * characters->size()));
+  INFER_TRY(args.budget.charge_each(self.text().size(), characters->size()));
   return Value(stripped(self.text(), side, &characters->bytes()));
 }
 Result<Value> strip_both(const Value& self, const Bound& args) { return strip(self, args, Side::both); }
@@ -34,9 +35,9 @@ Result<Value> split_at_space(const Text& text, std::int64_t most, bool from_righ
     }
     const std::size_t begin = i;
     while (i < bytes.size() && !is_space(code_point_at(bytes, i))) i += character_at(bytes, i);
+    INFER_TRY(budget.charge_elements(2));
     words.emplace_back(begin, i);
   }
-  INFER_TRY(budget.charge_elements(2 * words.size()));
   // The last part (or the first) is the rest of the text, with the spaces inside it.
   if (most >= 0 && words.size() > static_cast<std::size_t>(most) + 1) {
     const auto n = static_cast<std::ptrdiff_t>(most);
@@ -56,11 +57,12 @@ Result<Value> split_at_space(const Text& text, std::int64_t most, bool from_righ
 
 Result<Value> split(const Value& self, const Bound& args, bool from_right) {
   const Text& text = self.text();
-  INFER_TRY(args.budget.charge_bytes(text.size()));
+  INFER_TRY(args.budget.charge_bytes(text.memory()));
   INFER_ASSIGN(const std::int64_t most, integer_argument(args, 1, "maxsplit", -1));
   if (args[0] == nullptr || args[0]->is_none()) return split_at_space(text, most, from_right, args.budget);
   INFER_ASSIGN(const Text* const separator, text_argument(args, 0, "sep"));
   if (separator->empty()) return chat_error("the separator of split is empty");
+  INFER_TRY(args.budget.charge_search(text.size(), separator->size()));
   const std::string& bytes = text.bytes();
   Values parts;
   std::size_t begin = 0;
@@ -90,7 +92,7 @@ Result<Value> split_right(const Value& self, const Bound& args) { return split(s
 
 Result<Value> split_lines(const Value& self, const Bound& args) {
   const Text& text = self.text();
-  INFER_TRY(args.budget.charge_bytes(text.size()));
+  INFER_TRY(args.budget.charge_bytes(text.memory()));
   Values lines;
   for (std::size_t begin = 0; begin < text.size();) {
     INFER_TRY(args.budget.charge_elements(2));
@@ -107,7 +109,8 @@ Result<Value> partition(const Value& self, const Bound& args, bool from_right) {
   const Text& text = self.text();
   INFER_ASSIGN(const Text* const separator, text_argument(args, 0, "sep"));
   if (separator->empty()) return chat_error("the separator of partition is empty");
-  INFER_TRY(args.budget.charge_bytes(text.size()));
+  INFER_TRY(args.budget.charge_bytes(text.memory()));
+  INFER_TRY(args.budget.charge_search(text.size(), separator->size()));
   const std::size_t found = from_right ? text.bytes().rfind(separator->bytes()) : text.bytes().find(separator->bytes());
   if (found == std::string::npos) {
     return make_list(from_right ? Values{Text(), Text(), self} : Values{self, Text(), Text()}, List::Kind::tuple);
@@ -124,6 +127,7 @@ Result<Value> has_any(const Value& self, const Bound& args, const Has& has) {
   if (args[0]->is_list() && args[0]->list().kind == List::Kind::tuple) {
     for (const Value& part : args[0]->list().items) {
       if (!part.is_string()) return chat_error("a tuple of texts is needed");
+      INFER_TRY(args.budget.charge(1 + part.text().size() / 32));
       if (has(self.bytes(), part.bytes())) return Value(true);
     }
     return Value(false);
@@ -141,11 +145,13 @@ Result<Value> ends_with(const Value& self, const Bound& args) {
 Result<Value> remove_prefix(const Value& self, const Bound& args) {
   INFER_ASSIGN(const Text* const part, text_argument(args, 0, "prefix"));
   const Text& text = self.text();
+  INFER_TRY(args.budget.charge_bytes(text.memory()));
   return text.bytes().starts_with(part->bytes()) ? Value(text.slice(part->size(), text.size() - part->size())) : self;
 }
 Result<Value> remove_suffix(const Value& self, const Bound& args) {
   INFER_ASSIGN(const Text* const part, text_argument(args, 0, "suffix"));
   const Text& text = self.text();
+  INFER_TRY(args.budget.charge_bytes(text.memory()));
   return text.bytes().ends_with(part->bytes()) ? Value(text.slice(0, text.size() - part->size())) : self;
 }
 
@@ -157,22 +163,22 @@ Result<Value> replace(const Value& self, const Bound& args) {
 }
 
 Result<Value> upper_case(const Value& self, const Bound& args) {
-  INFER_TRY(args.budget.charge_bytes(2 * self.text().size()));
+  INFER_TRY(args.budget.charge_bytes(2 * self.text().memory()));
   return Value(upper(self.text()));
 }
 Result<Value> lower_case(const Value& self, const Bound& args) {
-  INFER_TRY(args.budget.charge_bytes(2 * self.text().size()));
+  INFER_TRY(args.budget.charge_bytes(2 * self.text().memory()));
   return Value(lower(self.text()));
 }
 Result<Value> capitalize(const Value& self, const Bound& args) {
-  INFER_TRY(args.budget.charge_bytes(2 * self.text().size()));
+  INFER_TRY(args.budget.charge_bytes(2 * self.text().memory()));
   return Value(capitalized(self.text()));
 }
 
 /// A capital at the beginning of each run of letters.
 Result<Value> title(const Value& self, const Bound& args) {
   const Text& text = self.text();
-  INFER_TRY(args.budget.charge_bytes(2 * text.size()));
+  INFER_TRY(args.budget.charge_bytes(2 * text.memory()));
   Text out;
   bool after_letter = false;
   std::string spelled;
@@ -188,7 +194,7 @@ Result<Value> title(const Value& self, const Bound& args) {
 
 Result<Value> find(const Value& self, const Bound& args, bool from_right) {
   INFER_ASSIGN(const Text* const part, text_argument(args, 0, "sub"));
-  INFER_TRY(args.budget.charge_bytes(self.text().size()));
+  INFER_TRY(args.budget.charge_search(self.text().size(), part->size()));
   const std::string& bytes = self.bytes();
   const std::size_t found = from_right ? bytes.rfind(part->bytes()) : bytes.find(part->bytes());
   if (found == std::string::npos) return Value(std::int64_t{-1});
@@ -204,7 +210,7 @@ Result<Value> index_of_text(const Value& self, const Bound& args) {
 
 Result<Value> count_text(const Value& self, const Bound& args) {
   INFER_ASSIGN(const Text* const part, text_argument(args, 0, "sub"));
-  INFER_TRY(args.budget.charge_bytes(self.text().size()));
+  INFER_TRY(args.budget.charge_search(self.text().size(), part->size()));
   if (part->empty()) return Value(static_cast<std::int64_t>(count_characters(self.bytes()) + 1));
   std::int64_t n = 0;
   for (std::size_t i = 0; (i = self.bytes().find(part->bytes(), i)) != std::string::npos; i += part->size()) ++n;
@@ -217,10 +223,8 @@ Result<Value> join(const Value& self, const Bound& args) {
   for (std::size_t i = 0; i < items.size(); ++i) {
     if (!items[i].is_string())
       return chat_error(fmt::format("join needs texts, element {} is {}", i, type_name(items[i])));
-    INFER_TRY(args.budget.charge_bytes(self.text().size() + items[i].text().size()));
-    if (i > 0) out.append(self.text());
-    out.append(items[i].text());
-    INFER_TRY(args.budget.check_size(out.size()));
+    if (i > 0) INFER_TRY(append(out, self.text(), args.budget));
+    INFER_TRY(append(out, items[i].text(), args.budget));
   }
   return Value(std::move(out));
 }
@@ -245,11 +249,11 @@ Result<Value> is_alnum_text(const Value& self, const Bound& args) {
 }
 /// Some letter has a case, and none the other one.
 Result<Value> is_upper_text(const Value& self, const Bound& args) {
-  INFER_TRY(args.budget.charge_bytes(2 * self.text().size()));
+  INFER_TRY(args.budget.charge_bytes(2 * self.text().memory()));
   return Value(upper(self.text()).bytes() == self.bytes() && lower(self.text()).bytes() != self.bytes());
 }
 Result<Value> is_lower_text(const Value& self, const Bound& args) {
-  INFER_TRY(args.budget.charge_bytes(2 * self.text().size()));
+  INFER_TRY(args.budget.charge_bytes(2 * self.text().memory()));
   return Value(lower(self.text()).bytes() == self.bytes() && upper(self.text()).bytes() != self.bytes());
 }
 

@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "libinfer/text.h"
+#include "tokenizers/chat/functions.h"
 #include "tokenizers/chat/printing.h"
 
 namespace infer::chat {
@@ -26,6 +28,7 @@ int three_way(double a, double b) noexcept { return a < b ? -1 : a > b ? 1 : 0; 
 Result<bool> equal_dicts(const Dict& a, const Dict& b, Budget& budget) {
   if (a.size() != b.size()) return false;
   for (const auto& [key, value] : a.entries()) {
+    INFER_TRY(charge_key(key, budget));
     const Value* const other = b.find(key);
     if (other == nullptr) return false;
     INFER_ASSIGN(const bool same, equals(value, *other, budget));
@@ -40,9 +43,10 @@ Result<bool> contains(const Value& item, const Value& container, Budget& budget)
       return false;
     case Kind::string:
       if (!item.is_string()) return no_operator("in", item, container);
-      INFER_TRY(budget.charge_bytes(container.text().size()));
+      INFER_TRY(budget.charge_search(container.text().memory(), item.text().size()));
       return container.bytes().find(item.bytes()) != std::string::npos;
     case Kind::dict:
+      INFER_TRY(charge_key(item, budget));
       return container.dict().find(item) != nullptr;
     case Kind::list:
       for (const Value& element : container.list().items) {
@@ -60,7 +64,7 @@ Result<Value> repeat(const Value& sequence, std::int64_t times, Budget& budget) 
   if (sequence.is_string()) {
     const Text& text = sequence.text();
     std::size_t bytes = 0;
-    if (__builtin_mul_overflow(text.size(), n, &bytes)) return limit_error("a text that is repeated too often");
+    if (__builtin_mul_overflow(text.memory(), n, &bytes)) return limit_error("a text that is repeated too often");
     INFER_TRY(budget.charge_bytes(bytes));
     if (text.empty()) return sequence;
     Text out;
@@ -124,12 +128,11 @@ std::size_t element(std::int64_t index, std::size_t n) noexcept {
   return index >= 0 && index < count ? static_cast<std::size_t>(index) : n;
 }
 
-/// Byte offsets of all characters, and of the end.
-std::vector<std::size_t> character_offsets(std::string_view text) {
-  std::vector<std::size_t> offsets;
-  for (std::size_t i = 0; i < text.size(); i += character_at(text, i)) offsets.push_back(i);
-  offsets.push_back(text.size());
-  return offsets;
+/// The byte offset of character `to`, seen from character `from`, which is at `at`.
+std::size_t walk(std::string_view text, std::size_t at, std::int64_t from, std::int64_t to) noexcept {
+  for (; from < to; ++from) at += character_at(text, at);
+  for (; from > to; --from) at = character_before(text, at);
+  return at;
 }
 
 /// [+][0][width][.precision], the numbers with up to three digits: the part of C's formats that fmt has too.
@@ -222,7 +225,7 @@ Result<Value> arithmetic(std::string_view op, const Value& a, const Value& b, Bu
   if (a.is_integer() && b.is_integer()) return on_integers(op, a.integer(), b.integer());
   if (a.is_number() && b.is_number()) return on_reals(op, a.real(), b.real());
   if (op == "+" && a.is_string() && b.is_string()) {
-    INFER_TRY(budget.charge_bytes(a.text().size() + b.text().size()));
+    INFER_TRY(budget.charge_bytes(a.text().memory() + b.text().memory()));
     Text sum = a.text();
     sum.append(b.text());
     return Value(std::move(sum));
@@ -251,6 +254,7 @@ Result<Value> negate(const Value& a) {
 }
 
 Result<Value> format_percent(const Text& format, const Value& values, Budget& budget) {
+  INFER_TRY(budget.charge_bytes(format.memory()));
   const std::string& bytes = format.bytes();
   const bool is_tuple = values.is_list() && values.list().kind == List::Kind::tuple;
   std::size_t n_used = 0;
@@ -277,7 +281,7 @@ Result<Value> format_percent(const Text& format, const Value& values, Budget& bu
     const char type = bytes[end];
     plain = end + 1;
     if (type == '%') {
-      out.append("%", Origin::trusted);
+      INFER_TRY(append(out, Text("%", Origin::trusted), budget));
       continue;
     }
     if (!named && is_tuple) {
@@ -289,13 +293,11 @@ Result<Value> format_percent(const Text& format, const Value& values, Budget& bu
     ++n_used;
     if ((type == 's' || type == 'r') && flags.empty()) {
       INFER_ASSIGN(const Text text, type == 's' ? to_str(value, budget) : to_repr(value, budget));
-      INFER_TRY(budget.charge_bytes(text.size()));
-      INFER_TRY(budget.check_size(out.size() + text.size()));
-      out.append(text);
+      INFER_TRY(append(out, text, budget));
       continue;
     }
-    if (!is_format(flags))
-      return chat_error(fmt::format("the format '%{}{}' is not supported", flags.substr(0, 20), type));
+    const auto shown = [&] { return quoted("%" + flags + bytes.substr(end, character_at(bytes, end))); };
+    if (!is_format(flags)) return chat_error(fmt::format("the format {} is not supported", shown()));
     const bool integral = type == 'd' || type == 'i' || type == 'x' || type == 'X';
     const bool real = type == 'f' || type == 'e' || type == 'g' || type == 'F' || type == 'E' || type == 'G';
     if ((integral || real) && value.is_number() && !value.is(Kind::big)) {
@@ -305,20 +307,25 @@ Result<Value> format_percent(const Text& format, const Value& values, Budget& bu
       if (integral && value.is(Kind::real) && !(std::abs(number) < 9e18))
         return chat_error("the number is too large for the format");
       const std::string type_text(1, type == 'i' ? 'd' : type);
-      out.append(integral ? fmt::format(fmt::runtime("{:" + flags + type_text + "}"),
-                                        value.is(Kind::real) ? static_cast<std::int64_t>(number) : value.integer())
-                          : fmt::format(fmt::runtime("{:" + flags + type_text + "}"), number),
-                 Origin::trusted);
+      const std::string digits =
+          integral ? fmt::format(fmt::runtime("{:" + flags + type_text + "}"),
+                                 value.is(Kind::real) ? static_cast<std::int64_t>(number) : value.integer())
+                   : fmt::format(fmt::runtime("{:" + flags + type_text + "}"), number);
+      INFER_TRY(budget.charge(digits.size()));  // they take longer than bytes
+      INFER_TRY(append(out, Text(digits, Origin::trusted), budget));
       continue;
     }
-    return chat_error(
-        fmt::format("the format '%{}{}' does not go with {}", flags.substr(0, 20), type, type_name(value)));
+    return chat_error(fmt::format("the format {} does not go with {}", shown(), type_name(value)));
   }
   if (is_tuple && n_used < values.list().items.size()) return chat_error("not all values of the format were used");
   if (!is_tuple && !values.is_dict() && n_used == 0) return chat_error("not all values of the format were used");
   out.append(format, plain, bytes.size() - plain);
-  INFER_TRY(budget.charge_bytes(out.size()));
+  INFER_TRY(budget.charge_bytes(out.memory()));
   return Value(std::move(out));
+}
+
+Status charge_key(const Value& key, Budget& budget) {
+  return budget.charge(key.is_string() ? key.text().size() / 32 : 0);
 }
 
 Result<Values> iterate(const Value& value, Budget& budget) {
@@ -366,14 +373,14 @@ Result<std::int64_t> length(const Value& value) {
 Result<Value> subscript(const Value& a, const Value& key, Budget& budget) {
   if (a.is_undefined()) return chat_error(std::string(a.what()));
   if (a.is_dict()) {
+    INFER_TRY(charge_key(key, budget));
     if (const Value* const found = a.dict().find(key)) return *found;
   } else if (key.is_integer() && a.is_string()) {
     INFER_TRY(budget.charge_bytes(a.text().size()));
     const std::string& bytes = a.bytes();
     const std::size_t n = count_characters(bytes);
     if (const std::size_t wanted = element(key.integer(), n); wanted < n) {
-      std::size_t at = 0;
-      for (std::size_t i = 0; i < wanted; ++i) at += character_at(bytes, at);
+      const std::size_t at = walk(bytes, 0, 0, static_cast<std::int64_t>(wanted));
       return Value(a.text().slice(at, character_at(bytes, at)));
     }
   } else if (key.is_integer() && a.is_list() && a.list().kind != List::Kind::generator) {
@@ -381,9 +388,7 @@ Result<Value> subscript(const Value& a, const Value& key, Budget& budget) {
     if (const std::size_t i = element(key.integer(), items.size()); i < items.size()) return items[i];
   }
   INFER_ASSIGN(const Text shown, to_repr(key, budget));
-  if (key.is_string())
-    return Value::undefined(fmt::format("'{} object' has no attribute {}", type_name(a), shown.bytes()));
-  return Value::undefined(fmt::format("{} object has no element {}", type_name(a), shown.bytes()));
+  return absent(fmt::format("{} object has no element {}", type_name(a), escaped(shown.bytes())), budget);
 }
 
 Result<Value> slice(const Value& a, std::optional<std::int64_t> begin, std::optional<std::int64_t> end,
@@ -394,12 +399,8 @@ Result<Value> slice(const Value& a, std::optional<std::int64_t> begin, std::opti
   }
   const std::int64_t stride = step.value_or(1);
   if (stride == 0) return chat_error("the step of a slice is zero");
-  std::vector<std::size_t> offsets;
-  if (a.is_string()) {
-    INFER_TRY(budget.charge(a.text().size() / 4));
-    offsets = character_offsets(a.bytes());
-  }
-  const auto n = static_cast<std::int64_t>(a.is_string() ? offsets.size() - 1 : a.list().items.size());
+  if (a.is_string()) INFER_TRY(budget.charge_bytes(a.text().memory()));
+  INFER_ASSIGN(const std::int64_t n, length(a));
   const std::int64_t lowest = stride < 0 ? -1 : 0;
   const std::int64_t highest = stride < 0 ? n - 1 : n;
   const auto bound = [&](std::optional<std::int64_t> index, std::int64_t otherwise) {
@@ -410,18 +411,21 @@ Result<Value> slice(const Value& a, std::optional<std::int64_t> begin, std::opti
   const std::int64_t last = bound(end, stride < 0 ? lowest : highest);
   if (a.is_string() && stride == 1) {
     if (first >= last) return Value(Text());
-    const std::size_t from = offsets[static_cast<std::size_t>(first)];
-    return Value(a.text().slice(from, offsets[static_cast<std::size_t>(last)] - from));
+    const std::size_t from = walk(a.bytes(), 0, 0, first);
+    return Value(a.text().slice(from, walk(a.bytes(), from, first, last) - from));
   }
   Text text;
   Values items;
+  std::size_t at = 0;      // the byte offset
+  std::int64_t here = 0;   // of this character
   for (std::int64_t i = first; stride > 0 ? i < last : i > last;) {
     INFER_TRY(budget.charge_elements(1));
-    const auto at = static_cast<std::size_t>(i);
     if (a.is_string()) {
-      text.append(a.text(), offsets[at], offsets[at + 1] - offsets[at]);
+      at = walk(a.bytes(), at, here, i);
+      here = i;
+      text.append(a.text(), at, character_at(a.bytes(), at));
     } else {
-      items.push_back(a.list().items[at]);
+      items.push_back(a.list().items[static_cast<std::size_t>(i)]);
     }
     if (__builtin_add_overflow(i, stride, &i)) break;
   }

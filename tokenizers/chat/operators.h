@@ -22,6 +22,9 @@ Result<Value> negate(const Value& a);
 /// "%s and %d" % values
 Result<Value> format_percent(const Text& format, const Value& values, Budget& budget);
 
+/// For a look-up of the key in a dict: long texts take their time.
+Status charge_key(const Value& key, Budget& budget);
+
 /// What a loop goes through: elements, keys, characters. Nothing for undefined.
 Result<Values> iterate(const Value& value, Budget& budget);
 /// len(); for undefined 0.

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "libinfer/text.h"
 #include "tokenizers/chat/parser.h"
 
 namespace infer::chat {
@@ -22,7 +23,7 @@ Result<Value> number(const Token& token) {
   std::int64_t value = 0;
   const auto [stop, error] = std::from_chars(base == 10 ? begin : begin + 2, end, value, base);
   if (error == std::errc() && stop == end) return Value(value);
-  return chat_error(fmt::format("'{}' is not an integer of 64 bits", token.text.substr(0, 40)));
+  return chat_error(fmt::format("{} is not an integer of 64 bits", quoted(token.text)));
 }
 
 }  // namespace

@@ -13,22 +13,16 @@ namespace {
 
 using Kind = Value::Kind;
 
-Status append(Text& out, std::string_view bytes, Origin origin, Budget& budget) {
-  INFER_TRY(budget.charge_bytes(bytes.size()));
-  INFER_TRY(budget.check_size(out.size() + bytes.size()));
-  out.append(bytes, origin);
-  return {};
-}
-
 Status append_trusted(Text& out, std::string_view bytes, Budget& budget) {
-  return append(out, bytes, Origin::trusted, budget);
+  return append(out, Text(bytes, Origin::trusted), budget);
 }
 
 /// Walks a text and lets `escape` put another spelling in place of a character; an empty one keeps it.
 template <class Escape>
 Status append_escaped(Text& out, const Text& text, Budget& budget, const Escape& escape) {
-  INFER_TRY(budget.charge_bytes(text.size()));
+  INFER_TRY(budget.charge_bytes(text.memory()));
   const std::string& bytes = text.bytes();
+  const std::size_t before = out.memory();
   std::size_t plain = 0;
   std::string spelled;
   for (std::size_t i = 0; i < bytes.size();) {
@@ -38,12 +32,14 @@ Status append_escaped(Text& out, const Text& text, Budget& budget, const Escape&
     if (!spelled.empty()) {
       out.append(text, plain, i - plain);
       out.append(spelled, text.origin_at(i));
+      INFER_TRY(budget.check_size(out.memory()));
       plain = i + n;
     }
     i += n;
   }
   out.append(text, plain, bytes.size() - plain);
-  return budget.check_size(out.size());
+  INFER_TRY(budget.check_size(out.memory()));
+  return budget.charge((out.memory() - before) / 32);  // up to twelve times what the text has
 }
 
 /// Not for printing: controls, separators other than the space, and what has no glyph.
@@ -168,6 +164,7 @@ class JsonWriter {
   }
 
   Status put(std::string_view bytes) { return append_trusted(out_, bytes, budget_); }
+  Status put(const Text& text) { return append(out_, text, budget_); }
 
   Status new_line() {
     if (!style_.indent) return {};
@@ -250,6 +247,7 @@ class JsonWriter {
 
   Status write_dict(const Dict& dict) {
     if (dict.size() == 0) return put("{}");
+    INFER_TRY(budget_.charge(dict.size()));
     std::vector<const Dict::Entry*> entries;
     for (const Dict::Entry& entry : dict.entries()) entries.push_back(&entry);
     if (style_.sort_keys) {
@@ -281,6 +279,13 @@ class JsonWriter {
 };
 
 }  // namespace
+
+Status append(Text& out, const Text& part, Budget& budget) {
+  INFER_TRY(budget.charge_bytes(part.memory()));
+  INFER_TRY(budget.check_size(out.memory() + part.memory()));
+  out.append(part);
+  return {};
+}
 
 std::string python_float(double value) {
   if (std::isnan(value)) return "nan";

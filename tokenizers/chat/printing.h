@@ -14,6 +14,9 @@ namespace infer::chat {
 /// 1.0, 1e-07, 1e+16, inf: the shortest digits that read back as the same number.
 std::string python_float(double value);
 
+/// Puts a text behind another: paid for, and within the limit of a text.
+Status append(Text& out, const Text& part, Budget& budget);
+
 /// What {{ value }} prints.
 Result<Text> to_str(const Value& value, Budget& budget);
 Result<Text> to_repr(const Value& value, Budget& budget);
@@ -21,9 +24,9 @@ Result<Text> to_repr(const Value& value, Budget& budget);
 struct JsonStyle {
   bool ensure_ascii = false;
   bool sort_keys = false;
-  std::optional<std::string> indent = {};  ///< of one level
-  std::string item_separator = ", ";
-  std::string key_separator = ": ";
+  std::optional<Text> indent = {};  ///< of one level
+  Text item_separator{", ", Origin::trusted};
+  Text key_separator{": ", Origin::trusted};
 };
 Result<Text> to_json(const Value& value, const JsonStyle& style, Budget& budget);
 

@@ -17,6 +17,7 @@ namespace {
 Result<Value> dig(Value value, const Value& path, Budget& budget) {
   if (path.is_integer()) return subscript(value, path, budget);
   if (!path.is_string()) return chat_error("an attribute must be a text or an integer");
+  INFER_TRY(charge_key(path, budget));
   std::string_view rest = path.bytes();
   while (!rest.empty()) {
     INFER_TRY(budget.charge(1));
@@ -51,8 +52,7 @@ Result<Value> default_value(const Value& self, const Bound& args) {
   return args[0] == nullptr ? Value(Text()) : *args[0];
 }
 
-Result<Value> count(const Value& self, const Bound& args) {
-  if (self.is_string()) INFER_TRY(args.budget.charge_bytes(self.text().size()));
+Result<Value> count(const Value& self, const Bound&) {
   INFER_ASSIGN(const std::int64_t n, length(self));
   return Value(n);
 }
@@ -90,10 +90,8 @@ Result<Value> join(const Value& self, const Bound& args) {
       INFER_ASSIGN(item, dig(std::move(item), *args[1], args.budget));
     }
     INFER_ASSIGN(const Text text, to_str(item, args.budget));
-    INFER_TRY(args.budget.charge_bytes(separator.size() + text.size()));
-    if (i > 0) out.append(separator);
-    out.append(text);
-    INFER_TRY(args.budget.check_size(out.size()));
+    if (i > 0) INFER_TRY(append(out, separator, args.budget));
+    INFER_TRY(append(out, text, args.budget));
   }
   return Value(std::move(out));
 }
@@ -115,6 +113,7 @@ Result<Values> iterate_any(const Value& self, Budget& budget) {
 Result<Value> map(const Value& self, const Bound& args) {
   INFER_ASSIGN(const Values all, iterate_any(self, args.budget));
   const Value* const attribute = args.all.find("attribute");
+  const Value* const otherwise = args.all.find("default");
   const FunctionRow* filter = nullptr;
   Arguments rest;
   if (attribute == nullptr) {
@@ -131,7 +130,7 @@ Result<Value> map(const Value& self, const Bound& args) {
       out.push_back(std::move(made));
     } else {
       INFER_ASSIGN(Value found, dig(item, *attribute, args.budget));
-      out.push_back(or_default(std::move(found), args.all.find("default")));
+      out.push_back(or_default(std::move(found), otherwise));
     }
   }
   return make_list(std::move(out), List::Kind::generator);
@@ -176,7 +175,7 @@ Result<Value> key_of(const Value& item, const Value* attribute, bool case_sensit
     INFER_ASSIGN(key, dig(std::move(key), *attribute, budget));
   }
   if (case_sensitive || !key.is_string()) return key;
-  INFER_TRY(budget.charge_bytes(2 * key.text().size()));
+  INFER_TRY(budget.charge_bytes(2 * key.text().memory()));
   return Value(lower(key.text()));
 }
 
@@ -217,6 +216,7 @@ Result<Value> sorted(std::vector<Keyed> all, bool descending, Budget& budget) {
 
 Result<Value> sort(const Value& self, const Bound& args) {
   INFER_ASSIGN(const Values all, iterate(self, args.budget));
+  INFER_TRY(args.budget.charge_elements(3 * all.size()));
   std::vector<Keyed> keyed;
   for (const Value& item : all) {
     INFER_ASSIGN(Value key, key_of(item, args[2], args.flag(1), args.budget));
@@ -240,11 +240,13 @@ Result<Value> dictsort(const Value& self, const Bound& args) {
 
 Result<Value> unique(const Value& self, const Bound& args) {
   INFER_ASSIGN(const Values all, iterate(self, args.budget));
+  INFER_TRY(args.budget.charge_elements(3 * all.size()));
   Dict seen;
   Values others;  // keys that are no texts or numbers
   Values out;
   for (const Value& item : all) {
     INFER_ASSIGN(const Value key, key_of(item, args[1], args.flag(0), args.budget));
+    INFER_TRY(charge_key(key, args.budget));
     if (key.is_string() && seen.find(key) != nullptr) continue;
     bool known = false;
     if (!key.is_string()) {
@@ -298,7 +300,7 @@ Result<Value> sum(const Value& self, const Bound& args) {
 Result<Value> attr(const Value& self, const Bound& args) {
   INFER_ASSIGN(const Text* const name, text_argument(args, 0, "name"));
   if (!self.is_dict()) return get_attribute(self, name->bytes(), args.budget);
-  return missing_attribute(self, name->bytes());   // entries are none
+  return missing_attribute(self, name->bytes(), args.budget);  // entries are none
 }
 
 Result<Value> batch(const Value& self, const Bound& args) {
@@ -307,6 +309,7 @@ Result<Value> batch(const Value& self, const Bound& args) {
   if (size < 1) return chat_error("'linecount' must be at least 1");
   Values out;
   for (std::size_t i = 0; i < all.size();) {
+    INFER_TRY(args.budget.charge_elements(2));
     const std::size_t n = std::min(all.size() - i, static_cast<std::size_t>(size));
     const auto begin = all.begin() + static_cast<std::ptrdiff_t>(i);
     Values part(begin, begin + static_cast<std::ptrdiff_t>(n));

@@ -32,13 +32,15 @@ bool is_valid(const CivilTime& t) noexcept {
 
 }  // namespace
 
-Result<std::string> format_time(std::string_view format, const CivilTime& t) {
+Result<std::string> format_time(std::string_view format, const CivilTime& t, Budget& budget) {
   if (!is_valid(t)) return chat_error("the time that the caller gave is not a time");
   const int hour12 = t.hour % 12 == 0 ? 12 : t.hour % 12;
   const std::string_view day = kDays[weekday(t)];
   const std::string_view month = kMonths[t.month - 1];
   std::string out;
   for (std::size_t i = 0; i < format.size(); ++i) {
+    INFER_TRY(budget.charge(1));
+    INFER_TRY(budget.check_size(out.size()));
     if (format[i] != '%' || i + 1 == format.size()) {
       out += format[i];
       continue;
@@ -49,7 +51,7 @@ Result<std::string> format_time(std::string_view format, const CivilTime& t) {
       out += bare ? fmt::format("{}", value) : fmt::format("{:0{}}", value, width);
     };
     const auto all = [&](std::string_view formats) -> Status {
-      INFER_ASSIGN(const std::string text, format_time(formats, t));  // one level: these have no such formats in them
+      INFER_ASSIGN(const std::string text, format_time(formats, t, budget));  // one level: these have no such formats in them
       out += text;
       return {};
     };

@@ -17,9 +17,10 @@ void Text::append(std::string_view bytes, Origin origin) {
 void Text::append(const Text& other, std::size_t begin, std::size_t count) {
   const std::string_view all = other.bytes_;
   const std::size_t end = begin + std::min(count, all.size() - begin);
-  for (std::size_t i = begin; i < end;) {
-    const std::size_t stop = std::min(end, other.run_end(i));
-    append(all.substr(i, stop - i), other.origin_at(i));
+  std::size_t edge = other.edges_until(begin);
+  for (std::size_t i = begin; i < end; ++edge) {
+    const std::size_t stop = edge < other.edges_.size() ? std::min(end, other.edges_[edge]) : end;
+    append(all.substr(i, stop - i), origin_after(edge));
     i = stop;
   }
 }
@@ -52,15 +53,14 @@ std::size_t count_characters(std::string_view text) noexcept {
 
 namespace {
 
-/// A block of letters whose upper and lower case are a fixed distance apart, or alternate (distance 1).
+/// A block of letters beyond ASCII whose upper and lower case are a fixed distance apart, or alternate (distance 1).
 struct CaseRange {
   char32_t first_upper, last_upper;
   char32_t distance;
 };
 constexpr CaseRange kCaseRanges[] = {
-    {'A', 'Z', 32},     {0xc0, 0xd6, 32},   {0xd8, 0xde, 32},     {0x391, 0x3a1, 32}, {0x3a3, 0x3ab, 32},
-    {0x410, 0x42f, 32}, {0x400, 0x40f, 80}, {0x531, 0x556, 48},   {0x388, 0x38a, 37}, {0x386, 0x386, 38},
-    {0x38c, 0x38c, 64}, {0x38e, 0x38f, 63}, {0xff21, 0xff3a, 32},
+    {0xc0, 0xd6, 32},   {0xd8, 0xde, 32},   {0x391, 0x3a1, 32}, {0x3a3, 0x3ab, 32}, {0x410, 0x42f, 32},   {0x400, 0x40f, 80},
+    {0x531, 0x556, 48}, {0x388, 0x38a, 37}, {0x386, 0x386, 38}, {0x38c, 0x38c, 64}, {0x38e, 0x38f, 63}, {0xff21, 0xff3a, 32},
 };
 constexpr CaseRange kAlternating[] = {
     {0x100, 0x12e, 1}, {0x132, 0x136, 1},   {0x139, 0x147, 1},   {0x14a, 0x176, 1}, {0x179, 0x17d, 1},
@@ -71,6 +71,7 @@ constexpr CaseRange kAlternating[] = {
 }  // namespace
 
 char32_t to_lower(char32_t c) noexcept {
+  if (c < 0x80) return c >= 'A' && c <= 'Z' ? c + 32 : c;
   if (c == 0x178) return 0xff;
   for (const CaseRange& r : kCaseRanges) {
     if (c >= r.first_upper && c <= r.last_upper) return c + r.distance;
@@ -82,6 +83,7 @@ char32_t to_lower(char32_t c) noexcept {
 }
 
 char32_t to_upper(char32_t c) noexcept {
+  if (c < 0x80) return c >= 'a' && c <= 'z' ? c - 32 : c;
   switch (c) {
     case 0xff:
       return 0x178;

@@ -24,6 +24,13 @@ class Text {
   const std::string& bytes() const noexcept { return bytes_; }
   std::size_t size() const noexcept { return bytes_.size(); }
   bool empty() const noexcept { return bytes_.empty(); }
+  /// What it takes, and budgets charge for: bytes, and the places where the origin changes.
+  std::size_t memory() const noexcept { return bytes_.size() + edges_.size() * sizeof(std::size_t); }
+  /// Gives back the room for growth.
+  void shrink() {
+    bytes_.shrink_to_fit();
+    edges_.shrink_to_fit();
+  }
 
   void append(std::string_view bytes, Origin origin);
   void append(const Text& other) { append(other, 0, other.size()); }

@@ -17,19 +17,19 @@ namespace {
 /// The input as text, as {{ input }} would print it.
 Result<Text> as_text(const Value& self, const Bound& args) {
   INFER_ASSIGN(Text text, to_str(self, args.budget));
-  INFER_TRY(args.budget.charge_bytes(text.size()));
+  INFER_TRY(args.budget.charge_bytes(text.memory()));
   return text;
 }
 
 Result<Value> tojson(const Value& self, const Bound& args) {
   JsonStyle style{.ensure_ascii = args.flag(0), .sort_keys = args.flag(3)};
   if (args[1] != nullptr && !args[1]->is_none()) {
-    style.item_separator = ",";
+    style.item_separator = Text(",", Origin::trusted);
     if (args[1]->is_string()) {
-      style.indent = args[1]->bytes();
+      style.indent = args[1]->text();
     } else {
       INFER_ASSIGN(const std::int64_t n, integer_argument(args, 1, "indent", 0));
-      style.indent = std::string(static_cast<std::size_t>(std::clamp<std::int64_t>(n, 0, 64)), ' ');
+      style.indent = Text(std::string(static_cast<std::size_t>(std::clamp<std::int64_t>(n, 0, 64)), ' '), Origin::trusted);
     }
   }
   if (args[2] != nullptr && !args[2]->is_none()) {
@@ -37,8 +37,9 @@ Result<Value> tojson(const Value& self, const Bound& args) {
     if (!pair || !args[2]->list().items[0].is_string() || !args[2]->list().items[1].is_string()) {
       return chat_error("'separators' must be two texts");
     }
-    style.item_separator = args[2]->list().items[0].bytes();
-    style.key_separator = args[2]->list().items[1].bytes();
+    style.item_separator = args[2]->list().items[0].text();
+    style.key_separator = args[2]->list().items[1].text();
+    INFER_TRY(args.budget.charge_bytes(style.item_separator.memory() + style.key_separator.memory()));
   }
   INFER_ASSIGN(Text json, to_json(self, style, args.budget));
   return Value(std::move(json));
@@ -54,7 +55,7 @@ Result<Value> trim(const Value& self, const Bound& args) {
   INFER_ASSIGN(const Text text, as_text(self, args));
   if (args[0] == nullptr || args[0]->is_none()) return Value(stripped(text, Side::both, nullptr));
   INFER_ASSIGN(const Text* const characters, text_argument(args, 0, "chars"));
-  INFER_TRY(args.budget.charge(text.size() / 32 * characters->size()));
+  INFER_TRY(args.budget.charge_each(text.size(), characters->size()));
   return Value(stripped(text, Side::both, &characters->bytes()));
 }
 
@@ -115,14 +116,12 @@ Result<Value> indent(const Value& self, const Bound& args) {
   for (std::size_t begin = 0; begin <= bytes.size();) {
     const std::size_t end = std::min(bytes.find('\n', begin), bytes.size());
     const bool first = begin == 0;
-    if (first ? args.flag(1) : (end > begin || args.flag(2))) {
-      INFER_TRY(args.budget.charge_bytes(margin.size()));
-      out.append(margin);
-    }
+    INFER_TRY(args.budget.charge(1));
+    if (first ? args.flag(1) : (end > begin || args.flag(2))) INFER_TRY(append(out, margin, args.budget));
     out.append(text, begin, std::min(end + 1, bytes.size()) - begin);
-    INFER_TRY(args.budget.check_size(out.size()));
     begin = end + 1;
   }
+  INFER_TRY(args.budget.charge_bytes(out.memory()));
   return Value(std::move(out));
 }
 
@@ -190,6 +189,7 @@ Result<Value> round_number(const Value& self, const Bound& args) {
   if (digits < 0) return Value(std::nearbyint(value * scale) / scale);
   // Printing rounds the exact value, to even where it lies between: what Python's round does.
   const std::string shown = fmt::format("{:.{}f}", value, static_cast<int>(digits));
+  INFER_TRY(args.budget.charge(shown.size()));  // digits take longer than bytes
   double rounded = 0;
   std::from_chars(shown.data(), shown.data() + shown.size(), rounded);
   return Value(rounded);
@@ -213,6 +213,7 @@ Result<Value> format(const Value& self, const Bound& args) {
     INFER_ASSIGN(const Value values, make_list(args.all.positional, List::Kind::tuple));
     return format_percent(text, values, args.budget);
   }
+  INFER_TRY(args.budget.charge_elements(4 * args.all.named.size()));
   Dict dict;
   for (const auto& [name, value] : args.all.named) dict.set(Value::string(name, Origin::trusted), value);
   INFER_ASSIGN(const Value values, make_dict(std::move(dict)));

@@ -4,10 +4,16 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 
 #include "tokenizers/chat/budget.h"
 
 namespace infer::chat {
+
+Value::Value(Text text) {
+  text.shrink();
+  data_ = std::make_shared<const Text>(std::move(text));
+}
 
 double Value::real() const noexcept {
   if (is(Kind::real)) return *std::get_if<double>(&data_);
@@ -36,6 +42,15 @@ int Value::rank() const noexcept {
   }
 }
 
+namespace {
+/// The same for numbers that are equal. Not for NaN, which equals nothing.
+std::pair<double, std::int64_t> key_of(const Value& number) noexcept {
+  const double real = number.real();
+  if (number.is_integer()) return {real, number.integer()};
+  return {real, real >= -0x1p63 && real < 0x1p63 ? static_cast<std::int64_t>(real) : 0};
+}
+}  // namespace
+
 void Dict::set(Value key, Value value) {
   rank_ = std::max({rank_, key.rank() + 1, value.rank() + 1});
   if (const Value* known = find(key)) {
@@ -43,22 +58,23 @@ void Dict::set(Value key, Value value) {
     return;
   }
   entries_.emplace_back(std::move(key), std::move(value));
-  if (const Value& added = entries_.back().first; added.is_string()) index_[added.bytes()] = entries_.size() - 1;
+  const Value& added = entries_.back().first;
+  if (added.is_string()) texts_.emplace(added.bytes(), entries_.size() - 1);
+  if (added.is_number() && !std::isnan(added.real())) numbers_.emplace(key_of(added), entries_.size() - 1);
+  if (added.is_none()) none_ = entries_.size();
 }
 
 const Value* Dict::find(std::string_view key) const noexcept {
-  const auto found = index_.find(key);
-  return found == index_.end() ? nullptr : &entries_[found->second].second;
+  const auto found = texts_.find(key);
+  return found == texts_.end() ? nullptr : &entries_[found->second].second;
 }
 
 const Value* Dict::find(const Value& key) const noexcept {
   if (key.is_string()) return find(std::string_view(key.bytes()));
-  for (const auto& [k, v] : entries_) {
-    if (k.is_none() && key.is_none()) return &v;
-    if (k.is_integer() && key.is_integer() && k.integer() == key.integer()) return &v;
-    if (k.is_number() && key.is_number() && k.real() == key.real()) return &v;
-  }
-  return nullptr;
+  if (key.is_none()) return none_ == 0 ? nullptr : &entries_[none_ - 1].second;
+  if (!key.is_number() || std::isnan(key.real())) return nullptr;
+  const auto found = numbers_.find(key_of(key));
+  return found == numbers_.end() ? nullptr : &entries_[found->second].second;
 }
 
 namespace {

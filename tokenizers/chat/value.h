@@ -7,10 +7,10 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -50,7 +50,7 @@ class Value {
   Value(B b) : data_(b) {}             // NOLINT
   Value(std::int64_t i) : data_(i) {}  // NOLINT
   Value(double d) : data_(d) {}        // NOLINT
-  Value(Text text) : data_(std::make_shared<const Text>(std::move(text))) {}  // NOLINT
+  Value(Text text);                    // NOLINT
   Value(BigInteger big) : data_(std::move(big)) {}                            // NOLINT
   Value(std::shared_ptr<List> list) : data_(std::move(list)) {}               // NOLINT
   Value(std::shared_ptr<const Dict> dict) : data_(std::move(dict)) {}         // NOLINT
@@ -121,7 +121,10 @@ class Dict {
 
  private:
   std::vector<Entry> entries_;
-  std::unordered_map<std::string_view, std::size_t> index_;  // of string keys; what it points at is shared, and stays
+  // Where keys are among the entries: in order, so that no choice of keys makes look-ups slow.
+  std::map<std::string_view, std::size_t> texts_;                      // what these point at is shared, and stays
+  std::map<std::pair<double, std::int64_t>, std::size_t> numbers_;     // large integers that differ may be the same double
+  std::size_t none_ = 0;                                               // the place of None, and 1; 0: it is no key
   int rank_ = 1;
 };
 

@@ -82,6 +82,13 @@ TEST(ChatTemplate, ListsWhatIsNotSupported) {
                                       "line 2, column 105: test 'what'", "line 2, column 152: recursive loop"}));
 }
 
+TEST(ChatTemplate, FindsKeysThatAreEqual) {
+  EXPECT_EQ(shown(render("{% set d = {1: 'a', 0.5: 'b', none: 'c', '1': 'd'} %}{{ d[1.0] }}{{ d[true] }}{{ d[1/2] }}{{ d[none] }}{{ d['1'] }}")),
+            "aabcd");
+  EXPECT_EQ(shown(render("{% set d = {2**62: 'a', 2**62 + 1: 'b'} %}{{ d[2**62 + 1] }}{{ d[2**62] }}{{ d[2.0**62] }}{{ d[2**62 + 2] }}")),
+            "baa") << "which are the same as doubles";
+}
+
 TEST(ChatTemplate, AppendsToItsOwnListsOnly) {
   EXPECT_EQ(shown(render("{% set ns = namespace(a=[]) %}{% set _ = ns.a.append('x') %}{% set _ = ns.a.append('y') %}{{ "
                          "ns.a.pop(0) }}{{ ns.a }}")),

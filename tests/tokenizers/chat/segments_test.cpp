@@ -34,6 +34,8 @@ TEST(ChatSegments, FollowBytesThroughOperations) {
   EXPECT_EQ(marked("{{ x.split(',')[0] }}.{{ l | join(', ') }}", json), "< Ab>.<u>, <v>");
   EXPECT_EQ(marked("{{ x | replace(',', '<sep>') }}", json), "< Ab><sep><c >");
   EXPECT_EQ(marked("{{ l | tojson }}{{ l }}", json), "[\"<u>\", \"<v>\"]['<u>', '<v>']");
+  EXPECT_EQ(marked("{{ l | tojson(indent=x, separators=['+', x]) }}{{ strftime_now('%Y' ~ l[0]) }}", json),
+            "[\n< Ab,c >\"<u>\"+\n< Ab,c >\"<v>\"\n]<2025u>");
   EXPECT_EQ(marked("{{ '%s!' % x }}{{ 'a\nb' | indent(1) }}", json), "< Ab,c >!a\n b");
   EXPECT_EQ(marked("{% set y %}<{{ x }}>{% endset %}{{ y }}{% macro m(a) %}({{ a }}){% endmacro %}{{ m(x) }}", json),
             "<< Ab,c >>(< Ab,c >)");
