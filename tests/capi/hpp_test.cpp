@@ -9,6 +9,9 @@
 #include <thread>
 #include <vector>
 
+#if defined(__unix__)
+#include <pthread.h>
+#endif
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -198,5 +201,26 @@ TEST(Hpp, AStopStringIsUtf8) {
   options.set("stop", "\xA9").value();
   EXPECT_EQ(libinfer::Stream::start(session, "Pierre", &options).error().code(), INFER_E_UTF8);
 }
+
+#if defined(__unix__)
+/// Reading a file is a point where a thread may be cancelled: not inside of a call, which could only end the process.
+TEST(Hpp, AThreadThatIsCancelledInACallEndsBehindIt) {
+  infer_status status = INFER_E_INTERNAL;
+  const auto work = [](void* user) -> void* {
+    pthread_cancel(pthread_self());
+    infer_model* model = nullptr;
+    *static_cast<infer_status*>(user) = infer_model_load_path(kPath.c_str(), INFER_STR_NUL, &model, nullptr);
+    infer_model_release(model);
+    pthread_testcancel();
+    return nullptr;
+  };
+  pthread_t thread{};
+  ASSERT_EQ(pthread_create(&thread, nullptr, work, &status), 0);
+  void* result = nullptr;
+  ASSERT_EQ(pthread_join(thread, &result), 0);
+  EXPECT_EQ(result, PTHREAD_CANCELED);
+  EXPECT_EQ(status, INFER_OK);
+}
+#endif
 
 }  // namespace

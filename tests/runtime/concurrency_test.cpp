@@ -13,6 +13,7 @@
 
 #include <gtest/gtest.h>
 
+#include "libinfer.h"
 #include "libinfer/generation.h"
 #include "tests/testing/bundled.h"
 #include "tests/testing/tiny_model.h"
@@ -99,6 +100,36 @@ TEST(Concurrency, TwoModelsAtOnce) {
   for (std::thread& t : threads) t.join();
 
   EXPECT_EQ(same.load(), 12);
+}
+
+/// Loads are no W calls: what another thread sets meanwhile counts for a load as a whole, or is refused.
+TEST(Concurrency, AnEnvironmentIsSetWhileModelsAreLoadedWithIt) {
+  const std::string path = testing::bundled_path();
+  for (int round = 0; round < 4; ++round) {
+    infer_env* env = nullptr;
+    infer_source* source = nullptr;
+    ASSERT_EQ(infer_env_create(&env, nullptr), INFER_OK);
+    ASSERT_EQ(infer_source_path(path.c_str(), INFER_STR_NUL, &source, nullptr), INFER_OK);
+    std::atomic<int> n_loaded{0};
+    std::vector<std::thread> loads;
+    for (int i = 0; i < 2; ++i) {
+      loads.emplace_back([&] {
+        infer_model* model = nullptr;
+        if (infer_model_load(env, source, nullptr, nullptr, nullptr, nullptr, &model, nullptr) == INFER_OK) ++n_loaded;
+        infer_model_release(model);
+      });
+    }
+    infer_status status = INFER_OK;
+    while (status == INFER_OK || status == INFER_E_BUSY) {
+      status = infer_env_set_allocator(env, nullptr, nullptr, nullptr, nullptr, nullptr);
+      if (status == INFER_OK) status = infer_env_set_log(env, INFER_LOG_OFF, nullptr, nullptr, nullptr, nullptr);
+    }
+    for (std::thread& load : loads) load.join();
+    EXPECT_EQ(status, INFER_E_STATE);
+    EXPECT_EQ(n_loaded, 2);
+    infer_source_release(source);
+    infer_env_release(env);
+  }
 }
 
 TEST(Concurrency, ModelsAreLoadedWhileOthersGo) {
