@@ -203,7 +203,7 @@ void add_generate_options(CLI::App& app, OptionSet& options, const std::string& 
 
 void add_session_options(CLI::App& app, OptionSet& options) {
   options.add(app, "--ctx", "n_ctx");
-  options.add(app, "--batch", "n_batch");
+  options.add(app, "--n-batch,--batch", "n_batch");
   options.add(app, "-t,--threads", "n_threads");
   options.add(app, "--kv", "kv_type");
   options.add_flag(app, "--rope-ntk", "rope_ntk", true);

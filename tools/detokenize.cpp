@@ -111,7 +111,7 @@ Action setup_detokenize(CLI::App& app) {
   app.footer(kFooter);
   a.model.add_to(app);
   auto* ids = app.add_option("ids", a.ids, "token ids, separated by commas or white space")->type_name("IDS");
-  app.add_flag("--special", a.special,
+  app.add_flag("--show-special,--special", a.special,
                "show control tokens as their text, also the BOS and EOS that are left out otherwise");
   app.add_flag("--jsonl", a.jsonl, "answer requests, see below")->excludes(ids);
   return [arguments] { return run(*arguments); };

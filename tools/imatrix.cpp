@@ -125,7 +125,7 @@ Action setup_imatrix(CLI::App& app) {
   app.add_option("--ctx", a.window, "tokens of a window [the model's context, at most 512]")
       ->check(CLI::Range(kLeastWindow, kMostWindow));
   app.add_option("--in-file", a.in_files, "add what an earlier run wrote; may be given several times")->type_name("FILE");
-  a.session.add(app, "--batch", "n_batch");
+  a.session.add(app, "--n-batch,--batch", "n_batch");
   a.session.add(app, "-t,--threads", "n_threads");
   return [arguments] { return run(*arguments); };
 }

@@ -147,7 +147,7 @@ Action setup_logits(CLI::App& app) {
   app.add_option("--out", a.out, "the file to write; - is stdout")->type_name("FILE")->required();
   app.add_flag("--last", a.last, "the row after the last token only");
   a.session.add(app, "--ctx", "n_ctx");
-  a.session.add(app, "--batch", "n_batch", kDefaultBatch);
+  a.session.add(app, "--n-batch,--batch", "n_batch", kDefaultBatch);
   a.session.add(app, "-t,--threads", "n_threads");
   a.session.add(app, "--kv", "kv_type");
   a.session.add_flag(app, "--rope-ntk", "rope_ntk", true);

@@ -303,7 +303,7 @@ Action setup_perplexity(CLI::App& app) {
   app.add_option("--save-kl-base", a.save_base, "write this run to a file, for --kl-base of other models")
       ->type_name("FILE")
       ->excludes(base);
-  a.session.add(app, "--batch", "n_batch");
+  a.session.add(app, "--n-batch,--batch", "n_batch");
   a.session.add(app, "-t,--threads", "n_threads");
   a.session.add(app, "--kv", "kv_type");
   a.session.add_flag(app, "--rope-ntk", "rope_ntk", true);

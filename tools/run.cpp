@@ -228,7 +228,7 @@ Action setup_run(CLI::App& app) {
   add_generate_options(app, a.generate, kDefaultTokens);
   a.generate.add_flag(app, "--ignore-eog", "ignore_eog", true);
   a.generate.add_flag(app, "--show-special", "show_special", true);
-  a.generate.add_flag(app, "--special", "parse_special", true);
+  a.generate.add_flag(app, "--parse-special,--special", "parse_special", true);
   app.add_flag("--json", a.json, "one JSON object per event and line on stdout, in place of the text");
   a.generate.add(app, "--logprobs", "logprobs");
   app.get_option("--logprobs")->needs("--json");
