@@ -512,7 +512,8 @@ INFER_API infer_status infer_messages_set_variable(infer_messages *messages, con
 /* The local time for templates that ask, "2025-03-09T14:05:07": the library looks at no clock. NULL: none. */
 INFER_API infer_status infer_messages_set_now(infer_messages *messages, const char *time, infer_error **err);
 INFER_API size_t infer_messages_count(const infer_messages *messages);                                               /* R */
-/* All messages as a JSON list, which infer_messages_add_json takes. TEMPLATE_LIMIT beyond 16 MiB. R */
+/* All messages as a JSON list, which infer_messages_add_json takes. TEMPLATE_LIMIT beyond 16 MiB, in which each
+ * text counts 16 bytes more. R */
 INFER_API infer_status infer_messages_json(const infer_messages *messages, char *buffer, size_t capacity, size_t *need,
                                            infer_error **err);
 /* Forgets the messages from number n on; tools, variables and the time stay. */

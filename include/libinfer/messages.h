@@ -47,7 +47,8 @@ class Messages {
   Status set_now(std::string_view time);
 
   std::size_t size() const noexcept;
-  /// All messages as a JSON list, which add_json() takes. Errors: template_limit (beyond 16 MiB).
+  /// All messages as a JSON list, which add_json() takes. Errors: template_limit (beyond 16 MiB, in which each text counts 16 bytes
+  /// more).
   Result<std::string> json() const;
   /// Forgets the messages from number n on; tools, variables and time stay.
   void truncate(std::size_t n) noexcept;
