@@ -148,8 +148,8 @@ Status Encoder::normalise(std::string_view text, bool continued) {
     if (!kept.empty()) after_space = t_.joins_spaces_ && kept.ends_with(' ');
     text.remove_prefix(part.size);
     if (text_.size() > most) {
-      return Status::error(Code::limit, fmt::format("text: {} bytes in normal form exceed {}, of which no text of {} bytes has more",
-                                                    text_.size(), most, n_bytes));
+      return Status::error(Code::limit, fmt::format("text: {} bytes become more than {} in normal form; the model's charsmap is none of "
+                                                    "Unicode's forms", n_bytes, most));
     }
   }
   while (t_.joins_spaces_ && text_.ends_with(kEscapedSpace)) text_.resize(text_.size() - kEscapedSpace.size());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What a rendering may cost. Steps are charged for every node that is evaluated, for elements and bytes that are made
 // (one for every 32 bytes of memory or less) and for bytes that are read, so that they bound time and memory alike: with
-// the defaults 350 MB at the very most. Tested by tests/tokenizers/chat/limits_test.cpp.
+// the defaults 350 MB of what is kept, and 150 MB for a moment, at the very most. Tested by tests/tokenizers/chat/limits_test.cpp.
 #pragma once
 
 #include <cstddef>

@@ -17,6 +17,8 @@ namespace {
 constexpr std::size_t kMaxDepth = kMaxRank - 8;  // leaves room for what templates put around it
 
 /// Takes events, and says after each whether to go on.
+constexpr std::size_t kMaxDigits = 1024;   // comparing numbers beyond 64 bits reads all of them
+
 class Builder {
  public:
   explicit Builder(std::string_view what) : what_(what) {}
@@ -29,6 +31,10 @@ class Builder {
   }
   /// Integers that 64 bits cannot hold come here, too.
   bool number_float(double d, const std::string& digits) {
+    if (digits.size() > kMaxDigits) {
+      return fail(Status::error(Code::argument,
+                                fmt::format("{}: a number of {} digits; at most {} are taken", what_, digits.size(), kMaxDigits)));
+    }
     return digits.find_first_of(".eE") == std::string::npos ? put_big(digits) : put(Value(d));
   }
   bool string(std::string& text) { return put(Value::string(text, Origin::untrusted)); }

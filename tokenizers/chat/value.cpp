@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <limits>
+#include <system_error>
 
 #include "tokenizers/chat/budget.h"
 
@@ -19,8 +21,10 @@ double Value::real() const noexcept {
   if (is(Kind::real)) return *std::get_if<double>(&data_);
   if (is_integer()) return static_cast<double>(integer());
   double value = 0;
-  std::from_chars(digits().data(), digits().data() + digits().size(), value);
-  return value;
+  const std::string_view text = digits();
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc::result_out_of_range) return value;
+  return text.starts_with('-') ? -std::numeric_limits<double>::infinity() : std::numeric_limits<double>::infinity();
 }
 
 std::string_view Value::what() const noexcept {
