@@ -64,7 +64,8 @@ Status copy_tokens(std::span<const Token> from, std::int32_t* tokens, std::size_
 
 Status check_flags(std::int32_t flags, std::int32_t known) {
   if ((flags & ~known) == 0) return {};
-  return Status::error(Code::argument, "flags = " + std::to_string(flags) + " has bits that are not known; known here: the bits of " + std::to_string(known)).about("flags");
+  return Status::error(Code::argument, "flags = " + std::to_string(flags) + " has bits that this call does not know; it knows those of " +
+                                           std::to_string(known)).about("flags");
 }
 
 std::uint64_t bytes_of(const MemoryUse& use, std::int32_t memory_class) noexcept {

@@ -161,6 +161,23 @@ struct infer_source : infer::capi::Handle {
 
 namespace infer::capi {
 
+/// Keeps pthread_cancel waiting: a cancelled thread is unwound by an exception that nobody may catch, and we wait for files.
+class NoThreadCancel {
+ public:
+#if defined(__unix__)
+  NoThreadCancel() noexcept { ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
+  ~NoThreadCancel() { ::pthread_setcancelstate(before_, nullptr); }
+
+ private:
+  int before_ = 0;
+#else
+  NoThreadCancel() noexcept {}
+#endif
+ public:
+  NoThreadCancel(const NoThreadCancel&) = delete;
+  NoThreadCancel& operator=(const NoThreadCancel&) = delete;
+};
+
 /// True when this was the last reference.
 bool drop(Handle* handle) noexcept;
 
@@ -178,7 +195,9 @@ void retain(H* handle) noexcept {
 
 template <class H>
 void release(H* handle) noexcept {
-  if (is(handle) && drop(handle)) delete handle;
+  if (!is(handle) || !drop(handle)) return;
+  const NoThreadCancel uncancelled;   // a session waits for its threads
+  delete handle;
 }
 
 /// A counted reference to a handle, for children.
@@ -401,23 +420,6 @@ Status check_flags(std::int32_t flags, std::int32_t known);
 /// Makes *err from a failure; never fails (out of memory has a static object).
 infer_status report(const Status& status, infer_error** err) noexcept;
 infer_status report_exception(infer_error** err) noexcept;
-
-/// Keeps pthread_cancel waiting: a cancelled thread is unwound by an exception that nobody may catch, and we wait for files.
-class NoThreadCancel {
- public:
-#if defined(__unix__)
-  NoThreadCancel() noexcept { ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
-  ~NoThreadCancel() { ::pthread_setcancelstate(before_, nullptr); }
-
- private:
-  int before_ = 0;
-#else
-  NoThreadCancel() noexcept {}
-#endif
- public:
-  NoThreadCancel(const NoThreadCancel&) = delete;
-  NoThreadCancel& operator=(const NoThreadCancel&) = delete;
-};
 
 /// Runs the body of an exported function, in the float modes of all results. Nothing passes it but a status.
 template <class Body>

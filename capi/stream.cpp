@@ -72,7 +72,7 @@ Result<const GenerationEvent*> next(infer_stream& stream) {
   Result<const GenerationEvent*> event = stream.untold == nullptr ? stream.generation->next() : Result(stream.untold);
   const bool is_over = !event.ok() || event.value() == nullptr || event.value()->kind == GenerationEvent::Kind::end;
   if (!is_over) return event;
-  stream.untold = event.ok() ? event.value() : nullptr;   // until then: memory may end there, with a code or an exception
+  stream.untold = event.ok() ? event.value() : nullptr;   // until the chat is told, for which memory may be missing
   Status told = tell_chat(stream);
   if (event.ok() && !told.ok()) return told;
   stream.untold = nullptr;

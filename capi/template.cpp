@@ -158,8 +158,8 @@ size_t infer_prompt_segment_count(const infer_prompt* prompt) {
 infer_status infer_prompt_segment(const infer_prompt* prompt, size_t index, const char** text, size_t* length,
                                   int32_t* is_trusted, infer_error** err) {
   return guard(err, [&]() -> Status {
-    INFER_TRY(clear_text(text, length));
     if (is_trusted != nullptr) *is_trusted = 0;
+    INFER_TRY(clear_text(text, length));
     INFER_TRY(check(prompt, "prompt"));
     const auto& segments = prompt->prompt.segments;
     if (index >= segments.size()) {

@@ -70,9 +70,9 @@ enum {
   INFER_E_BUFFER = -10,          /* the caller's buffer is too small; *need says how much */
   INFER_E_UNSUPPORTED = -11,
   INFER_E_NOTFOUND = -12,
-  INFER_E_HANDLE = -13,          /* a handle of another kind */
+  INFER_E_HANDLE = -13,          /* a handle of another kind, or released */
   INFER_E_FORKED = -14,          /* made by the parent process: a session does not survive a fork, a model does */
-  INFER_E_CALLBACK = -16,        /* a callback of the host's stopped the call */
+  INFER_E_CALLBACK = -16,        /* a callback of the host's stopped the call, or failed it */
   INFER_E_IO = -20,
   INFER_E_NOFILE = -21,
   INFER_E_PERMISSION = -22,
@@ -293,7 +293,7 @@ typedef int32_t (*infer_progress_fn)(void *user, uint64_t done, uint64_t total);
 
 /* The simple way: defaults, silent. */
 INFER_API infer_status infer_model_load_path(const char *path, size_t length, infer_model **out, infer_error **err);  /* T */
-/* env, options (kind MODEL), cancel and progress may be NULL. */
+/* env, options (kind MODEL), cancel and progress may be NULL. BUSY while another thread sets the environment. */
 INFER_API infer_status infer_model_load(infer_env *env, const infer_source *source, const infer_options *options,
                                         const infer_cancel *cancel, infer_progress_fn progress, void *user,
                                         infer_model **out, infer_error **err);                                  /* T */
@@ -647,7 +647,7 @@ enum {
 };
 
 /* Continues sequence `seq` with a prompt. options (kind GENERATE) and cancel may be NULL; the stream keeps references.
- * A prompt that does not fit is INFER_E_CONTEXT_FULL, before anything is computed. No work is done here: each
+ * A prompt that does not fit is INFER_E_CONTEXT_FULL, before anything is computed; a stop string that is no text, UTF8. No work is done here: each
  * infer_stream_next does one batch of the prompt or one token, on the caller's thread. Penalties count all tokens that the
  * sequence holds. W on the session, which must not be used for seq otherwise while the stream lives. */
 INFER_API infer_status infer_stream_start(infer_session *session, int32_t seq, const int32_t *tokens, size_t n_tokens,

@@ -305,7 +305,7 @@ class Env : public detail::Shared<infer_env, infer_env_retain, infer_env_release
   using Log = std::function<void(std::int32_t, const char*, const char*)>;
 
   static Expected<Env> create() { return detail::make<Env, infer_env>(infer_env_create); }
-  /// Before the first load with this environment.
+  /// Before the first load, quantisation or probe with this environment.
   Expected<void> set_log(std::int32_t level, Log log) {
     auto holder = std::make_unique<Log>(std::move(log));
     auto set =
@@ -325,7 +325,7 @@ class Env : public detail::Shared<infer_env, infer_env_retain, infer_env_release
     return detail::get<Memory>(
         [&](auto m, auto err) { return infer_env_memory(get(), memory_class, &m->now, &m->peak, err); });
   }
-  /// Before the first load with this environment.
+  /// Before the first load, quantisation or probe with this environment.
   Expected<void> set_allocator(infer_alloc_fn alloc, infer_free_fn free_memory, void* user = nullptr,
                                infer_destroy_fn when_gone = nullptr) {
     return detail::check(
@@ -334,7 +334,7 @@ class Env : public detail::Shared<infer_env, infer_env_retain, infer_env_release
 
   /// Calls task(i) once for each i below n and returns when all have returned. Must not throw.
   using Executor = std::function<void(std::size_t n, const std::function<void(std::size_t)>& task)>;
-  /// The host's threads instead of the library's; an empty one takes it back. Before the first load with this environment.
+  /// The host's threads instead of the library's; an empty one takes it back. When: as the log.
   Expected<void> set_executor(std::int32_t n_threads, Executor executor) {
     const bool given = static_cast<bool>(executor);
     auto holder = std::make_unique<Executor>(std::move(executor));

@@ -62,7 +62,7 @@ struct GenerationStats {
 class Generation {
  public:
   /// Checks everything, computes nothing. `session` and `cancel` must outlive it. Errors: argument (no prompt, an empty
-  /// stop string), token, sequence, context_full, range, sampler; vocab when the model has no usable tokenizer.
+  /// stop string), token, sequence, context_full, range, sampler, utf8 (a stop string); vocab when the model has no usable tokenizer.
   static Result<std::unique_ptr<Generation>> start(Session& session, SequenceId seq, std::span<const Token> prompt,
                                                    const GenerationOptions& options, const CancelFlag* cancel);
 

@@ -297,7 +297,7 @@ struct KernelTable {
   /// Tokens that stand side by side in an input of so many: no more, at least 1.
   std::int64_t (*tile)(InputForm form, std::int64_t tokens) noexcept;
   std::size_t scratch_bytes;              ///< of each thread that multiplies; a multiple of 64
-  std::int64_t work_per_look;             ///< multiply-adds between two looks at the cancel flag: well below a millisecond, of the specification 20
+  std::int64_t work_per_look;             ///< multiply-adds between two looks at the cancel flag: below 1 ms of work, 20 ms of the specification's
   InputFn input[kInputFormCount];
   Matmul matmul[kDTypeCount];             ///< by weight type
   MatmulFn matmul_rows;                   ///< any weight type, rows of the file: what is left over beside whole panels

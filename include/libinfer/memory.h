@@ -127,7 +127,7 @@ class MemoryAccount : public std::enable_shared_from_this<MemoryAccount> {
   ~MemoryAccount() {
     if (hooks_.destroy != nullptr) hooks_.destroy(hooks_.user);
   }
-  /// Of the hooks, later: for who may have to do without the account after all.
+  /// Sets `destroy` of the hooks once the account is in use: a call that fails before takes nothing over.
   void set_destroy(void (*destroy)(void* user)) noexcept { hooks_.destroy = destroy; }
   MemoryAccount(const MemoryAccount&) = delete;
   MemoryAccount& operator=(const MemoryAccount&) = delete;

@@ -210,7 +210,14 @@ TEST(Hpp, AThreadThatIsCancelledInACallEndsBehindIt) {
     pthread_cancel(pthread_self());
     infer_model* model = nullptr;
     *static_cast<infer_status*>(user) = infer_model_load_path(kPath.c_str(), INFER_STR_NUL, &model, nullptr);
+    infer_session* session = nullptr;
+    infer_options* options = nullptr;
+    infer_options_create(INFER_OPTIONS_SESSION, &options, nullptr);
+    infer_options_parse(options, "n_threads=2", INFER_STR_NUL, nullptr);
+    infer_session_create(model, options, &session, nullptr);
+    infer_options_release(options);
     infer_model_release(model);
+    infer_session_release(session);   // waits for its threads
     pthread_testcancel();
     return nullptr;
   };

@@ -255,7 +255,7 @@ ModelFacts facts_of(const ModelDescriptor& model, bool has_importance) {
   for (const TensorMeta& t : model.tensors) {
     facts.has_output = facts.has_output || t.name == "output.weight";
     facts.n_attention += is_attention_value(t.name) ? 1 : 0;
-    last_layer = std::max(last_layer, std::min(layer_of(t.name), kMostLayers));
+    last_layer = std::max(last_layer, layer_of(t.name));
   }
   facts.n_layers = std::clamp<std::int64_t>(model.hyper.n_layers.value_or(last_layer + 1), 0, kMostLayers);
   facts.n_experts = std::max<std::int64_t>(1, model.hyper.n_experts.value_or(0));
