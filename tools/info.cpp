@@ -229,6 +229,7 @@ std::string as_text(const Arguments& arguments, const Subject& subject) {
                                             sum.percent_of(all), sum.bits_per_weight()));
   }
   for (const auto& [name, bytes] : subject.memory.items()) {
+    if (bytes == 0) continue;
     out += line("memory " + name, bytes_text(bytes.get<std::uint64_t>()));
   }
   for (const auto& warning : model.warnings()) out += line("warning", warning);

@@ -151,13 +151,12 @@ TEST(QuantizePlan, GivesMoreBitsToFirstAndLastLayersAndEveryThird) {
   EXPECT_EQ(p.types.at("output_norm.weight"), "F16");   // as it was
 }
 
+/// What would overflow is for the undefined-behaviour sanitizer to see.
 TEST(QuantizePlan, AModelMayClaimAnyNumberOfLayers) {
-  for (const std::uint64_t n : {std::uint64_t{1} << 40, std::uint64_t{INT64_MAX}}) {
-    GgufWriter w = Shapes{}.writer();
-    w.set("llama.block_count", n);
-    const Planned p = plan_of(w, "Q4_K_M");
-    EXPECT_TRUE(p.status.ok()) << p.status.message();
-  }
+  GgufWriter w = Shapes{}.writer();
+  w.set("llama.block_count", std::uint64_t{INT64_MAX});
+  const Planned p = plan_of(w, "Q4_K_M");
+  EXPECT_TRUE(p.status.ok()) << p.status.message();
 }
 
 TEST(QuantizePlan, AModelWithoutAHeadOfItsOwnHasItInTheEmbedding) {

@@ -339,6 +339,21 @@ TEST_F(InferProgram, InfoTellsWhatTheFileHolds) {
   EXPECT_EQ(info["problem"], nullptr);
   EXPECT_EQ(info["tensors"].size(), info["n_tensors"].get<std::size_t>());
   EXPECT_TRUE(info["types"].contains("Q8_0"));
+  EXPECT_GE(info["memory"]["weights"], info["tensor_bytes"]);   // what a load takes: panels
+  EXPECT_GT(info["memory"]["kv"], 0);
+}
+
+TEST_F(InferProgram, InfoReadsAllWeightsOnRequest) {
+  const auto r = with_model("info", {"--validate"});
+  EXPECT_EQ(r.status, 0) << r.err;
+  EXPECT_EQ(r.out.find("cannot be run"), std::string::npos);
+
+  const TemporaryDirectory directory;
+  std::string bytes = read_bytes(model_);
+  write_bytes(directory.file("nan.gguf"), bytes.replace(bytes.size() - 34, 2, "\x00\x7e", 2));   // of the last block of Q8_0, d
+  const auto bad = run_infer({"info", "-m", directory.file("nan.gguf"), "--validate"});
+  EXPECT_EQ(bad.status, 1);
+  EXPECT_NE(bad.out.find("cannot be run"), std::string::npos) << bad.out;
 }
 
 TEST_F(InferProgram, InfoIsReadableToo) {
