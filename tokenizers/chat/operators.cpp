@@ -109,16 +109,20 @@ Result<Value> on_integers(std::string_view op, std::int64_t a, std::int64_t b) {
   return op == "//" ? Value(a / b - (down ? 1 : 0)) : Value(a % b + (down ? b : 0));
 }
 
-Result<Value> on_reals(std::string_view op, double a, double b) {
-  if (op == "+") return Value(a + b);
-  if (op == "-") return Value(a - b);
-  if (op == "*") return Value(a * b);
-  if (op == "**") return Value(std::pow(a, b));
-  if (b == 0) return chat_error("division by zero");
-  if (op == "/") return Value(a / b);
+double computed(std::string_view op, double a, double b) noexcept {
+  if (op == "+") return a + b;
+  if (op == "-") return a - b;
+  if (op == "*") return a * b;
+  if (op == "**") return std::pow(a, b);
+  if (op == "/") return a / b;
   double rest = std::fmod(a, b);
   if (rest != 0 && (rest < 0) != (b < 0)) rest += b;
-  return op == "%" ? Value(rest) : Value(std::floor((a - rest) / b + 0.5));
+  return op == "%" ? rest : std::floor((a - rest) / b + 0.5);
+}
+
+Result<Value> on_reals(std::string_view op, double a, double b) {
+  if (b == 0 && (op == "/" || op == "//" || op == "%")) return chat_error("division by zero");
+  return Value(computed(op, a, b));
 }
 
 /// Where element `index` of `n` is, counted from the end when it is negative; n when there is none.
