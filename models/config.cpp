@@ -15,7 +15,6 @@
 namespace infer {
 namespace {
 
-constexpr std::int64_t kMaxLayers = 1024;
 constexpr std::int64_t kMaxWidth = std::int64_t{1} << 20;
 constexpr std::int64_t kMaxHeads = 8192;
 constexpr std::int64_t kMaxHeadDim = 8192;

@@ -7,6 +7,8 @@
 
 namespace infer {
 
+inline constexpr std::int64_t kMaxLayers = 1024;
+
 enum class Experts : std::uint8_t { none, allowed, required };
 
 /// What a family is by itself, without a key of the file saying so.

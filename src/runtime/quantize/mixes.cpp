@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "libinfer/text.h"
+#include "models/config.h"
 
 namespace infer {
 namespace {
@@ -245,8 +246,6 @@ bool is_attention_value(std::string_view name) noexcept {
   return has(name, "attn_v.weight") || has(name, "attn_qkv.weight") || has(name, "attn_kv_b.weight");
 }
 
-constexpr std::int64_t kMostLayers = 1024;   // that models have (models/config.cpp); a file that is only rewritten may claim any number
-
 ModelFacts facts_of(const ModelDescriptor& model, bool has_importance) {
   ModelFacts facts;
   facts.is_falcon = model.architecture == "falcon";
@@ -257,7 +256,8 @@ ModelFacts facts_of(const ModelDescriptor& model, bool has_importance) {
     facts.n_attention += is_attention_value(t.name) ? 1 : 0;
     last_layer = std::max(last_layer, layer_of(t.name));
   }
-  facts.n_layers = std::clamp<std::int64_t>(model.hyper.n_layers.value_or(last_layer + 1), 0, kMostLayers);
+  // A file that is only rewritten may claim any number.
+  facts.n_layers = std::clamp<std::int64_t>(model.hyper.n_layers.value_or(last_layer + 1), 0, kMaxLayers);
   facts.n_experts = std::max<std::int64_t>(1, model.hyper.n_experts.value_or(0));
   const auto& q = model.hyper.n_heads;
   const auto& kv = model.hyper.n_kv_heads;
