@@ -27,11 +27,15 @@ Source::Source(std::string_view original) {
   if (text_.ends_with('\n')) text_.pop_back();
 }
 
-Position Source::position(std::size_t offset) const noexcept {
-  const std::string_view before = std::string_view(text_).substr(0, offset);
-  const std::size_t line_begin = before.rfind('\n') + 1;  // npos + 1 is 0
-  return {.line = 1 + static_cast<std::size_t>(std::count(before.begin(), before.end(), '\n')),
-          .column = 1 + count_characters(before.substr(line_begin))};
+Position Source::position(std::size_t offset, std::size_t from, Position start) const noexcept {
+  for (const char c : std::string_view(text_).substr(from, offset - from)) {
+    if (c == '\n') {
+      start = {.line = start.line + 1, .column = 1};
+    } else if ((static_cast<unsigned char>(c) & 0xc0) != 0x80) {
+      ++start.column;
+    }
+  }
+  return start;
 }
 
 Status Source::locate(Status status, std::size_t offset) const {

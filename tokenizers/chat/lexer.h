@@ -43,7 +43,8 @@ class Source {
   Source() = default;
   explicit Source(std::string_view original);
   std::string_view text() const noexcept { return text_; }
-  Position position(std::size_t offset) const noexcept;
+  /// Counted on from byte `from`, whose position is `start`.
+  Position position(std::size_t offset, std::size_t from = 0, Position start = {}) const noexcept;
   /// Says where: puts "line 3, column 5: " in front of a message that has no place yet, and notes the byte of the
   /// original text that it is about.
   Status locate(Status status, std::size_t offset) const;

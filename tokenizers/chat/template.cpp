@@ -72,17 +72,11 @@ std::vector<std::string> Template::unsupported() const {
   }
   std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<std::string> lines;
-  Position place;  // of the byte `at`: counted on, since findings may be as many as the template has bytes
+  Position place;
   std::size_t at = 0;
-  for (const auto& [offset, what] : found) {
-    for (; at < offset; ++at) {
-      const char c = program_->source.text()[at];
-      if (c == '\n') {
-        place = {.line = place.line + 1, .column = 1};
-      } else if ((static_cast<unsigned char>(c) & 0xc0) != 0x80) {
-        ++place.column;
-      }
-    }
+  for (const auto& [offset, what] : found) {   // counted on: findings may be as many as the template has bytes
+    place = program_->source.position(offset, at, place);
+    at = offset;
     lines.push_back(fmt::format("line {}, column {}: {}", place.line, place.column, what));
   }
   return lines;

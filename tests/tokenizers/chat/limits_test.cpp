@@ -200,22 +200,31 @@ TEST(ChatLimits, MessagesQuoteWhatTemplatesSay) {
 }
 
 TEST(ChatLimits, Row90_EndNesting) {
-  expect_limit(repeated("{% if 1 %}", 50000), "nested");
-  expect_limit("{{ " + repeated("(", 50000) + repeated(")", 50000) + " }}", "nested");
-  expect_limit("{{ " + repeated("[", 50000) + repeated("]", 50000) + " }}", "nested");
-  expect_limit("{{ " + repeated("not ", 50000) + "1 }}", "nested");
-  expect_limit("{{ " + repeated("-", 50000) + "1 }}", "nested");
-  expect_limit("{{ " + repeated("1 if 1 else ", 40000) + "1 }}", "nested");
-  expect_limit("{{ 1" + repeated("|abs", 50000) + " }}", "nested");
-  expect_limit("{{ x" + repeated(".a", 50000) + " }}", "nested");
-  expect_limit("{% set " + repeated("(", 50000) + "a" + repeated(")", 50000) + " = 1 %}", "nested");
-  expect_limit(repeated("{% for i in [1] %}", 20000), "nested");
-  expect_limit(repeated("{% macro m() %}", 20000), "nested");
+  expect_limit("{{ " + repeated("(", 100000) + repeated(")", 100000) + " }}", "nested");
+  expect_limit("{{ " + repeated("[", 100000) + repeated("]", 100000) + " }}", "nested");
+  expect_limit("{{ " + repeated("not ", 100000) + "1 }}", "nested");
+  expect_limit("{{ " + repeated("-", 100000) + "1 }}", "nested");
+  expect_limit("{{ 1" + repeated("|abs", 100000) + " }}", "nested");
+  expect_limit("{{ x" + repeated(".a", 100000) + " }}", "nested");
+  expect_limit("{% set " + repeated("(", 100000) + "a" + repeated(")", 100000) + " = 1 %}", "nested");
   expect_limit(repeated("{% set x %}", 50000), "nested");
   expect_limit(repeated("{% filter upper %}", 50000), "nested");
-  expect_limit("{{ " + repeated("{1:", 50000) + "1" + repeated("}", 50000) + " }}", "nested");
-  expect_limit("{{ " + repeated("f(", 50000) + repeated(")", 50000) + " }}", "nested");
-  expect_limit("{{ x" + repeated("[0]", 50000) + " }}", "nested");
+  // What takes more tokens is too long before it is too deep.
+  const auto nested = [](std::string_view begin, std::string_view open, std::string_view middle, std::string_view close,
+                         std::string_view end, int n) {
+    const auto source = [&](int times) {
+      return std::string(begin) + repeated(open, times) + std::string(middle) + repeated(close, times) + std::string(end);
+    };
+    expect_limit(source(n), "tokens");
+    expect_limit(source(n / 3), "nested");
+  };
+  nested("", "{% if 1 %}", "", "", "", 100000);
+  nested("{{ ", "1 if 1 else ", "1", "", " }}", 80000);
+  nested("", "{% for i in [1] %}", "", "", "", 50000);
+  nested("", "{% macro m() %}", "", "", "", 50000);
+  nested("{{ ", "{1:", "1", "}", " }}", 100000);
+  nested("{{ ", "f(", "", ")", " }}", 100000);
+  nested("{{ x", "[0]", "", "", " }}", 100000);
 }
 
 TEST(ChatLimits, Row91_EndMacrosThatCallThemselves) {
