@@ -647,9 +647,9 @@ enum {
 };
 
 /* Continues sequence `seq` with a prompt. options (kind GENERATE) and cancel may be NULL; the stream keeps references.
- * A prompt that does not fit is INFER_E_CONTEXT_FULL, before anything is computed; a stop string that is no text, UTF8. No work is done here: each
- * infer_stream_next does one batch of the prompt or one token, on the caller's thread. Penalties count all tokens that the
- * sequence holds. W on the session, which must not be used for seq otherwise while the stream lives. */
+ * A prompt that does not fit is INFER_E_CONTEXT_FULL, before anything is computed; a stop string that is no text, UTF8. No
+ * work is done here: each infer_stream_next does one batch of the prompt or one token, on the caller's thread. Penalties count
+ * all tokens that the sequence holds. W on the session, which must not be used for seq otherwise while the stream lives. */
 INFER_API infer_status infer_stream_start(infer_session *session, int32_t seq, const int32_t *tokens, size_t n_tokens,
                                           const infer_options *options, infer_cancel *cancel, infer_stream **out,
                                           infer_error **err);

@@ -241,8 +241,11 @@ libinfer::Expected<OpenedModel> open_path(const ModelArguments& arguments, const
                                           const libinfer::Cancel* cancel) {
   auto options = arguments.options.build();
   if (!options) return options.error();
-  if (weights != Weights::ready) {
-    if (auto set = options->set(weights == Weights::none ? "vocab_only" : "pack", weights == Weights::none); !set) return set.error();
+  if (weights == Weights::none) {
+    if (auto set = options->set("vocab_only", true); !set) return set.error();
+  }
+  if (weights == Weights::in_file) {
+    if (auto set = options->set("pack", false); !set) return set.error();
   }
   std::optional<libinfer::Env> env;
   if (arguments.verbose) {

@@ -54,10 +54,12 @@ double now();
 struct MemoryClass {
   std::int32_t id;
   const char* name;
+  std::uint64_t infer_memory_plan::*planned;
 };
 inline constexpr MemoryClass kMemoryClasses[] = {
-    {INFER_MEMORY_MAPPED, "mapped"},   {INFER_MEMORY_WEIGHTS, "weights"}, {INFER_MEMORY_KV, "kv"},
-    {INFER_MEMORY_SCRATCH, "scratch"}, {INFER_MEMORY_VOCAB, "vocab"},     {INFER_MEMORY_OTHER, "other"},
+    {INFER_MEMORY_MAPPED, "mapped", &infer_memory_plan::mapped},    {INFER_MEMORY_WEIGHTS, "weights", &infer_memory_plan::weights},
+    {INFER_MEMORY_KV, "kv", &infer_memory_plan::kv},                {INFER_MEMORY_SCRATCH, "scratch", &infer_memory_plan::scratch},
+    {INFER_MEMORY_VOCAB, "vocab", &infer_memory_plan::vocab},       {INFER_MEMORY_OTHER, "other", &infer_memory_plan::other},
 };
 
 }  // namespace tool

@@ -160,8 +160,9 @@ libinfer::Expected<Json> planned_memory(const Arguments& arguments, const std::s
   how.options = &*options;
   auto plan = libinfer::Model::plan(*source, how);
   if (!plan) return plan.error();
-  return Json{{"mapped", plan->mapped}, {"weights", plan->weights}, {"kv", plan->kv},
-              {"scratch", plan->scratch}, {"vocab", plan->vocab}, {"other", plan->other}};
+  Json out = Json::object();
+  for (const MemoryClass& c : kMemoryClasses) out[c.name] = (*plan).*c.planned;
+  return out;
 }
 
 std::string as_json(const Arguments& arguments, const Subject& subject) {
