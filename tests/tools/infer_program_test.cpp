@@ -339,7 +339,13 @@ TEST_F(InferProgram, InfoTellsWhatTheFileHolds) {
   EXPECT_EQ(info["problem"], nullptr);
   EXPECT_EQ(info["tensors"].size(), info["n_tensors"].get<std::size_t>());
   EXPECT_TRUE(info["types"].contains("Q8_0"));
-  EXPECT_GE(info["memory"]["weights"], info["tensor_bytes"]);   // what a load takes: panels
+  EXPECT_GE(info["memory"]["mapped"], info["tensor_bytes"]);
+  // What a load takes: panels, but for the specification, which reads the file.
+  const bool packs = json::parse(run_infer({"kernels", "--json"}).out, nullptr, false)["chosen"] != "scalar";
+  EXPECT_EQ(info["memory"]["weights"] >= info["tensor_bytes"], packs) << info["memory"];
+  const json read = json::parse(with_model("info", {"--json", "--no-mmap"}).out, nullptr, false);
+  EXPECT_EQ(read["memory"]["mapped"], 0);
+  EXPECT_GE(read["memory"]["weights"], info["tensor_bytes"]);
   EXPECT_GT(info["memory"]["kv"], 0);
 }
 
