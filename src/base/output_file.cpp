@@ -12,18 +12,17 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
-#include <system_error>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "libinfer/source.h"
 #include "libinfer/text.h"
+#include "src/base/path.h"
 
 namespace infer {
 namespace {
 
-constexpr std::size_t kMaxPath = 4096;
 constexpr int kTemporaryNames = 1000;   // that may be taken, by processes that died
 
 constexpr OutputIo kSystemIo{
@@ -45,8 +44,6 @@ constexpr OutputIo kSystemIo{
     .unlink = [](const char* path) { return ::unlink(path); },
 };
 
-std::string system_text(int error) { return std::error_code(error, std::generic_category()).message(); }
-
 Code code_of(int error) noexcept {
   switch (error) {
     case ENOENT:
@@ -64,14 +61,8 @@ Status cancelled(const std::string& path) {
   return Status::error(Code::cancelled, fmt::format("{}: writing was cancelled", quoted(path)));
 }
 
-Status check_path(const std::string& path) {
-  if (path.empty()) return Status::error(Code::argument, "the path of the output is empty");
-  if (path.size() > kMaxPath) {
-    return Status::error(Code::argument, fmt::format("path of {} bytes is longer than {}", path.size(), kMaxPath));
-  }
-  if (path.find('\0') != std::string::npos || !is_utf8(path)) {
-    return Status::error(Code::argument, fmt::format("path {} has a NUL or is not UTF-8", quoted(path)));
-  }
+Status check_output_path(const std::string& path) {
+  INFER_TRY(check_path(path, "the path of the output"));
   if (path.back() == '/')
     return Status::error(Code::argument, fmt::format("{} names a folder, not a file", quoted(path)));
   return {};
@@ -105,7 +96,7 @@ Result<std::unique_ptr<OutputFile>> OutputFile::create(std::string path, std::ui
                                                        const OutputIo& io) {
   const std::string subject = escaped(path);
   const auto make = [&]() -> Result<std::unique_ptr<OutputFile>> {
-    INFER_TRY(check_path(path));
+    INFER_TRY(check_output_path(path));
     std::unique_ptr<OutputFile> file(new OutputFile(std::move(path), io));
     struct stat facts {};
     if (io.lstat(file->path_.c_str(), &facts) == 0 && !S_ISREG(facts.st_mode) && !S_ISLNK(facts.st_mode)) {

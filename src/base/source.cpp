@@ -16,7 +16,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <optional>
-#include <system_error>
 #include <utility>
 
 #include <fmt/format.h>
@@ -24,12 +23,12 @@
 #include "libinfer/text.h"
 #include "src/base/checked.h"
 #include "src/base/file_io.h"
+#include "src/base/path.h"
 
 namespace infer {
 namespace {
 
 constexpr std::size_t kReadPiece = std::size_t{4} << 20;
-constexpr std::size_t kMaxPath = 4096;
 static_assert(sizeof(off_t) == 8, "offsets of files need 64 bits: compile with _FILE_OFFSET_BITS=64");
 
 constexpr FileIo kSystemIo{
@@ -56,8 +55,6 @@ class Descriptor {
   int fd_;
   bool owned_;
 };
-
-std::string system_text(int error) { return std::error_code(error, std::generic_category()).message(); }
 
 Status open_error(const std::string& name, int error) {
   switch (error) {
@@ -144,17 +141,6 @@ struct Range {
   std::uint64_t offset = 0;
   std::uint64_t length = 0;
 };
-
-Status check_path(const std::string& path) {
-  if (path.empty()) return Status::error(Code::argument, "path is empty");
-  if (path.size() > kMaxPath) {
-    return Status::error(Code::argument, fmt::format("path of {} bytes is longer than {}", path.size(), kMaxPath));
-  }
-  if (path.find('\0') != std::string::npos || !is_utf8(path)) {
-    return Status::error(Code::argument, fmt::format("path {} has a NUL or is not UTF-8", quoted(path)));
-  }
-  return {};
-}
 
 /// The part of a file of `size` bytes that the source asks for.
 Result<Range> range_of(const Source& source, std::uint64_t size, const std::string& name) {
@@ -245,7 +231,7 @@ std::string Source::describe() const {
 Result<MappedFile> MappedFile::open(const Source& source, const OpenOptions& options) {
   const std::string subject = source.describe();
   if (source.kind == Source::Kind::path) {
-    if (Status status = check_path(source.path); !status.ok()) return std::move(status).about(subject);
+    if (Status status = check_path(source.path, "path"); !status.ok()) return std::move(status).about(subject);
   }
   const std::string name = source.kind == Source::Kind::path ? quoted(source.path) : subject;
   if (is_cancelled(options.cancel)) return cancelled(name).about(subject);
