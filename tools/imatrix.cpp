@@ -54,18 +54,6 @@ libinfer::Expected<void> run_window(libinfer::Session& session, libinfer::Tokens
   return {};
 }
 
-libinfer::Expected<libinfer::Session> make_session(const Arguments& arguments, const libinfer::Model& model,
-                                                   std::size_t window) {
-  auto options = arguments.session.build();
-  if (!options) return options.error();
-  const auto n_batch = options->get_i64("n_batch");
-  if (!n_batch) return n_batch.error();
-  const auto size = static_cast<std::int64_t>(window);
-  if (auto set = options->set("n_ctx", size); !set) return set.error();
-  if (auto set = options->set("n_logits", std::min(*n_batch, size)); !set) return set.error();
-  return libinfer::Session::create(model, &*options);
-}
-
 int run(const Arguments& arguments) {
   std::error_code error;   // told before the work, not after it
   const auto folder = std::filesystem::absolute(arguments.out, error).parent_path();
@@ -89,7 +77,7 @@ int run(const Arguments& arguments) {
       arguments.window != 0 ? static_cast<std::size_t>(arguments.window) : default_window(opened->model);
   const auto windows = cut_text(opened->model, arguments.text, window);
   if (!windows) return kFailure;
-  auto session = make_session(arguments, opened->model, window);
+  auto session = make_window_session(opened->model, arguments.session, window);
   if (!session) return fail(session.error());
   const auto n_rows = session->get_i64("n_logits");
   if (!n_rows) return fail(n_rows.error());

@@ -235,18 +235,6 @@ std::string as_text(const Arguments& arguments, const Windows& windows, const Me
   return out;
 }
 
-libinfer::Expected<libinfer::Session> make_session(const Arguments& arguments, const libinfer::Model& model,
-                                                   std::size_t window) {
-  auto options = arguments.session.build();
-  if (!options) return options.error();
-  const auto n_batch = options->get_i64("n_batch");
-  if (!n_batch) return n_batch.error();
-  const auto size = static_cast<std::int64_t>(window);
-  if (auto set = options->set("n_ctx", size); !set) return set.error();
-  if (auto set = options->set("n_logits", std::min(*n_batch, size)); !set) return set.error();
-  return libinfer::Session::create(model, &*options);
-}
-
 int run(const Arguments& arguments) {
   const Interrupt interrupt;
   const auto opened = open_model(arguments.model, interrupt.cancel());
@@ -266,7 +254,7 @@ int run(const Arguments& arguments) {
   if (!arguments.base.empty()) {
     if (auto wrong = base.check_text(*windows); !wrong.empty()) return fail(wrong);
   }
-  auto session = make_session(arguments, opened->model, window);
+  auto session = make_window_session(opened->model, arguments.session, window);
   if (!session) return fail(session.error());
 
   Run all(*windows, *session, interrupt.cancel());

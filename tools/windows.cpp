@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A text as windows of tokens. Tested by tests/tools/perplexity_test.cpp.
+// A text as windows of tokens. Tested by tests/tools/perplexity_test.cpp and imatrix_test.cpp.
 #include "tools/windows.h"
 
 #include <algorithm>
@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "tools/arguments.h"
 #include "tools/common.h"
 
 namespace tool {
@@ -80,6 +81,18 @@ std::optional<Windows> cut_text(const libinfer::Model& model, const TextArgument
   Windows windows{size, bos.has_value(), *std::move(tokens)};
   for (std::size_t i = 0; bos && i < windows.count(); ++i) windows.tokens[i * size] = *bos;
   return windows;
+}
+
+libinfer::Expected<libinfer::Session> make_window_session(const libinfer::Model& model, const OptionSet& session,
+                                                          std::size_t size) {
+  auto options = session.build();
+  if (!options) return options.error();
+  const auto n_batch = options->get_i64("n_batch");
+  if (!n_batch) return n_batch.error();
+  const auto n_ctx = static_cast<std::int64_t>(size);
+  if (auto set = options->set("n_ctx", n_ctx); !set) return set.error();
+  if (auto set = options->set("n_logits", std::min(*n_batch, n_ctx)); !set) return set.error();
+  return libinfer::Session::create(model, &*options);
 }
 
 }  // namespace tool
