@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "capi/facts.h"
 #include "capi/handles.h"
 
 using infer::Code;
@@ -285,15 +286,9 @@ infer_status infer_env_get_i64(const infer_env* env, const char* key, int64_t* v
     INFER_TRY(clear_out(value, "value"));
     INFER_TRY(check(env, "env"));
     INFER_TRY(check_key(key));
-    std::string known;
-    for (const EnvFact& f : kEnvFacts) {
-      if (std::string_view(key) == f.key) {
-        *value = f.get(*env);
-        return {};
-      }
-      known += fmt::format("{}{}", known.empty() ? "" : ", ", f.key);
-    }
-    return Status::error(Code::notfound, fmt::format("unknown fact '{}'; known: {}", key, known)).about(key);
+    INFER_ASSIGN(const EnvFact* const fact, find_fact(kEnvFacts, key));
+    *value = fact->get(*env);
+    return {};
   });
 }
 

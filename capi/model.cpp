@@ -2,6 +2,7 @@
 // Loading a model, its facts, metadata, tensors, warnings and memory.
 #include <fmt/format.h>
 
+#include "capi/facts.h"
 #include "capi/handles.h"
 #include "capi/json.h"
 
@@ -112,16 +113,6 @@ constexpr TextFact kTexts[] = {
     {"kernels", [](const infer::Model& m) -> std::string_view { return m.kernels().name; }},
 };
 
-template <class Fact, std::size_t n>
-infer::Result<const Fact*> find(const Fact (&facts)[n], std::string_view key) {
-  std::string known;
-  for (const Fact& f : facts) {
-    if (key == f.key) return &f;
-    known += fmt::format("{}{}", known.empty() ? "" : ", ", f.key);
-  }
-  return Status::error(Code::notfound, fmt::format("unknown fact '{}'; known: {}", key, known)).about(key);
-}
-
 infer::Result<const infer::TensorMeta*> tensor_of(const infer_model& model, std::size_t index) {
   const auto& tensors = model.model->descriptor().tensors;
   if (index < tensors.size()) return &tensors[index];
@@ -169,7 +160,7 @@ infer_status infer_model_get_i64(const infer_model* model, const char* key, int6
     INFER_TRY(clear_out(value, "value"));
     INFER_TRY(check(model, "model"));
     INFER_TRY(check_key(key));
-    INFER_ASSIGN(const IntegerFact* const fact, find(kIntegers, key));
+    INFER_ASSIGN(const IntegerFact* const fact, find_fact(kIntegers, key));
     const std::optional<std::int64_t> v = fact->get(*model->model);
     if (!v) return untold(key);
     *value = *v;
@@ -182,7 +173,7 @@ infer_status infer_model_get_f64(const infer_model* model, const char* key, doub
     INFER_TRY(clear_out(value, "value"));
     INFER_TRY(check(model, "model"));
     INFER_TRY(check_key(key));
-    INFER_ASSIGN(const NumberFact* const fact, find(kNumbers, key));
+    INFER_ASSIGN(const NumberFact* const fact, find_fact(kNumbers, key));
     if (model->model->decoder() == nullptr) return untold(key);
     const std::optional<double> number = fact->get(model->model->decoder()->config);
     if (!number) return untold(key);
@@ -197,7 +188,7 @@ infer_status infer_model_get_str(const infer_model* model, const char* key, char
     INFER_TRY(clear_text(buffer, capacity, need));
     INFER_TRY(check(model, "model"));
     INFER_TRY(check_key(key));
-    INFER_ASSIGN(const TextFact* const fact, find(kTexts, key));
+    INFER_ASSIGN(const TextFact* const fact, find_fact(kTexts, key));
     return copy_out(fact->get(*model->model), buffer, capacity, need);
   });
 }

@@ -2,6 +2,7 @@
 // Sessions: sequences, feeding, stepping, logits.
 #include <fmt/format.h>
 
+#include "capi/facts.h"
 #include "capi/handles.h"
 
 using infer::Code;
@@ -47,7 +48,7 @@ infer_status infer_session_get_i64(const infer_session* session, const char* key
     INFER_TRY(check_key(key));
     const infer::SessionOptions& o = session->session->options();
     const infer::KvCache& kv = session->session->kv();
-    const std::pair<std::string_view, std::int64_t> facts[] = {
+    const FactOf<std::int64_t> facts[] = {
         {"n_ctx", o.n_ctx},
         {"n_seq", o.n_seq},
         {"n_batch", o.n_batch},
@@ -55,15 +56,7 @@ infer_status infer_session_get_i64(const infer_session* session, const char* key
         {"n_threads", o.n_threads},
         {"kv_position_bytes", static_cast<std::int64_t>(kv.position_bytes())},
         {"kv_window_position_bytes", static_cast<std::int64_t>(kv.window_position_bytes())}};
-    std::string known;
-    for (const auto& [name, fact] : facts) {
-      if (name == key) {
-        *value = fact;
-        return {};
-      }
-      known += fmt::format("{}{}", known.empty() ? "" : ", ", name);
-    }
-    return Status::error(Code::notfound, fmt::format("unknown fact '{}'; known: {}", key, known)).about(key);
+    return get_fact(facts, key, value);
   });
 }
 

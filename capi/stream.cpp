@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "capi/facts.h"
 #include "capi/handles.h"
 
 using infer::Code;
@@ -184,18 +185,12 @@ infer_status infer_stream_get_i64(const infer_stream* stream, const char* key, i
     INFER_TRY(check(stream, "stream"));
     INFER_TRY(check_key(key));
     const infer::Generation& g = *stream->generation;
-    const std::pair<std::string_view, std::int64_t> facts[] = {{"prompt_tokens", g.stats().prompt_tokens},
-                                                               {"reused_tokens", stream->reused_tokens},
-                                                               {"generated_tokens", g.stats().generated_tokens},
-                                                               {"position", std::max<std::int64_t>(0, g.position())},
-                                                               {"seed", std::bit_cast<std::int64_t>(g.seed())}};
-    for (const auto& [name, fact] : facts) {
-      if (name != key) continue;
-      *value = fact;
-      return {};
-    }
-    return Status::error(Code::notfound, fmt::format("unknown fact '{}'; known integers: prompt_tokens, reused_tokens, generated_tokens, "
-                                                     "position, seed", key)).about(key);
+    const FactOf<std::int64_t> facts[] = {{"prompt_tokens", g.stats().prompt_tokens},
+                                          {"reused_tokens", stream->reused_tokens},
+                                          {"generated_tokens", g.stats().generated_tokens},
+                                          {"position", std::max<std::int64_t>(0, g.position())},
+                                          {"seed", std::bit_cast<std::int64_t>(g.seed())}};
+    return get_fact(facts, key, value);
   });
 }
 
@@ -206,21 +201,14 @@ infer_status infer_stream_get_f64(const infer_stream* stream, const char* key, d
     INFER_TRY(check_key(key));
     const infer::GenerationStats& s = stream->generation->stats();
     const auto rate = [](std::int64_t n, double seconds) { return seconds > 0.0 ? static_cast<double>(n) / seconds : 0.0; };
-    const std::pair<std::string_view, double> facts[] = {
+    const FactOf<double> facts[] = {
         {"prompt_seconds", s.prompt_seconds},
         {"decode_seconds", s.decode_seconds},
         {"first_token_seconds", s.first_token_seconds},
         {"prompt_tokens_per_second", rate(s.prompt_tokens, s.prompt_seconds)},
         // The first token belongs to the prompt: its logits came with it.
         {"decode_tokens_per_second", rate(s.generated_tokens - 1, s.decode_seconds)}};
-    for (const auto& [name, fact] : facts) {
-      if (name != key) continue;
-      *value = fact;
-      return {};
-    }
-    return Status::error(Code::notfound, fmt::format("unknown fact '{}'; known numbers: prompt_seconds, decode_seconds, "
-                                                     "first_token_seconds, prompt_tokens_per_second, "
-                                                     "decode_tokens_per_second", key)).about(key);
+    return get_fact(facts, key, value);
   });
 }
 
