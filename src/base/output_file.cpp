@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
@@ -28,6 +29,7 @@ constexpr int kTemporaryNames = 1000;   // that may be taken, by processes that 
 constexpr OutputIo kSystemIo{
     .open = [](const char* path, int flags, mode_t mode) { return ::open(path, flags, mode); },
     .lstat = [](const char* path, struct stat* facts) { return ::lstat(path, facts); },
+    .realpath = [](const char* path) { return ::realpath(path, nullptr); },
     .reserve = [](int fd, off_t bytes) { return ::fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, bytes); },
     .pwrite = [](int fd, const void* from, std::size_t bytes,
                  off_t offset) { return ::pwrite(fd, from, bytes, offset); },
@@ -39,6 +41,7 @@ constexpr OutputIo kSystemIo{
         },
     .fsync = [](int fd) { return ::fsync(fd); },
     .forget = [](int fd) { static_cast<void>(::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED)); },
+    .chmod = [](int fd, mode_t mode) { return ::fchmod(fd, mode); },
     .close = [](int fd) { return ::close(fd); },
     .rename = [](const char* from, const char* to) { return ::rename(from, to); },
     .unlink = [](const char* path) { return ::unlink(path); },
@@ -98,11 +101,7 @@ Result<std::unique_ptr<OutputFile>> OutputFile::create(std::string path, std::ui
   const auto make = [&]() -> Result<std::unique_ptr<OutputFile>> {
     INFER_TRY(check_output_path(path));
     std::unique_ptr<OutputFile> file(new OutputFile(std::move(path), io));
-    struct stat facts {};
-    if (io.lstat(file->path_.c_str(), &facts) == 0 && !S_ISREG(facts.st_mode) && !S_ISLNK(facts.st_mode)) {
-      const char* const what = S_ISDIR(facts.st_mode) ? "is a folder" : "is not a regular file";
-      return Status::error(Code::io, fmt::format("{} {}", quoted(file->path_), what));
-    }
+    INFER_TRY(file->find_target());
     // A process that writes past this limit is killed by a signal.
     struct rlimit most {};
     if (::getrlimit(RLIMIT_FSIZE, &most) == 0 && most.rlim_cur != RLIM_INFINITY && bytes > most.rlim_cur) {
@@ -123,8 +122,30 @@ Result<std::unique_ptr<OutputFile>> OutputFile::create(std::string path, std::ui
   return file;
 }
 
+Status OutputFile::find_target() {
+  target_ = path_;
+  struct stat facts {};
+  if (io_.lstat(path_.c_str(), &facts) != 0) return {};
+  if (S_ISLNK(facts.st_mode)) {
+    const std::unique_ptr<char, void (*)(void*)> real(io_.realpath(path_.c_str()), std::free);
+    if (real == nullptr) {
+      const int error = errno;
+      return Status::error(error == ENOENT ? Code::io : code_of(error),
+                           fmt::format("{} is a link that leads to no file: {}", quoted(path_), system_text(error)));
+    }
+    target_ = real.get();
+    if (io_.lstat(target_.c_str(), &facts) != 0) return {};
+  }
+  if (S_ISREG(facts.st_mode)) {
+    mode_ = facts.st_mode & 0777;
+    return {};
+  }
+  return Status::error(Code::io,
+                       fmt::format("{} {}", quoted(path_), S_ISDIR(facts.st_mode) ? "is a folder" : "is not a regular file"));
+}
+
 Status OutputFile::open_temporary() {
-  folder_ = folder_of(path_);
+  folder_ = folder_of(target_);
   for (int i = 0; i < kTemporaryNames; ++i) {
     std::string name = fmt::format("{}.infer-{}-{}.tmp", folder_, ::getpid(), i);
     do {
@@ -132,12 +153,14 @@ Status OutputFile::open_temporary() {
     } while (fd_ < 0 && errno == EINTR);
     if (fd_ >= 0) {
       temporary_ = std::move(name);
+      if (mode_) io_.chmod(fd_, *mode_);   // where that fails, it is a new file's
       return {};
     }
     if (errno != EEXIST) break;
   }
   const int error = errno;
-  if (error == ENOENT || error == ENOTDIR) {
+  struct stat facts {};
+  if ((error == ENOENT || error == ENOTDIR) && io_.lstat(folder_.empty() ? "." : folder_.c_str(), &facts) != 0) {
     return Status::error(Code::nofile, fmt::format("{}: its folder does not exist", quoted(path_)));
   }
   return Status::error(code_of(error), fmt::format("{}: no file can be created beside it: {}", quoted(path_),
@@ -230,7 +253,7 @@ Status OutputFile::read_back(const CancelFlag* cancel) {
 }
 
 Status OutputFile::commit() {
-  if (io_.rename(temporary_.c_str(), path_.c_str()) != 0) return failed("cannot be replaced", errno, 0);
+  if (io_.rename(temporary_.c_str(), target_.c_str()) != 0) return failed("cannot be replaced", errno, 0);
   temporary_.clear();
   // The name, too, is to outlive a power failure. The file is in its place: that this can fail is no failure.
   const int fd = io_.open(folder_.empty() ? "." : folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // OutputFile: a file that appears under its name whole or not at all. Bytes go to a temporary file in the same folder,
 // brought to the disk, read back and compared, and only then renamed. Whatever fails, the temporary file goes and
-// an older file of that name stays as it was. ByteSink is what writers of formats write to. Tested by
+// an older file of that name stays as it was. A link is followed: the file that it leads to is replaced. The new file has the
+// permissions of the older one. ByteSink is what writers of formats write to. Tested by
 // tests/base/output_file_test.cpp.
 #pragma once
 
@@ -11,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -33,6 +35,7 @@ class ByteSink {
 struct OutputIo {
   int (*open)(const char* path, int flags, mode_t mode);
   int (*lstat)(const char* path, struct stat* facts);
+  char* (*realpath)(const char* path);   ///< without links; of malloc
   int (*reserve)(int fd, off_t bytes);   ///< fallocate: room on the disk, without changing the size
   ssize_t (*pwrite)(int fd, const void* from, std::size_t bytes, off_t offset);
   ssize_t (*pread)(int fd, void* to, std::size_t bytes, off_t offset);
@@ -41,6 +44,7 @@ struct OutputIo {
   void (*write_back)(int fd, off_t offset, off_t bytes, bool wait);
   int (*fsync)(int fd);
   void (*forget)(int fd);   ///< asks the page cache to, so that what is read next comes from the disk
+  int (*chmod)(int fd, mode_t mode);
   int (*close)(int fd);
   int (*rename)(const char* from, const char* to);
   int (*unlink)(const char* path);
@@ -53,7 +57,8 @@ class OutputFile final : public ByteSink {
   static constexpr std::size_t kBufferBytes = std::size_t{1} << 20;   ///< of the account, while the file is open
 
   /// Opens the temporary file and takes room for `bytes`, where the file system can. Errors: argument (bad path),
-  /// nofile (no such folder), permission, io (no space left, the path is a folder or a device), limit (more than the
+  /// nofile (no such folder), permission, io (no space left, the path is a folder, a device or
+  /// a link that leads nowhere), limit (more than the
   /// process may write), nomem, budget.
   static Result<std::unique_ptr<OutputFile>> create(std::string path, std::uint64_t bytes, MemoryAccount& account,
                                                     const OutputIo& io = system_output_io());
@@ -77,14 +82,17 @@ class OutputFile final : public ByteSink {
 
  private:
   OutputFile(std::string path, const OutputIo& io) : path_(std::move(path)), io_(io) {}
+  Status find_target();
   Status open_temporary();
   Status flush();
   Status sync(const CancelFlag* cancel);
   Status read_back(const CancelFlag* cancel);
   Status failed(const char* what, int error, std::uint64_t offset) const;
 
-  std::string path_;
-  std::string folder_;               ///< of both
+  std::string path_;                 ///< as it was given
+  std::string target_;               ///< what is replaced: path_ without links
+  std::optional<mode_t> mode_;       ///< of the older file
+  std::string folder_;               ///< of target and temporary file
   std::string temporary_;            ///< empty when there is none (any more)
   const OutputIo& io_;
   int fd_ = -1;

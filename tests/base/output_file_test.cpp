@@ -57,6 +57,7 @@ constexpr OutputIo kScripted{
       return ::open(path, flags, mode);
     },
     .lstat = [](const char* path, struct stat* facts) { return ::lstat(path, facts); },
+    .realpath = [](const char* path) { return ::realpath(path, nullptr); },
     .reserve = [](int, off_t) { return fails_with(script.reserve_error); },
     .pwrite = [](int fd, const void* from, std::size_t bytes, off_t offset) -> ssize_t {
       if (interrupts()) return -1;
@@ -75,6 +76,7 @@ constexpr OutputIo kScripted{
     .write_back = [](int, off_t, off_t, bool) {},
     .fsync = [](int fd) { return script.fsync_error != 0 ? fails_with(script.fsync_error) : ::fsync(fd); },
     .forget = [](int) {},
+    .chmod = [](int fd, mode_t mode) { return ::fchmod(fd, mode); },
     .close = [](int fd) { return ::close(fd); },
     .rename = [](const char* from, const char* to) {
       return script.rename_error != 0 ? fails_with(script.rename_error) : ::rename(from, to);
@@ -207,6 +209,35 @@ TEST_F(OutputFileTest, PathsThatCannotBeFilesAreRefused) {
   EXPECT_EQ(code(std::filesystem::path(path_).parent_path().string()), Code::io);
   EXPECT_EQ(code("/no/such/folder/file"), Code::nofile);
   EXPECT_EQ(account_->owned(), 0U);
+}
+
+TEST_F(OutputFileTest, LinksAreFollowedAndPermissionsKept) {
+  const std::string real = path_;
+  std::filesystem::permissions(real, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  path_ = directory_.file("link");
+  std::filesystem::create_symlink("model.gguf", path_);
+
+  ASSERT_TRUE(write(bytes_).ok());
+
+  EXPECT_TRUE(std::filesystem::is_symlink(path_));
+  EXPECT_EQ(testing::read_bytes(real), bytes_);
+  EXPECT_EQ(std::filesystem::status(real).permissions(),
+            std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+}
+
+TEST_F(OutputFileTest, LinksToDevicesAndToNothingStayWhatTheyAre) {
+  for (const char* target : {"/dev/null", "nothing", "."}) {
+    const std::string link = directory_.file("link");
+    std::filesystem::create_symlink(target, link);
+
+    const auto file = OutputFile::create(link, 10, *account_);
+
+    ASSERT_FALSE(file.ok()) << target;
+    EXPECT_EQ(file.status().code(), Code::io) << target;
+    EXPECT_EQ(std::filesystem::read_symlink(link), target);
+    std::filesystem::remove(link);
+  }
+  EXPECT_EQ(n_files(), 1U);
 }
 
 TEST_F(OutputFileTest, IsRefusedOverTheBudgetAndOverTheLimitOfTheProcess) {
