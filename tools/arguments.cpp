@@ -31,9 +31,11 @@ namespace {
 // ---- Ctrl-C. A signal handler has no other way to its object than a static variable.
 
 std::atomic<infer_cancel*> on_interrupt{nullptr};
+std::atomic<int> last_signal{0};
 constexpr std::array kEndings = {SIGINT, SIGTERM, SIGHUP};   // Ctrl-C first; what asks a program to end; files that are half written go
 
-extern "C" void handle_interrupt(int) {
+extern "C" void handle_interrupt(int number) {
+  last_signal.store(number);
   if (infer_cancel* cancel = on_interrupt.load()) infer_cancel_trigger(cancel);
 }
 
@@ -107,9 +109,10 @@ std::optional<T> number(const std::string& text) {
   return error == std::errc() && stop == end ? std::optional<T>(value) : std::nullopt;
 }
 
-/// Also the upper half of 64 bits, as a bit pattern: a seed may be there.
-std::optional<std::int64_t> integer(const std::string& text) {
-  if (const auto value = number<std::int64_t>(text)) return value;
+/// Of the seed also the upper half of 64 bits, as a bit pattern.
+std::optional<std::int64_t> integer(const std::string& key, const std::string& text) {
+  const auto value = number<std::int64_t>(text);
+  if (value || key != "seed") return value;
   const auto bits = number<std::uint64_t>(text);
   return bits ? std::optional<std::int64_t>(static_cast<std::int64_t>(*bits)) : std::nullopt;
 }
@@ -151,7 +154,7 @@ void OptionSet::add(CLI::App& app, const std::string& names, const std::string& 
   const auto take = [this, key, type](const CLI::results_t& texts) {
     for (const auto& text : texts) {
       const auto meant = type == INFER_TYPE_STR_LIST ? unescape(text) : text;
-      const bool is_valid = type == INFER_TYPE_I64   ? integer(text).has_value()
+      const bool is_valid = type == INFER_TYPE_I64   ? integer(key, text).has_value()
                             : type == INFER_TYPE_F64 ? number<double>(text).has_value()
                                                      : meant.has_value();
       if (!is_valid) return false;
@@ -180,7 +183,7 @@ libinfer::Expected<libinfer::Options> OptionSet::build() const {
     const std::int32_t type = type_of(key);
     auto set = type == INFER_TYPE_STR || type == INFER_TYPE_STR_LIST ? options->set(key.c_str(), text)
                : type == INFER_TYPE_F64                              ? options->set(key.c_str(), *number<double>(text))
-                                                                     : options->set(key.c_str(), *integer(text));
+                                                                     : options->set(key.c_str(), *integer(key, text));
     if (!set) return set.error();
   }
   return options;
@@ -219,6 +222,11 @@ Interrupt::Interrupt(Signals signals) : n_signals_(signals == Signals::ctrl_c ? 
   // The second press does what it does everywhere; a write to stdout that was under way goes on.
   action.sa_flags = static_cast<int>(SA_RESETHAND) | SA_RESTART;
   for (std::size_t i = 0; i < n_signals_; ++i) sigaction(kEndings[i], &action, &before_[i]);
+}
+
+bool Interrupt::asked_to_end() noexcept {
+  const int number = last_signal.load();
+  return number != 0 && number != SIGINT;
 }
 
 Interrupt::~Interrupt() {
@@ -300,7 +308,7 @@ std::optional<libinfer::Template> TemplateArguments::open(const libinfer::Model&
     return std::nullopt;
   }
   // What the model did not say itself is told, always.
-  if ((*opened)->is_chosen_by_rule()) fmt::print(stderr, "infer: template: {}\n", printable((*opened)->origin().value_or("")));
+  if ((*opened)->is_chosen_by_rule()) tell(fmt::format("infer: template: {}\n", printable((*opened)->origin().value_or(""))));
   return **std::move(opened);
 }
 

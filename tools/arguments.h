@@ -58,6 +58,8 @@ class Interrupt {
   Interrupt(const Interrupt&) = delete;
   Interrupt& operator=(const Interrupt&) = delete;
 
+  /// SIGTERM or SIGHUP came: what was done so far is not what was asked for.
+  static bool asked_to_end() noexcept;
   /// NULL when there is no memory for one.
   const libinfer::Cancel* cancel() const noexcept { return cancel_ ? &*cancel_ : nullptr; }
 

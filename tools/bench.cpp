@@ -203,8 +203,11 @@ libinfer::Expected<void> measure(const Arguments& arguments, const OpenedModel& 
 
 int run(const Arguments& arguments) {
   if (arguments.n_prompt + arguments.n_gen == 0) return usage("-p 0 and -n 0: nothing is left to measure");
-  const auto options = arguments.session.build();
-  if (!options) return fail(options.error()), kUsage;
+  auto options = arguments.session.build();
+  if (!options) return usage(options.error().message());
+  for (const std::int64_t n : arguments.threads) {
+    if (auto set = options->set("n_threads", n); !set) return usage(set.error().message());
+  }
   const std::int64_t n_batch = options->get_i64("n_batch").value_or(0), n_seq = arguments.most_sequences();
   if (n_seq > n_batch) {
     return usage(
@@ -218,6 +221,7 @@ int run(const Arguments& arguments) {
   const Interrupt interrupt;
   const auto opened = open_model(arguments.model, interrupt.cancel());
   if (!opened) return kFailure;
+  if (plot && is_input(arguments.plot, {opened->path})) return kFailure;
   const libinfer::Model& model = opened->model;
   if (model.get_i64("n_vocab").value_or(0) <= 0) return fail("the model has no vocabulary to take tokens from");
 

@@ -122,7 +122,7 @@ class Conversation {
 
 /// For the person at the terminal; nobody reads it elsewhere.
 void Conversation::note(const std::string& text) const {
-  if (is_terminal_) fmt::print(stderr, "{}", text);
+  if (is_terminal_) tell(text);
 }
 
 /// Puts the system prompt before the messages, or in place of the one there is.
@@ -225,11 +225,11 @@ void Conversation::command(std::string_view line) {
     set_system(std::string(text));
     note("(the system prompt is changed)\n");
   } else if (name == "/system") {
-    fmt::print(stderr, "{}\n", system_.empty() ? "(no system prompt)" : printable(system_));
+    tell((system_.empty() ? "(no system prompt)" : printable(system_)) + "\n");
   } else if (name == "/stats") {
-    fmt::print(stderr, "{}", text_of(totals_, n_ctx_));
+    tell(text_of(totals_, n_ctx_));
   } else if (name == "/help") {
-    fmt::print(stderr, "{}", kHelp);
+    tell(kHelp);
   } else {
     fail(fmt::format("unknown command '{}'", name), "/help tells what there is; // begins a message with a slash");
   }
@@ -239,7 +239,7 @@ void Conversation::command(std::string_view line) {
 LineReader::Outcome read_message(bool is_terminal, LineReader& reader, std::string& message) {
   message.clear();
   for (const char* sign = "> ";; sign = ". ") {
-    if (is_terminal) fmt::print(stderr, "{}", sign);
+    if (is_terminal) tell(sign);
     std::string line;
     const LineReader::Outcome outcome = reader.read(line);
     if (outcome == LineReader::Outcome::end && !message.empty()) return LineReader::Outcome::line;   // it ended with a backslash
@@ -257,14 +257,14 @@ int talk(Conversation& conversation, bool is_terminal) {
   while (!conversation.is_over()) {
     switch (read_message(is_terminal, reader, message)) {
       case LineReader::Outcome::end:
-        if (is_terminal) fmt::print(stderr, "\n");
+        if (is_terminal) tell("\n");
         return conversation.has_failed() && !is_terminal ? kFailure : kSuccess;
       case LineReader::Outcome::failed:
         return fail_errno("stdin", errno);
       case LineReader::Outcome::interrupted:
-        if (is_terminal) fmt::print(stderr, "\n");
+        if (is_terminal) tell("\n");
         if (interrupted || !is_terminal) return kFailure;
-        fmt::print(stderr, "(once more, or Ctrl-D, ends the conversation)\n");
+        tell("(once more, or Ctrl-D, ends the conversation)\n");
         interrupted = true;
         continue;
       case LineReader::Outcome::line:
@@ -311,12 +311,12 @@ int run(const Arguments& arguments) {
   Conversation conversation(*chat, *options, n_ctx, is_talk);
   if (arguments.system) conversation.set_system(*arguments.system);
   if (is_talk && !arguments.quiet) {
-    fmt::print(stderr, "{}, {} tokens of context\ntemplate: {}\n/help tells the commands; Ctrl-C stops an answer, Ctrl-D ends.\n\n",
-               printable(opened->path), n_ctx, printable(chat_template->origin().value_or("")));
+    tell(fmt::format("{}, {} tokens of context\ntemplate: {}\n/help tells the commands; Ctrl-C stops an answer, Ctrl-D ends.\n\n",
+                    printable(opened->path), n_ctx, printable(chat_template->origin().value_or(""))));
   }
   const int status = talk(conversation, is_talk);
   if (is_talk && !arguments.quiet && conversation.totals().answers > 0) {
-    fmt::print(stderr, "\n{}", text_of(conversation.totals(), n_ctx));
+    tell("\n" + text_of(conversation.totals(), n_ctx));
   }
   return status;
 }

@@ -16,9 +16,11 @@
 
 namespace tool {
 
+void tell(std::string_view text) { static_cast<void>(write_all(stderr, text)); }
+
 int fail(std::string_view message, std::string_view what_to_do) {
-  fmt::print(stderr, "infer: {}\n", printable(message));
-  if (!what_to_do.empty()) fmt::print(stderr, "       {}\n", printable(what_to_do));
+  tell(fmt::format("infer: {}\n", printable(message)));
+  if (!what_to_do.empty()) tell(fmt::format("       {}\n", printable(what_to_do)));
   return kFailure;
 }
 

@@ -16,6 +16,8 @@ namespace tool {
 
 enum ExitStatus : int { kSuccess = 0, kFailure = 1, kUsage = 2 };
 
+/// On stderr. Where nobody takes it, it is lost: the work and the exit status are what they are.
+void tell(std::string_view text);
 /// "infer: MESSAGE" on stderr, with what to do on a line of its own where that is known; the status to exit with.
 int fail(std::string_view message, std::string_view what_to_do = {});
 int fail(const libinfer::Error& error, std::string_view what_to_do = {});

@@ -18,6 +18,7 @@
 #include "tools/arguments.h"
 #include "tools/commands.h"
 #include "tools/common.h"
+#include "tools/output_file.h"
 #include "tools/progress_bar.h"
 #include "tools/windows.h"
 
@@ -55,7 +56,15 @@ libinfer::Expected<void> run_window(libinfer::Session& session, libinfer::Tokens
 }
 
 int run(const Arguments& arguments) {
+  auto options = arguments.session.build();
+  if (!options) return usage(options.error().message());
+  if (arguments.out.empty()) return usage("--out: the name is empty");
   std::error_code error;   // told before the work, not after it
+  const auto before = std::filesystem::status(arguments.out, error);
+  if (std::filesystem::exists(before) && !std::filesystem::is_regular_file(before)) {
+    return fail(fmt::format("{} is {}", printable(arguments.out),
+                            std::filesystem::is_directory(before) ? "a folder" : "not a regular file"));
+  }
   const auto folder = std::filesystem::absolute(arguments.out, error).parent_path();
   if (error || !std::filesystem::is_directory(folder, error)) {
     return fail(fmt::format("{}: the folder {} does not exist", printable(arguments.out), printable(folder.string())));
@@ -66,6 +75,7 @@ int run(const Arguments& arguments) {
   const Interrupt interrupt;
   const auto opened = open_model(arguments.model, interrupt.cancel());
   if (!opened) return kFailure;
+  if (is_input(arguments.out, {opened->path, arguments.text.path()})) return kFailure;
   auto imatrix = libinfer::Imatrix::create(opened->model);
   if (!imatrix) return fail(imatrix.error());
   for (const auto& path : arguments.in_files) {
@@ -77,7 +87,7 @@ int run(const Arguments& arguments) {
       arguments.window != 0 ? static_cast<std::size_t>(arguments.window) : default_window(opened->model);
   const auto windows = cut_text(opened->model, arguments.text, window);
   if (!windows) return kFailure;
-  auto session = make_window_session(opened->model, arguments.session, window);
+  auto session = make_window_session(opened->model, *options, window);
   if (!session) return fail(session.error());
   const auto n_rows = session->get_i64("n_logits");
   if (!n_rows) return fail(n_rows.error());

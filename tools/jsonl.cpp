@@ -3,6 +3,7 @@
 // tests/tools/infer_program_test.cpp.
 #include "tools/jsonl.h"
 
+#include <cerrno>
 #include <cstdio>
 #include <iostream>
 #include <string_view>
@@ -58,7 +59,8 @@ int answer_lines(const std::function<Json(const Json&, const std::string&)>& ans
     const bool is_waited_for = std::cin.rdbuf()->in_avail() <= 0;
     if (is_waited_for && std::fflush(stdout) != 0) return stdout_failed();
   }
-  return std::fflush(stdout) == 0 ? kSuccess : stdout_failed();
+  if (std::fflush(stdout) != 0) return stdout_failed();
+  return std::cin.bad() ? fail_errno("stdin", errno) : kSuccess;
 }
 
 }  // namespace tool

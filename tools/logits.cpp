@@ -8,9 +8,7 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
-#include <filesystem>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include <fmt/format.h>
@@ -19,6 +17,7 @@
 #include "tools/arguments.h"
 #include "tools/commands.h"
 #include "tools/common.h"
+#include "tools/output_file.h"
 
 namespace tool {
 namespace {
@@ -34,22 +33,14 @@ struct Arguments {
   bool last = false;
 };
 
-/// Where the rows go. A file that this made is removed again unless all rows were written; a device, a pipe or a file
-/// that was there before stays.
+/// Where the rows go: stdout for "-".
 class RowFile {
  public:
-  explicit RowFile(const std::string& path)
-      : path_(path), is_new_(!std::filesystem::exists(path, ignored_)),
-        file_(path == "-" ? stdout : std::fopen(path.c_str(), "wb")) {}
-  RowFile(const RowFile&) = delete;
-  RowFile& operator=(const RowFile&) = delete;
-  ~RowFile() {
-    if (file_ == nullptr || file_ == stdout) return;
-    static_cast<void>(std::fclose(file_));
-    discard();
+  explicit RowFile(const std::string& path) {
+    if (path != "-") file_.emplace(path);
   }
 
-  bool is_open() const { return file_ != nullptr; }
+  bool is_open() const { return !file_ || file_->is_open(); }
 
   bool write(libinfer::View<float> row) {
     bytes_.resize(4 * row.size());
@@ -57,28 +48,13 @@ class RowFile {
       const auto bits = std::bit_cast<std::uint32_t>(row[i]);
       for (unsigned byte = 0; byte < 4; ++byte) bytes_[4 * i + byte] = static_cast<char>(bits >> (8 * byte) & 0xFF);
     }
-    return std::fwrite(bytes_.data(), 1, bytes_.size(), file_) == bytes_.size();
+    return file_ ? file_->write(bytes_) : std::fwrite(bytes_.data(), 1, bytes_.size(), stdout) == bytes_.size();
   }
 
-  /// The file stays.
-  bool finish() {
-    std::FILE* file = std::exchange(file_, nullptr);
-    if (file == stdout) return std::fflush(file) == 0;
-    if (std::fclose(file) == 0) return true;
-    const int error = errno;
-    discard();
-    return errno = error, false;
-  }
+  bool finish() { return file_ ? file_->finish() : std::fflush(stdout) == 0; }
 
  private:
-  void discard() const {
-    if (is_new_) static_cast<void>(std::remove(path_.c_str()));
-  }
-
-  std::string path_;
-  std::error_code ignored_;
-  bool is_new_;
-  std::FILE* file_;
+  std::optional<OutputFile> file_;
   std::string bytes_;
 };
 
@@ -128,6 +104,7 @@ int run(const Arguments& arguments) {
   const Interrupt interrupt;
   const auto opened = open_model(arguments.model, interrupt.cancel());
   if (!opened) return kFailure;
+  if (is_input(arguments.out, {opened->path, arguments.tokens_file})) return kFailure;
   auto session = libinfer::Session::create(opened->model, &*options);
   if (!session) return fail(session.error());
   return write_rows(arguments, *session, *ids, interrupt.cancel());

@@ -64,7 +64,7 @@ int run(int argc, char** argv) {
       std::any_of(std::begin(kCommands), std::end(kCommands), [&](auto& c) { return first == c.name; });
   if (!first.empty() && first.front() != '-' && !is_command) {
     tool::fail(fmt::format("unknown command '{}'", first));
-    return fmt::print(stderr, "\n{}", app.help()), tool::kUsage;
+    return tool::tell("\n" + app.help()), tool::kUsage;
   }
   try {
     app.parse(argc, argv);
@@ -80,14 +80,15 @@ int run(int argc, char** argv) {
   }
   if (wants_version) return print(version());
   if (chosen) return chosen();
-  return fmt::print(stderr, "{}", app.help()), tool::kUsage;
+  return tool::tell(app.help()), tool::kUsage;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  // A reader of ours that goes away shows as a failed write, and ends the program in an orderly way.
+  // A reader that goes away and a file that grows too large show as failed writes, and end the program in an orderly way.
   static_cast<void>(signal(SIGPIPE, SIG_IGN));
+  static_cast<void>(signal(SIGXFSZ, SIG_IGN));
   try {
     return run(argc, argv);
   } catch (const std::bad_alloc&) {

@@ -3,6 +3,7 @@
 #include "tools/output_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -12,24 +13,45 @@
 
 #include <fmt/format.h>
 
+#include "tools/common.h"
+
 namespace tool {
 
+bool is_input(const std::string& out, const std::vector<std::string>& inputs) {
+  std::error_code error;
+  for (const std::string& in : inputs) {
+    if (!std::filesystem::equivalent(out, in, error)) continue;
+    fail(fmt::format("{} is both input and output", out), "give the output another name");
+    return true;
+  }
+  return false;
+}
+
 OutputFile::OutputFile(std::string path) : path_(std::move(path)) {
-  std::error_code ignored;
-  const auto status = std::filesystem::status(path_, ignored);
+  std::error_code error;
+  const auto status = std::filesystem::status(path_, error);
   if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
     file_ = std::fopen(path_.c_str(), "wb");
     return;
   }
-  temporary_ = fmt::format("{}.part-{}", path_, getpid());
+  target_ = path_;
+  if (std::filesystem::is_symlink(path_, error)) {
+    target_ = std::filesystem::canonical(path_, error).string();
+    if (error) {   // leads nowhere
+      errno = error.value();
+      return;
+    }
+  }
+  temporary_ = fmt::format("{}.part-{}", target_, getpid());
   const int fd = open(temporary_.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
   if (fd < 0) return;
+  if (std::filesystem::exists(status)) static_cast<void>(fchmod(fd, static_cast<mode_t>(status.permissions()) & 0777));
   file_ = fdopen(fd, "wb");
   if (file_ != nullptr) return;
-  const int error = errno;
+  const int reason = errno;
   close(fd);
   static_cast<void>(std::remove(temporary_.c_str()));
-  errno = error;
+  errno = reason;
 }
 
 OutputFile::~OutputFile() {
@@ -51,7 +73,7 @@ bool OutputFile::finish() {
     error = errno;
   }
   if (temporary_.empty()) return errno = error, done;
-  if (done && std::rename(temporary_.c_str(), path_.c_str()) == 0) return true;
+  if (done && std::rename(temporary_.c_str(), target_.c_str()) == 0) return true;
   if (done) error = errno;
   static_cast<void>(std::remove(temporary_.c_str()));
   return errno = error, false;

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: MIT
 // A file that appears under its name only when it is complete: written beside it and renamed at the end. What was there
-// before stays until then, and a command that fails leaves nothing behind.
+// before stays until then, and a command that fails leaves nothing behind. A link is followed, and the file that it leads to
+// is replaced; a new one has the permissions of the one before.
 #pragma once
 
 #include <cstdio>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace tool {
+
+/// Whether `out` is one of the files that are read, which writing would destroy: then that is reported.
+bool is_input(const std::string& out, const std::vector<std::string>& inputs);
 
 class OutputFile {
  public:
@@ -27,6 +32,7 @@ class OutputFile {
 
  private:
   std::string path_;
+  std::string target_;     // path_ without links
   std::string temporary_;  // empty: written directly
   std::FILE* file_ = nullptr;
 };

@@ -237,8 +237,11 @@ std::string as_text(const Arguments& arguments, const Windows& windows, const Me
 
 int run(const Arguments& arguments) {
   const Interrupt interrupt;
+  auto options = arguments.session.build();
+  if (!options) return usage(options.error().message());
   const auto opened = open_model(arguments.model, interrupt.cancel());
   if (!opened) return kFailure;
+  if (!arguments.save_base.empty() && is_input(arguments.save_base, {opened->path, arguments.text.path()})) return kFailure;
   const auto n_vocab = opened->model.get_i64("n_vocab");
   if (!n_vocab) return fail(n_vocab.error());
 
@@ -254,7 +257,7 @@ int run(const Arguments& arguments) {
   if (!arguments.base.empty()) {
     if (auto wrong = base.check_text(*windows); !wrong.empty()) return fail(wrong);
   }
-  auto session = make_window_session(opened->model, arguments.session, window);
+  auto session = make_window_session(opened->model, *options, window);
   if (!session) return fail(session.error());
 
   Run all(*windows, *session, interrupt.cancel());

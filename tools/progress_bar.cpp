@@ -15,7 +15,7 @@ namespace tool {
 ProgressBar::ProgressBar(std::string label) : label_(std::move(label)), wanted_(is_terminal(stderr)), start_(now()) {}
 
 ProgressBar::~ProgressBar() {
-  if (drawn_) fmt::print(stderr, "\r\x1b[K");
+  if (drawn_) tell("\r\x1b[K");
 }
 
 bool ProgressBar::is_due() const {
@@ -30,8 +30,7 @@ void ProgressBar::update(std::uint64_t done, std::uint64_t total, std::string_vi
   if (total == 0 || !is_due()) return;
   const double part = std::min(1.0, static_cast<double>(done) / static_cast<double>(total));
   const auto filled = static_cast<std::size_t>(part * kWidth);
-  fmt::print(stderr, "\r{} [{:#<{}}{:.<{}}] {:3.0f} %  {}\x1b[K", label_, "", filled, "", kWidth - filled, 100 * part,
-             detail);
+  tell(fmt::format("\r{} [{:#<{}}{:.<{}}] {:3.0f} %  {}\x1b[K", label_, "", filled, "", kWidth - filled, 100 * part, detail));
   last_ = now();
   drawn_ = true;
 }

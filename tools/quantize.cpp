@@ -29,7 +29,7 @@ struct Arguments {
 /// Errors of what was asked for, not of files.
 bool is_usage(const libinfer::Error& error) {
   const std::string subject = error.subject();
-  return error.code() == INFER_E_ARGUMENT ||
+  return error.code() == INFER_E_ARGUMENT || error.code() == INFER_E_RANGE ||
          (error.code() == INFER_E_QUANT_TYPE && (subject == "type" || subject == "tensor_type" ||
                                                  subject == "output_type" || subject == "token_embedding_type"));
 }
@@ -76,7 +76,7 @@ int run(const Arguments& arguments) {
   if (arguments.dry_run) {
     return write_all(stdout, arguments.json ? plan.dump(2) + "\n" : table(plan)) ? kSuccess : stdout_failed();
   }
-  for (const auto& warning : plan["warnings"]) fmt::print(stderr, "note: {}\n", printable(warning.get<std::string>()));
+  for (const auto& warning : plan["warnings"]) tell(fmt::format("note: {}\n", printable(warning.get<std::string>())));
   {
     ProgressBar bar("quantising");
     how.progress = [&bar](std::uint64_t done, std::uint64_t total) {

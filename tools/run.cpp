@@ -184,8 +184,9 @@ int show(const Arguments& arguments, std::string_view prompt, const OpenedModel&
   }
   if (!arguments.json && !write_all(stdout, "\n")) return stdout_failed();
   if (!stream.status()) return fail(stream.status().error());
+  if (reason == INFER_FINISH_CANCELLED && Interrupt::asked_to_end()) return fail("ended by a signal");
   if (!arguments.quiet && (arguments.stats || is_terminal(stderr))) {
-    fmt::print(stderr, "\n{}", text_of(gather(opened, session, stream), reason));
+    tell("\n" + text_of(gather(opened, session, stream), reason));
   }
   return kSuccess;
 }

@@ -10,7 +10,6 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
-#include "tools/arguments.h"
 #include "tools/common.h"
 
 namespace tool {
@@ -83,16 +82,14 @@ std::optional<Windows> cut_text(const libinfer::Model& model, const TextArgument
   return windows;
 }
 
-libinfer::Expected<libinfer::Session> make_window_session(const libinfer::Model& model, const OptionSet& session,
+libinfer::Expected<libinfer::Session> make_window_session(const libinfer::Model& model, libinfer::Options& options,
                                                           std::size_t size) {
-  auto options = session.build();
-  if (!options) return options.error();
-  const auto n_batch = options->get_i64("n_batch");
+  const auto n_batch = options.get_i64("n_batch");
   if (!n_batch) return n_batch.error();
   const auto n_ctx = static_cast<std::int64_t>(size);
-  if (auto set = options->set("n_ctx", n_ctx); !set) return set.error();
-  if (auto set = options->set("n_logits", std::min(*n_batch, n_ctx)); !set) return set.error();
-  return libinfer::Session::create(model, &*options);
+  if (auto set = options.set("n_ctx", n_ctx); !set) return set.error();
+  if (auto set = options.set("n_logits", std::min(*n_batch, n_ctx)); !set) return set.error();
+  return libinfer::Session::create(model, &options);
 }
 
 }  // namespace tool

@@ -18,8 +18,6 @@ class App;
 
 namespace tool {
 
-class OptionSet;
-
 struct Windows {
   std::size_t size = 0;              // tokens of each
   bool begins_with_bos = false;
@@ -47,8 +45,8 @@ struct TextArguments {
 /// Reports its own failures.
 std::optional<Windows> cut_text(const libinfer::Model& model, const TextArguments& arguments, std::size_t size);
 
-/// A session for one window at a time: its context is the window, and a step gives the logits of all its tokens.
-libinfer::Expected<libinfer::Session> make_window_session(const libinfer::Model& model, const OptionSet& session,
+/// A session for one window at a time, with `options` but for the context, which is the window, and the logits of a step: all.
+libinfer::Expected<libinfer::Session> make_window_session(const libinfer::Model& model, libinfer::Options& options,
                                                           std::size_t size);
 
 }  // namespace tool

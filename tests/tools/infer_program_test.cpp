@@ -2,10 +2,15 @@
 // The program `infer` as its users meet it. Needs INFER_PROGRAM (the program) and INFER_TEST_MODEL (the bundled model);
 // INFER_SHARED, the directory that holds golden/, adds the exact texts of a second model.
 #include <gtest/gtest.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <cstdint>
 #include <cstdlib>
+#include <filesystem>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -105,6 +110,14 @@ TEST_F(InferProgram, WrongArgumentsGiveStatusTwoAndNothingOnStdout) {
 }
 
 TEST_F(InferProgram, OptionsThatTheLibraryRefusesLateAreWrongArgumentsToo) {
+  for (const char* command : {"perplexity", "imatrix"}) {
+    EXPECT_EQ(with_model(command, {"-f", "/no/such/text", "--n-batch", "0"}).status, 2) << command;
+  }
+  EXPECT_EQ(with_model("bench", {"-t", "-1"}).status, 2);
+  EXPECT_EQ(run_infer({"quantize", "/no/such/model", "out", "Q8_0", "-t", "-1"}).status, 2);
+  const auto large = greedy("a", 1, {"--ctx", "18446744073709551615"});
+  EXPECT_EQ(large.status, 2);
+  EXPECT_NE(large.err.find("18446744073709551615"), std::string::npos) << large.err;
   EXPECT_EQ(greedy("a", 1, {"--kv", "f7"}).status, 2);
   EXPECT_EQ(greedy("a", 1, {"--samplers", "magic"}).status, 2);
 }
@@ -269,27 +282,32 @@ TEST_F(InferProgram, StatisticsGoToStderrOnRequest) {
   }
 }
 
-TEST_F(InferProgram, InterruptEndsTheTextCleanly) {
+/// The status of a program that writes events, and gets a signal at the first token; what it wrote.
+int status_after(int signal, const std::string& model, std::string& text) {
   int out[2];
-  ASSERT_EQ(pipe2(out, O_CLOEXEC), 0);
-  const TemporaryDirectory directory;
+  if (pipe2(out, O_CLOEXEC) != 0) return -1;
   const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   // More text than a pipe holds: the program is at work, or waits for us, when the signal comes.
-  const pid_t pid = spawn_infer({"run", "-m", model_, "-p", "a", "-n", "0", "--ctx", "4000", "--ignore-eog", "--json"},
+  const pid_t pid = spawn_infer({"run", "-m", model, "-p", "a", "-n", "0", "--ctx", "4000", "--ignore-eog", "--json"},
                                 null, out[1], null);
   close(out[1]);
   char buffer[4096];
-  std::string text;
-  while (text.find("\"token\"") == std::string::npos) {
-    const ssize_t n = read(out[0], buffer, sizeof(buffer));
-    ASSERT_GT(n, 0);
+  bool is_sent = false;
+  for (ssize_t n; (n = read(out[0], buffer, sizeof(buffer))) > 0;) {
     text.append(buffer, static_cast<std::size_t>(n));
+    if (is_sent || text.find("\"token\"") == std::string::npos) continue;
+    kill(pid, signal);
+    is_sent = true;
   }
-  kill(pid, SIGINT);
-  for (ssize_t n; (n = read(out[0], buffer, sizeof(buffer))) > 0;) text.append(buffer, static_cast<std::size_t>(n));
-  EXPECT_EQ(wait_for(pid), 0);
+  const int status = wait_for(pid);
   close(out[0]);
   close(null);
+  return status;
+}
+
+TEST_F(InferProgram, InterruptEndsTheTextCleanly) {
+  std::string text;
+  EXPECT_EQ(status_after(SIGINT, model_, text), 0);
   const auto events = json_lines(text);
   ASSERT_FALSE(events.empty());
   EXPECT_EQ(events.back().value("finish_reason", ""), "cancelled");
@@ -323,6 +341,77 @@ TEST_F(InferProgram, ContinuesTheGoldenPromptsExactly) {
                               "-p", item["prompt"].get<std::string>()});
     EXPECT_EQ(r.status, 0) << r.err;
     EXPECT_EQ(r.out, item["text"].get<std::string>());
+  }
+}
+
+TEST_F(InferProgram, ATextThatASignalCutsIsAFailure) {
+  std::string text;
+  EXPECT_EQ(status_after(SIGTERM, model_, text), 1);
+  EXPECT_EQ(json_lines(text).back()["finish_reason"], "cancelled");
+}
+
+TEST_F(InferProgram, RequestsThatCannotBeReadAreAFailure) {
+  const int folder = open("/", O_RDONLY | O_CLOEXEC), null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+  EXPECT_EQ(wait_for(spawn_infer({"tokenize", "-m", model_, "--jsonl"}, folder, null, null)), 1);
+  close(folder);
+  close(null);
+}
+
+TEST_F(InferProgram, LosesItsMessagesButNotItsWorkWhereStderrIsFull) {
+  const TemporaryDirectory directory;
+  const std::string out = directory.file("out");
+  const int full = open("/dev/full", O_WRONLY | O_CLOEXEC), null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (full < 0) GTEST_SKIP() << "no /dev/full";
+  const auto status_of = [&](const std::vector<std::string>& arguments) {
+    const int fd = open(out.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+    const int status = wait_for(spawn_infer(arguments, null, fd, full));
+    close(fd);
+    return status;
+  };
+  EXPECT_EQ(status_of({"info", "-m", "/no/such/file"}), 1);
+  EXPECT_EQ(status_of({"walk"}), 2);
+  EXPECT_EQ(status_of({}), 2);
+  EXPECT_EQ(status_of({"run", "-m", model_, "-p", "a", "-n", "2", "--stats"}), 0);
+  EXPECT_NE(read_bytes(out), "");
+  close(full);
+  close(null);
+}
+
+TEST_F(InferProgram, EndsInAnOrderlyWayWhereAFileMayNotGrow) {
+  const TemporaryDirectory directory;
+  const std::string rows = directory.file("rows");
+  struct rlimit before {};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  const struct rlimit small{1000, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);   // the program inherits it
+  const auto r = with_model("logits", {"--tokens", "1,2,3", "--out", rows});
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+  EXPECT_EQ(r.status, 1);
+  EXPECT_NE(r.err.find("too large"), std::string::npos) << r.err;
+  const std::filesystem::directory_iterator left(std::filesystem::path(rows).parent_path());
+  EXPECT_EQ(std::distance(begin(left), end(left)), 0);
+}
+
+TEST_F(InferProgram, NeverWritesOverWhatItReads) {
+  const TemporaryDirectory directory;
+  const std::string model = directory.file("model.gguf"), text = directory.file("text"), link = directory.file("link");
+  write_bytes(model, read_bytes(model_));
+  write_bytes(text, "The old prince smiled, and said nothing for a long time to anyone.");
+  std::filesystem::create_symlink(model, link);
+  const std::string before = read_bytes(model);
+  for (const auto& arguments : std::vector<std::vector<std::string>>{
+           {"logits", "--tokens", "1,2", "--out", model},
+           {"logits", "--tokens", "1,2", "--out", link},
+           {"imatrix", "-f", text, "--ctx", "8", "-o", model},
+           {"imatrix", "-f", text, "--ctx", "8", "-o", text},
+           {"perplexity", "-f", text, "--ctx", "8", "--save-kl-base", model},
+           {"bench", "-p", "1", "-n", "0", "-r", "1", "--no-probe", "--plot", model}}) {
+    std::vector<std::string> words = arguments;
+    words.insert(words.begin() + 1, {"-m", model});
+    const auto r = run_infer(words);
+    EXPECT_EQ(r.status, 1) << arguments[0];
+    EXPECT_NE(r.err.find("both input and output"), std::string::npos) << arguments[0] << ": " << r.err;
+    EXPECT_EQ(read_bytes(model), before) << arguments[0];
   }
 }
 
@@ -512,6 +601,9 @@ TEST_F(InferProgram, LogitsLeaveNoFileBehindWhenTheyFail) {
   EXPECT_EQ(full.status, 1);
   EXPECT_NE(full.err.find("--ctx"), std::string::npos) << full.err;
   EXPECT_FALSE(std::filesystem::exists(out));
+  write_bytes(out, "of before");
+  EXPECT_EQ(with_model("logits", {"--tokens", "1,999999", "--out", out}).status, 1);
+  EXPECT_EQ(read_bytes(out), "of before");
 }
 
 // ---- kernels
