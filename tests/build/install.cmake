@@ -1,4 +1,4 @@
-# Installs into an empty prefix, runs the program there with its bundled model, and builds and runs a consumer against it.
+# Installs into an empty prefix, runs the program there with its bundled model, and builds and runs consumers against it.
 # cmake -DBUILD=<build folder> -DEXAMPLE=<hello.c> -DC_COMPILER=... -DCXX_COMPILER=... -P install.cmake
 set(prefix ${BUILD}/install-test/prefix)
 file(REMOVE_RECURSE ${BUILD}/install-test)
@@ -24,7 +24,23 @@ set(consumer ${BUILD}/install-test/consumer)
 execute_process(COMMAND ${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR}/consumer -B ${consumer} -DCMAKE_PREFIX_PATH=${prefix}
   -DEXAMPLE=${EXAMPLE} -DCMAKE_C_COMPILER=${C_COMPILER} -DCMAKE_CXX_COMPILER=${CXX_COMPILER} OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
 execute_process(COMMAND ${CMAKE_COMMAND} --build ${consumer} OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
-execute_process(COMMAND ${consumer}/consumer ${prefix}/share/libinfer/war-and-peace-2.6m-q8_0.gguf OUTPUT_VARIABLE text COMMAND_ERROR_IS_FATAL ANY)
-if(NOT text MATCHES "[a-z]+ [a-z]+ [a-z]+")
-  message(SEND_ERROR "the consumer wrote '${text}'")
+set(programs ${consumer}/consumer ${consumer}/consumer_static)
+
+# By pkg-config, where that is installed.
+find_program(pkg_config pkg-config)
+file(GLOB_RECURSE pc ${prefix}/*.pc)
+if(pkg_config)
+  get_filename_component(folder ${pc} DIRECTORY)
+  get_filename_component(library ${folder} DIRECTORY)
+  set(ENV{PKG_CONFIG_PATH} ${folder})
+  execute_process(COMMAND ${pkg_config} --cflags --libs libinfer OUTPUT_VARIABLE flags COMMAND_ERROR_IS_FATAL ANY)
+  separate_arguments(flags UNIX_COMMAND "${flags}")
+  execute_process(COMMAND ${C_COMPILER} ${EXAMPLE} -o ${consumer}/by_pkg_config ${flags} -Wl,-rpath,${library} COMMAND_ERROR_IS_FATAL ANY)
+  list(APPEND programs ${consumer}/by_pkg_config)
 endif()
+foreach(program ${programs})
+  execute_process(COMMAND ${program} ${prefix}/share/libinfer/war-and-peace-2.6m-q8_0.gguf OUTPUT_VARIABLE text COMMAND_ERROR_IS_FATAL ANY)
+  if(NOT text MATCHES "[a-z]+ [a-z]+ [a-z]+")
+    message(SEND_ERROR "${program} wrote '${text}'")
+  endif()
+endforeach()
