@@ -100,7 +100,8 @@ class Session {
     const auto context = static_cast<std::size_t>(kv_.context());
     return tokens_.subspan(static_cast<std::size_t>(seq) * context, context);
   }
-  bool forward(std::size_t n_rows, const CancelFlag* cancel) noexcept;
+  /// False when it was cancelled. `damaged`: the first row of its logits that has a value that is no number.
+  bool forward(std::size_t n_rows, const CancelFlag* cancel, std::int64_t& damaged) noexcept;
 
   std::shared_ptr<const Model> model_;
   SessionOptions options_;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 
 #include <fmt/format.h>
 
@@ -54,22 +55,41 @@ Result<SessionOptions> effective(const SessionOptions& given, const Decoder& dec
   return o;
 }
 
-/// No row of kept logits may have a value that is not a number: it would be sampled from. Sound weights can come to it where
-/// keys or values are beyond the halves in which they are stored (f16), or that their scales are (i16, q8_0, q4_0).
-Status check_logits(const MatF32& logits, std::int64_t n_rows, KvType stored) {
+constexpr std::int64_t kSound = -1;   // no row is damaged
+
+/// The first of rows [first, last) of the logits that has a value that is no number, or kSound.
+std::int64_t find_damaged(Step& step, std::int64_t first, std::int64_t last) noexcept {
+  std::atomic<std::int64_t> damaged{last};
+  step.parallel_for(last - first, 1, [&](int, std::int64_t from, std::int64_t to) noexcept {
+    for (std::int64_t i = first + from; i < first + to; ++i) {
+      const std::span<const float> row(step.act.logits.row(i), static_cast<std::size_t>(step.act.logits.cols));
+      if (find_non_finite(row) == row.size()) continue;
+      std::int64_t lowest = damaged.load();
+      while (i < lowest && !damaged.compare_exchange_weak(lowest, i)) {}
+    }
+  });
+  return damaged.load() < last ? damaged.load() : kSound;
+}
+
+/// No kept logit may be no number: it would be sampled from. Sound weights can come to it where keys or values are beyond the
+/// halves in which they are stored (f16), or that their scales are (i16, q8_0, q4_0).
+Status not_finite(const MatF32& logits, std::int64_t i, KvType stored) {
   const bool halves = stored != KvType::f32 && stored != KvType::bf16;
   const char* const advice = halves ? ", and where it finds none, kv_type = bf16 or f32 holds larger keys and values" : "";
-  for (std::int64_t i = 0; i < n_rows; ++i) {
-    const std::span<const float> row(logits.row(i), static_cast<std::size_t>(logits.cols));
-    const std::size_t bad = find_non_finite(row);
-    if (bad == row.size()) continue;
-    return Status::error(Code::tensor,
-                         fmt::format("the logits of row {} are not finite ({} for token {}): weights or activations are not; "
-                                     "infer_model_validate (infer info --validate) finds such weights{}",
-                                     i, row[bad], bad, advice));
-  }
-  return {};
+  const std::span<const float> row(logits.row(i), static_cast<std::size_t>(logits.cols));
+  const std::size_t bad = find_non_finite(row);
+  return Status::error(Code::tensor,
+                       fmt::format("the logits of row {} are not finite ({} for token {}): weights or activations are not; "
+                                   "infer_model_validate (infer info --validate) finds such weights{}",
+                                   i, row[bad], bad, advice));
 }
+
+Status cancelled_after(std::int64_t done, std::int64_t n, std::int64_t before) {
+  return Status::error(Code::cancelled, fmt::format("cancelled after {} of {} tokens; the sequence holds its {} tokens from before",
+                                                    done, n, before));
+}
+
+Status cancelled_step() { return Status::error(Code::cancelled, "cancelled; the sequences hold what they held before"); }
 
 std::int64_t block_of(const KvKind& kind) { return kKvBlocks[static_cast<std::size_t>(kind.type)].elems; }
 
@@ -230,14 +250,14 @@ Status Session::truncate(SequenceId seq, std::int64_t length) {
 Status Session::feed(SequenceId seq, std::span<const Token> tokens, WantLogits want, const CancelFlag* cancel) {
   INFER_TRY(check(seq));
   if (tokens.empty()) return Status::error(Code::argument, "no tokens to feed");
-  INFER_TRY(check_tokens(tokens));
-  const std::int64_t n = static_cast<std::int64_t>(tokens.size());
-  if (n > room(seq)) {
+  if (tokens.size() > static_cast<std::size_t>(room(seq))) {   // before any is read: a wrong count may be of any size
     return Status::error(Code::context_full,
                          fmt::format("{} tokens do not fit: the sequence holds {} of {} positions, {} are free; shorten the "
                                      "text or create the session with a larger n_ctx",
-                                     n, length(seq), kv_.context(), room(seq)));
+                                     tokens.size(), length(seq), kv_.context(), room(seq)));
   }
+  INFER_TRY(check_tokens(tokens));
+  const std::int64_t n = static_cast<std::int64_t>(tokens.size());
   if (want == WantLogits::all && n > options_.n_logits) {
     return Status::error(Code::range, fmt::format("logits of {} tokens are wanted, the session keeps {} rows; feed fewer at "
                                                   "once or create it with a larger n_logits",
@@ -246,10 +266,11 @@ Status Session::feed(SequenceId seq, std::span<const Token> tokens, WantLogits w
   }
 
   const std::int64_t before = length(seq);
+  bool cancelled = is_cancelled(cancel);   // remembered: the flag may be reset at any time
+  if (cancelled) return cancelled_after(0, n, before);   // and the logits of before stay
   n_logits_held_ = 0;
   if (importance_) importance_->mark();
-  bool cancelled = false;   // remembered: the flag may be reset at any time
-  Status damaged;
+  std::int64_t damaged = kSound;
   std::int64_t done = 0;
   while (done < n) {
     const std::int64_t batch = std::min(options_.n_batch, n - done);
@@ -263,39 +284,31 @@ Status Session::feed(SequenceId seq, std::span<const Token> tokens, WantLogits w
                                             .logits_row = !wanted ? -1 : want == WantLogits::all ? done + i : 0};
       tokens_of(seq)[static_cast<std::size_t>(before + done + i)] = tokens[static_cast<std::size_t>(done + i)];
     }
-    cancelled = !forward(static_cast<std::size_t>(batch), cancel);
-    if (cancelled) break;
+    cancelled = !forward(static_cast<std::size_t>(batch), cancel, damaged);
+    if (cancelled || damaged != kSound) break;
     done += batch;
     if (done == n) {
-      const std::int64_t n_rows = want == WantLogits::all ? n : want == WantLogits::last ? 1 : 0;
-      damaged = check_logits(act_.logits, n_rows, kv_.type());
-      if (!damaged.ok()) break;
-      n_logits_held_ = n_rows;
+      n_logits_held_ = want == WantLogits::all ? n : want == WantLogits::last ? 1 : 0;
       kv_.commit(seq);
       return {};
     }
   }
   kv_.roll_back(seq);
   if (importance_) importance_->roll_back();
-  if (!damaged.ok()) return damaged;
-  if (cancelled) {
-    return Status::error(Code::cancelled, fmt::format("cancelled after {} of {} tokens; the sequence holds its {} tokens "
-                                                      "from before",
-                                                      done, n, before));
-  }
+  if (cancelled) return cancelled_after(done, n, before);
+  if (damaged != kSound) return not_finite(act_.logits, damaged, kv_.type());
   return Status::error(Code::context_full, "the page pool of the KV cache is exhausted; close a sequence");
 }
 
 Status Session::step(std::span<const SequenceId> seqs, std::span<const Token> tokens, const CancelFlag* cancel) {
   INFER_TRY(check_process());
-  const std::int64_t n = static_cast<std::int64_t>(seqs.size());
   if (seqs.empty() || seqs.size() != tokens.size()) {
     return Status::error(Code::argument, fmt::format("{} sequences and {} tokens; one token for each of at least one "
                                                      "sequence is expected",
                                                      seqs.size(), tokens.size()));
   }
-  if (n > std::min(options_.n_batch, options_.n_logits)) {
-    return Status::error(Code::range, fmt::format("a step of {} sequences is beyond n_batch = {} or n_logits = {}", n,
+  if (seqs.size() > static_cast<std::size_t>(std::min(options_.n_batch, options_.n_logits))) {
+    return Status::error(Code::range, fmt::format("a step of {} sequences is beyond n_batch = {} or n_logits = {}", seqs.size(),
                                                   options_.n_batch, options_.n_logits));
   }
   INFER_TRY(check_tokens(tokens));
@@ -313,6 +326,7 @@ Status Session::step(std::span<const SequenceId> seqs, std::span<const Token> to
     }
   }
 
+  if (is_cancelled(cancel)) return cancelled_step();
   n_logits_held_ = 0;
   if (importance_) importance_->mark();
   std::size_t appended = 0;
@@ -325,23 +339,20 @@ Status Session::step(std::span<const SequenceId> seqs, std::span<const Token> to
     ++appended;
   }
   const bool fits = appended == seqs.size();
-  Status damaged;
-  if (fits && forward(appended, cancel)) {
-    damaged = check_logits(act_.logits, n, kv_.type());
-    if (damaged.ok()) {
-      n_logits_held_ = n;
-      for (const SequenceId seq : seqs) kv_.commit(seq);
-      return {};
-    }
+  std::int64_t damaged = kSound;
+  if (fits && forward(appended, cancel, damaged) && damaged == kSound) {
+    n_logits_held_ = static_cast<std::int64_t>(appended);
+    for (const SequenceId seq : seqs) kv_.commit(seq);
+    return {};
   }
   for (std::size_t i = 0; i < appended; ++i) kv_.roll_back(seqs[i]);
   if (importance_) importance_->roll_back();
-  if (!damaged.ok()) return damaged;
-  if (fits) return Status::error(Code::cancelled, "cancelled; the sequences hold what they held before");
+  if (damaged != kSound) return not_finite(act_.logits, damaged, kv_.type());
+  if (fits) return cancelled_step();
   return Status::error(Code::context_full, "the page pool of the KV cache is exhausted; close a sequence");
 }
 
-bool Session::forward(std::size_t n_rows, const CancelFlag* cancel) noexcept {
+bool Session::forward(std::size_t n_rows, const CancelFlag* cancel, std::int64_t& damaged) noexcept {
   const Decoder& decoder = *model_->decoder();
   Step step{.rows = rows_.first(n_rows),
             .config = decoder.config,
@@ -351,7 +362,15 @@ bool Session::forward(std::size_t n_rows, const CancelFlag* cancel) noexcept {
             .pool = *pool_,
             .cancel = cancel,
             .observer = importance_ ? &importance_->observer() : nullptr};
-  return decoder_forward(decoder, step);
+  if (!decoder_forward(decoder, step)) return false;
+  std::int64_t n_wanted = 0, last = 0;
+  for (const StepRow& row : step.rows) {
+    if (row.logits_row < 0) continue;
+    ++n_wanted;
+    last = row.logits_row + 1;
+  }
+  damaged = find_damaged(step, last - n_wanted, last);
+  return !step.cancelled.load();   // only what was seen
 }
 
 Status Session::set_importance(std::shared_ptr<ImportanceMatrix> importance) {

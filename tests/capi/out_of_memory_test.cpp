@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -91,6 +92,36 @@ TEST_F(OutOfMemory, InAGenerationIsAnErrorAndTheSessionGoesOn) {
       [] {});
   infer_options_release(options);
   infer_session_release(session);
+}
+
+/// No memory for the sentence that says so: the sequence is what it was all the same.
+TEST(OutOfMemoryFeed, OfDamagedLogitsLeavesTheSequenceAsItWas) {
+  testing::TinyModel tiny;
+  testing::GgufWriter writer = testing::tiny_model_writer(tiny);
+  std::vector<std::byte>& embedding = writer.find_tensor("token_embd.weight")->data;
+  std::memset(embedding.data() + 5 * embedding.size() / static_cast<std::size_t>(tiny.n_vocab), 0xff, 16);   // NaN, of token 5
+  const std::vector<std::byte> file = writer.build();
+  infer_source* source = nullptr;
+  infer_model* model = nullptr;
+  infer_session* session = nullptr;
+  ASSERT_EQ(infer_source_memory(file.data(), file.size(), nullptr, nullptr, &source, nullptr), INFER_OK);
+  ASSERT_EQ(infer_model_load(nullptr, source, nullptr, nullptr, nullptr, nullptr, &model, nullptr), INFER_OK);
+  ASSERT_EQ(infer_session_create(model, nullptr, &session, nullptr), INFER_OK);
+  const std::int32_t sound[] = {1, 2, 3}, damaged[] = {4, 5};
+  ASSERT_EQ(infer_feed(session, 0, sound, 3, INFER_LOGITS_LAST, nullptr, nullptr), INFER_OK);
+  for (long n = 0; n < 8; ++n) {
+    fail_allocation(n);
+    const infer_status status = infer_feed(session, 0, damaged, 2, INFER_LOGITS_LAST, nullptr, nullptr);
+    stop_failing();
+    EXPECT_TRUE(status == INFER_E_TENSOR || status == INFER_E_NOMEM) << status;
+    std::size_t length = 0;
+    infer_seq_tokens(session, 0, nullptr, 0, &length, nullptr);
+    ASSERT_EQ(length, 3U) << n;
+  }
+  EXPECT_EQ(infer_feed(session, 0, sound, 3, INFER_LOGITS_LAST, nullptr, nullptr), INFER_OK);
+  infer_session_release(session);
+  infer_model_release(model);
+  infer_source_release(source);
 }
 
 TEST_F(OutOfMemory, InAConversationIsAnError) {

@@ -162,6 +162,7 @@ TEST(Session, ValuesBeyondTheirStorageAreAnErrorThatSaysWhatStoresThem) {
   const Status stored = session_of(l.model, {.kv_type = "f16"})->feed(0, tokens, WantLogits::last, nullptr);
 
   EXPECT_EQ(stored.code(), Code::tensor);
+  EXPECT_NE(stored.message().find("row 0 "), std::string::npos) << stored.message();
   EXPECT_NE(stored.message().find("kv_type = bf16 or f32"), std::string::npos) << stored.message();
   for (const char* kv_type : {"bf16", "f32"}) {
     EXPECT_TRUE(session_of(l.model, {.kv_type = kv_type})->feed(0, tokens, WantLogits::last, nullptr).ok()) << kv_type;
@@ -201,6 +202,31 @@ TEST(Session, ACancelledFeedLeavesTheSequenceAsItWas) {
   const auto fresh = session_of(model, {});
   ASSERT_TRUE(fresh->feed(0, tokens, WantLogits::last, nullptr).ok());
   EXPECT_EQ(row(*s, 0), row(*fresh, 0));
+}
+
+TEST(Session, ACallThatIsCancelledBeforeItBeginsKeepsTheLogits) {
+  const auto s = session_of(bundled_model(), {});
+  const std::vector<Token> tokens(3, 300);
+  ASSERT_TRUE(s->feed(0, tokens, WantLogits::last, nullptr).ok());
+  const std::vector<float> before = row(*s, 0);
+  CancelFlag cancel;
+  cancel.set = true;
+  const SequenceId seq = 0;
+  EXPECT_EQ(s->feed(0, tokens, WantLogits::last, &cancel).code(), Code::cancelled);
+  EXPECT_EQ(s->step(std::span(&seq, 1), std::span(tokens).first(1), &cancel).code(), Code::cancelled);
+  EXPECT_EQ(row(*s, 0), before);
+}
+
+/// A wrong count, such as the C ABI's INFER_STR_NUL, is told from the room; no token is read.
+TEST(Session, ACountBeyondAllMemoryIsAnError) {
+  const auto s = session_of(bundled_model(), {});
+  const Token token = 300;
+  const SequenceId seq = 0;
+  for (const std::size_t n : {SIZE_MAX / sizeof(Token), SIZE_MAX, std::size_t{1} << 40}) {
+    const std::span<const Token> tokens(&token, n);
+    EXPECT_EQ(s->feed(0, tokens, WantLogits::last, nullptr).code(), Code::context_full);
+    EXPECT_EQ(s->step(std::span<const SequenceId>(&seq, n), tokens, nullptr).code(), Code::range);
+  }
 }
 
 TEST(Session, ACancelFromAnotherThreadEndsALongFeed) {
