@@ -17,8 +17,11 @@ infer_env::Host infer_env::host() noexcept {
   if (log_fn == nullptr) return all;
   const auto write = [](void* user, infer::LogLevel level, std::string_view component, std::string_view message) {
     const infer_env* env = static_cast<const infer_env*>(user);
-    const std::string c(component), m(message);   // the callback gets NUL-terminated strings
-    env->log_fn(env->log_user, static_cast<std::int32_t>(level), c.c_str(), m.c_str());
+    try {
+      const std::string c(component), m(message);   // the callback gets NUL-terminated strings
+      env->log_fn(env->log_user, static_cast<std::int32_t>(level), c.c_str(), m.c_str());
+    } catch (...) {   // a record is lost: no memory, or the host threw, which it must not
+    }
   };
   all.log = {.write = write, .user = this, .level = static_cast<infer::LogLevel>(log_level)};
   return all;

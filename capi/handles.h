@@ -351,7 +351,11 @@ struct HostProgress {
     if (fn == nullptr) return {};
     return {.report = [](void* p, std::uint64_t done, std::uint64_t total) {
               HostProgress& h = *static_cast<HostProgress*>(p);
-              h.stopped = h.stopped || h.fn(h.user, done, total) != 0;
+              try {
+                h.stopped = h.stopped || h.fn(h.user, done, total) != 0;
+              } catch (...) {   // which it must not
+                h.stopped = true;
+              }
               return !h.stopped;
             },
             .user = this};

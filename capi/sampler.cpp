@@ -48,7 +48,9 @@ infer_status infer_sample(const infer_session* session, infer_sampler* sampler, 
 infer_status infer_sampler_accept(infer_sampler* sampler, int32_t token, infer_error** err) {
   return guard(err, [&]() -> Status {
     INFER_TRY(check(sampler, "sampler"));
-    if (token < 0) return Status::error(Code::token, fmt::format("token {} is below 0", token));
+    if (const std::int32_t n = sampler->chain.n_vocab(); token < 0 || token >= n) {
+      return Status::error(Code::token, fmt::format("token {} is outside the vocabulary 0..{}", token, n - 1));
+    }
     INFER_ENTER(sampler, "sampler");
     sampler->chain.accept(token);
     return {};

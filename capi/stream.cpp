@@ -28,19 +28,20 @@ Status start(infer_session* session, std::int32_t seq, std::span<const infer::To
 
 /// Special tokens are added where a text begins.
 Result<std::vector<infer::Token>> encode(const infer_session* session, std::int32_t seq, std::string_view text,
-                                         const infer_options* options) {
+                                         const infer_options* options, const infer_cancel* cancel) {
   INFER_TRY(session->session->check(seq));
   INFER_ASSIGN(const infer::Tokenizer* const tokenizer, session->session->model().tokenizer());
   const bool one_thread = session->session->options().n_threads == 1;
   return tokenizer->encode(text, {.add_special = session->session->length(seq) == 0,
                                   .parse_special = wants_parse_special(options == nullptr ? nullptr : &options->values),
                                   .n_threads = one_thread ? 1 : 0,
-                                  .executor = session->model->env->executor});
+                                  .executor = session->model->env->executor,
+                                  .cancel = flag_of(cancel)});
 }
 
 Status start_text(infer_session* session, std::int32_t seq, std::string_view text, const infer_options* options,
                   infer_cancel* cancel, infer_stream** out) {
-  INFER_ASSIGN(const std::vector<infer::Token> prompt, encode(session, seq, text, options));
+  INFER_ASSIGN(const std::vector<infer::Token> prompt, encode(session, seq, text, options, cancel));
   return start(session, seq, prompt, options, cancel, out);
 }
 
@@ -223,13 +224,21 @@ infer_status infer_generate(infer_session* session, int32_t seq, const char* pro
     const Ref<infer_session> held(session);   // whatever the callback releases
     INFER_ENTER_SESSION(session);
     infer_stream* started = nullptr;
-    INFER_TRY(start_text(session, seq, text, options, cancel, &started));
+    const Status status = start_text(session, seq, text, options, cancel, &started);
+    if (status.code() == Code::cancelled && finish_reason != nullptr) *finish_reason = INFER_FINISH_CANCELLED;
+    if (status.code() == Code::cancelled) return {};
+    INFER_TRY(status.clone());
     const std::unique_ptr<infer_stream, void (*)(infer_stream*)> stream(started, infer_stream_release);
     for (;;) {
       INFER_ASSIGN(const GenerationEvent* const event, stream->generation->next());
       if (event == nullptr) return {};
       if (!event->text.empty()) {
-        const std::int32_t stop = fn(user, event->text.c_str(), event->text.size());
+        std::int32_t stop = 0;
+        try {
+          stop = fn(user, event->text.c_str(), event->text.size());
+        } catch (...) {
+          return Status::error(Code::callback, "the text callback threw an exception, which no callback may");
+        }
         if (stop != 0) return Status::error(Code::callback, fmt::format("the text callback stopped the generation with {}", stop));
       }
       if (event->kind == GenerationEvent::Kind::end && finish_reason != nullptr) {

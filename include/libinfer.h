@@ -11,7 +11,8 @@
  * Conventions
  *   Status    A function that can fail returns infer_status: 0 is success, > 0 success with a note, < 0 failure. It takes
  *             an infer_error ** last; NULL is allowed. On failure *err receives an error object (release it), out
- *             parameters are set to 0 or NULL (but *need of INFER_E_BUFFER), and objects stay as they were.
+ *             parameters are set to 0 or NULL (but *need of INFER_E_BUFFER), and objects stay as they were. On success
+ *             *err is set to NULL: release the error of one call before the next.
  *   Ownership What comes back through infer_X **out is one reference of yours, unless it is called borrowed; _retain adds
  *             one, _release drops one; NULL is allowed there. A call needs a reference until it returns, but infer_generate,
  *             loads and quantisation, whose callbacks may release what they were given.
@@ -32,7 +33,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(_WIN32)
+#if defined(INFER_API)   /* a generator of bindings may define it as nothing */
+#elif defined(_WIN32)
 #define INFER_API
 #elif defined(__GNUC__)
 #define INFER_API __attribute__((visibility("default")))
@@ -156,7 +158,7 @@ typedef struct infer_option_info {
   const char *key;          /* static, like all strings here */
   int32_t type;             /* INFER_TYPE_* */
   double min, max;          /* of numbers */
-  const char *default_text; /* the default, as infer_options_parse takes it */
+  const char *default_text; /* the default, as infer_options_parse takes it; "" where nothing is set */
   const char *doc;          /* one sentence */
 } infer_option_info;
 
@@ -288,7 +290,7 @@ INFER_API void infer_source_release(infer_source *source);                      
 
 /* Bytes of the current file that were read, and its size; of a sharded model each part counts anew. Of a mapped model: how
  * much of it is packed, from 0 to the size of all its files. Return 0 to go on, anything else to stop the load
- * (INFER_E_CALLBACK). */
+ * (INFER_E_CALLBACK). Must not throw; where it does, that stops the load, too. */
 typedef int32_t (*infer_progress_fn)(void *user, uint64_t done, uint64_t total);
 
 /* The simple way: defaults, silent. */
@@ -653,13 +655,14 @@ enum {
 INFER_API infer_status infer_stream_start(infer_session *session, int32_t seq, const int32_t *tokens, size_t n_tokens,
                                           const infer_options *options, infer_cancel *cancel, infer_stream **out,
                                           infer_error **err);
-/* The same with text, tokenised with ADD_SPECIAL where the sequence is empty (and PARSE_SPECIAL by option). */
+/* The same with text, tokenised with ADD_SPECIAL where the sequence is empty (and PARSE_SPECIAL by option). A cancel before or
+ * while it is tokenised is INFER_E_CANCELLED. */
 INFER_API infer_status infer_stream_start_text(infer_session *session, int32_t seq, const char *text, size_t length,
                                                const infer_options *options, infer_cancel *cancel, infer_stream **out,
                                                infer_error **err);
 /* INFER_OK with an event, borrowed until the next call; after the END event INFER_DONE with NULL. After EOG, STOP and
- * LENGTH the sequence holds the prompt and all reported tokens, so that another prompt continues them; after CONTEXT and
- * CANCELLED the last reported token is missing (`position` tells). A cancel gives an END event with
+ * LENGTH the sequence holds the prompt and all reported tokens, so that another prompt continues them, unless it is full; then,
+ * and after CONTEXT and CANCELLED, the last reported token is missing (`position` tells). A cancel gives an END event with
  * INFER_FINISH_CANCELLED; whole batches and tokens fed before it are kept. W */
 INFER_API infer_status infer_stream_next(infer_stream *stream, const infer_event **event, infer_error **err);
 INFER_API void infer_stream_release(infer_stream *stream);                /* T; of a chat's answer: see infer_chat_answer */

@@ -305,11 +305,11 @@ class Env : public detail::Shared<infer_env, infer_env_retain, infer_env_release
   using Log = std::function<void(std::int32_t, const char*, const char*)>;
 
   static Expected<Env> create() { return detail::make<Env, infer_env>(infer_env_create); }
-  /// Before the first load, quantisation or probe with this environment.
+  /// Before the first load, quantisation or probe with this environment; an empty function silences.
   Expected<void> set_log(std::int32_t level, Log log) {
     auto holder = std::make_unique<Log>(std::move(log));
     auto set =
-        detail::check([&](auto err) { return infer_env_set_log(get(), level, write, holder.get(), destroy, err); });
+        detail::check([&](auto err) { return infer_env_set_log(get(), level, *holder ? write : nullptr, holder.get(), destroy, err); });
     if (set) static_cast<void>(holder.release());  // destroy() has it now
     return set;
   }
@@ -390,7 +390,7 @@ struct Load {
   const Options* options = nullptr;  // kind MODEL
   const Env* env = nullptr;
   const Cancel* cancel = nullptr;
-  /// Bytes read and bytes in all; false stops the load. Must not throw.
+  /// Bytes read and bytes in all; false stops the load, and so would an exception.
   std::function<bool(std::uint64_t, std::uint64_t)> progress = nullptr;
 };
 
@@ -904,6 +904,8 @@ class Stream : public detail::Owned<infer_stream, infer_stream_release> {
     const Event& operator*() const noexcept { return event_; }
     const Event* operator->() const noexcept { return &event_; }
     Iterator& operator++() { return event_ = stream_->next().value_or(Event()), *this; }
+    void operator++(int) { ++*this; }
+    bool operator==(End) const noexcept { return !event_; }
     bool operator!=(End) const noexcept { return static_cast<bool>(event_); }
 
    private:

@@ -119,6 +119,7 @@ class SamplerChain {
   /// Counts a token as seen, for the penalties. Both prompt and generated tokens. Ids outside the vocabulary are
   /// ignored.
   void accept(Token token) noexcept;
+  std::int32_t n_vocab() const noexcept { return static_cast<std::int32_t>(counts_.size()); }
   /// Forgets accepted tokens and starts the generator again from seed().
   void reset() noexcept;
 

@@ -47,6 +47,9 @@ class StopMatcher {
   /// Most bytes that a push of n and a flush after it give out.
   std::size_t most_out(std::size_t n) const noexcept { return longest_stop_ + n; }
 
+  /// Bytes that it keeps beside itself.
+  std::size_t memory() const noexcept;
+
   /// The stop string that was found; empty before.
   std::string_view matched() const noexcept { return stopped_ ? std::string_view(stops_[which_]) : std::string_view(); }
 
@@ -77,6 +80,9 @@ class TextStream {
 
   /// Most bytes that one push, or the flush, appends to `out`.
   std::size_t most_out() const noexcept { return stop_.most_out(Utf8Stream::most_out(longest_piece_)); }
+
+  /// Bytes that it keeps beside itself.
+  std::size_t memory() const noexcept { return stop_.memory() + characters_.capacity(); }
 
   /// Appends the text that is ready after `piece`; true when a stop string was completed.
   bool push(std::string_view piece, std::string& out);

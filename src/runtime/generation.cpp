@@ -23,6 +23,12 @@ bool shows_nothing(const Tokenizer& tokenizer, std::span<const Token> tokens) {
                      [&](Token t) { return t >= tokenizer.size() || tokenizer.piece(t, false).empty(); });
 }
 
+std::size_t bytes_of(const std::vector<std::string>& texts) noexcept {
+  std::size_t n = texts.capacity() * sizeof(std::string);
+  for (const std::string& text : texts) n += text.capacity();
+  return n;
+}
+
 }  // namespace
 
 Generation::Generation(Session& session, SequenceId seq, const Tokenizer& tokenizer, std::span<const Token> prompt,
@@ -58,12 +64,11 @@ Result<std::unique_ptr<Generation>> Generation::start(Session& session, Sequence
                                                   options.max_tokens)).about("max_tokens");
   }
   INFER_TRY(check_range("logprobs", options.logprobs, 0, kMaxLogprobs));
-  const std::int64_t n = static_cast<std::int64_t>(prompt.size());
-  if (n > session.room(seq)) {
+  if (prompt.size() > static_cast<std::size_t>(session.room(seq))) {   // before any is read: a wrong count may be of any size
     return Status::error(Code::context_full,
                          fmt::format("the prompt needs {} positions, {} of {} are free; shorten it or create the session "
                                      "with a larger n_ctx",
-                                     n, session.room(seq), session.length(seq) + session.room(seq)));
+                                     prompt.size(), session.room(seq), session.length(seq) + session.room(seq)));
   }
   for (std::size_t i = 0; i < prompt.size(); ++i) {
     if (prompt[i] >= 0 && prompt[i] < session.model().n_vocab()) continue;
@@ -80,7 +85,8 @@ Result<std::unique_ptr<Generation>> Generation::start(Session& session, Sequence
   g->top_.resize(static_cast<std::size_t>(std::min<std::int64_t>(options.logprobs, n_vocab)));
   const std::uint64_t lists = prompt.size_bytes() + g->tokens_.capacity() * sizeof(Token);
   g->charge_ = session.model().account()->count(MemoryClass::other,
-                                                sizeof(Generation) + g->chain_.memory() + lists + 3 * g->text_.most_out());
+                                                sizeof(Generation) + g->chain_.memory() + lists + g->text_.memory() + bytes_of(g->options_.stop) +
+                                                    g->event_.text.capacity());
   // Penalties see all of the sequence, so that it does not matter what of a prompt was fed before.
   for (Token t : session.tokens(seq)) g->chain_.accept(t);
   for (Token t : prompt) g->chain_.accept(t);
@@ -157,7 +163,6 @@ Status Generation::choose() {
     stats_.first_token_seconds = t - started_;
   }
   stats_.decode_seconds = t - first_token_at_;
-  ++stats_.generated_tokens;
   return {};
 }
 
@@ -166,6 +171,7 @@ void Generation::emit_token() {
   event_.kind = GenerationEvent::Kind::token;
   event_.token = chosen_.token;
   tokens_.push_back(chosen_.token);
+  ++stats_.generated_tokens;
   event_.logprob = chosen_.logprob;
   event_.top = top_;
   if (tokenizer_.ends_generation(chosen_.token) && !options_.ignore_eog) {

@@ -103,6 +103,13 @@ void StopMatcher::flush(std::string& out) {
   for (Progress& p : progress_) p.n_matched = 0;
 }
 
+std::size_t StopMatcher::memory() const noexcept {
+  std::size_t n = held_.capacity() + stops_.capacity() * sizeof(std::string) + progress_.capacity() * sizeof(Progress);
+  for (const std::string& stop : stops_) n += stop.capacity();
+  for (const Progress& p : progress_) n += p.shorter.capacity() * sizeof(p.shorter[0]);
+  return n;
+}
+
 void StopMatcher::reset() {
   held_.clear();
   for (Progress& p : progress_) p.n_matched = 0;

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cfenv>
+#include <iterator>
 #include <thread>
 #include <vector>
 
@@ -184,6 +185,60 @@ TEST(Hpp, ACallbackMayReleaseTheSessionThatRuns) {
   EXPECT_EQ(infer_generate(session, 0, "Pierre", INFER_STR_NUL, options.get(), nullptr, release, &session, nullptr, nullptr), INFER_OK);
   EXPECT_EQ(session, nullptr);
 }
+
+#ifdef __cpp_exceptions
+TEST(Hpp, WhatCallbacksThrowIsTheHostsFailure) {
+  auto env = libinfer::Env::create().value();
+  env.set_log(INFER_LOG_DEBUG, [](std::int32_t, const char*, const char*) { throw 1; }).value();
+  libinfer::Load how;
+  how.env = &env;
+  const auto model = libinfer::Model::load(kPath, how).value();
+  how.progress = [](std::uint64_t, std::uint64_t) -> bool { throw 2; };
+  EXPECT_EQ(libinfer::Model::load(kPath, how).error().code(), INFER_E_CALLBACK);
+
+  const auto session = libinfer::Session::create(model).value();
+  const auto text = [](void*, const char*, std::size_t) -> std::int32_t { throw 3; };
+  infer_error* error = nullptr;
+  EXPECT_EQ(infer_generate(session.get(), 0, "Pierre", INFER_STR_NUL, nullptr, nullptr, text, nullptr, nullptr, &error), INFER_E_CALLBACK);
+  EXPECT_NE(std::string(infer_error_message(error)).find("threw"), std::string::npos);
+  infer_error_release(error);
+}
+#endif
+
+TEST(Hpp, AnEmptyLogIsSilent) {
+  auto env = libinfer::Env::create().value();
+  env.set_log(INFER_LOG_DEBUG, {}).value();
+  libinfer::Load how;
+  how.env = &env;
+  EXPECT_TRUE(libinfer::Model::load(kPath, how).ok());
+}
+
+TEST(Hpp, ACancelIsSeenWhileTextIsTokenised) {
+  const auto model = libinfer::Model::load(kPath).value();
+  const auto session = libinfer::Session::create(model).value();
+  auto options = libinfer::Options::create(INFER_OPTIONS_GENERATE).value();
+  const auto cancel = libinfer::Cancel::create().value();
+  infer_cancel_trigger(cancel.get());
+  const std::string text(std::size_t{1} << 20, 'a');
+  EXPECT_EQ(libinfer::Stream::start(session, text, &options, &cancel).error().code(), INFER_E_CANCELLED);
+  const auto drop = [](void*, const char*, std::size_t) -> std::int32_t { return 0; };
+  std::int32_t reason = INFER_FINISH_NONE;
+  EXPECT_EQ(infer_generate(session.get(), 0, text.data(), text.size(), nullptr, cancel.get(), drop, nullptr, &reason, nullptr), INFER_OK);
+  EXPECT_EQ(reason, INFER_FINISH_CANCELLED);
+}
+
+TEST(Hpp, ASamplerCountsTokensOfItsVocabulary) {
+  const auto model = libinfer::Model::load(kPath).value();
+  infer_sampler* sampler = nullptr;
+  ASSERT_EQ(infer_sampler_create(model.get(), nullptr, &sampler, nullptr), INFER_OK);
+  EXPECT_EQ(infer_sampler_accept(sampler, 1023, nullptr), INFER_OK);
+  for (const std::int32_t token : {-1, 1024, 2147483647}) EXPECT_EQ(infer_sampler_accept(sampler, token, nullptr), INFER_E_TOKEN);
+  infer_sampler_release(sampler);
+}
+
+#if defined(__cpp_lib_concepts)
+static_assert(std::input_iterator<libinfer::Stream::Iterator>);
+#endif
 
 TEST(Hpp, CancelFunctionsLeaveOtherHandlesAlone) {
   const auto env = libinfer::Env::create().value();

@@ -147,6 +147,33 @@ TEST(Generation, APromptThatDoesNotFitIsRefusedBeforeAnyWork) {
   EXPECT_EQ(s->length(0), 0);
 }
 
+TEST(Generation, ACountBeyondAllMemoryIsAnError) {
+  const auto s = session_of();
+  const Token token = 300;
+  const auto g = Generation::start(*s, 0, std::span<const Token>(&token, SIZE_MAX), {}, nullptr);
+  ASSERT_FALSE(g.ok());
+  EXPECT_EQ(g.status().code(), Code::context_full);
+}
+
+TEST(Generation, CountsTokensThatWereReported) {
+  const auto s = session_of();
+  CancelFlag cancel;
+  const auto g = std::move(Generation::start(*s, 0, tokens_of(s->model(), "Pierre"), greedy(0), &cancel)).value();
+  ASSERT_EQ(g->next().value()->kind, GenerationEvent::Kind::prompt);   // the first token has been chosen
+  cancel.set = true;
+  EXPECT_EQ(g->next().value()->finish, FinishReason::cancelled);
+  EXPECT_EQ(g->stats().generated_tokens, 0);
+}
+
+TEST(Generation, CountsTheMemoryOfStopStrings) {
+  const auto s = session_of();
+  const auto& account = *s->model().account();
+  const std::uint64_t before = account.owned();
+  const GenerationOptions options{.stop = std::vector<std::string>(100, std::string(10000, 'a'))};
+  const auto g = std::move(Generation::start(*s, 0, tokens_of(s->model(), "Pierre"), options, nullptr)).value();
+  EXPECT_GE(account.owned() - before, 100U * 10000U * (1 + 1 + 4));   // the text twice, and a number for each byte
+}
+
 TEST(Generation, EndsWhenTheContextIsFull) {
   const auto s = session_of({.n_ctx = 24});
   const Outcome run = generate(*s, 0, "Pierre", greedy(0));
