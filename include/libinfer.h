@@ -511,7 +511,8 @@ INFER_API infer_status infer_messages_set_tools(infer_messages *messages, const 
 /* A variable of the template as JSON: "enable_thinking", "documents", "bos_token" ... */
 INFER_API infer_status infer_messages_set_variable(infer_messages *messages, const char *name, const char *json, size_t length,
                                                    infer_error **err);
-/* The local time for templates that ask, "2025-03-09T14:05:07": the library looks at no clock. NULL: none. */
+/* The local time for templates that ask, "2025-03-09T14:05:07": the library looks at no clock. NULL: none, and strftime_now is
+ * undefined. */
 INFER_API infer_status infer_messages_set_now(infer_messages *messages, const char *time, infer_error **err);
 INFER_API size_t infer_messages_count(const infer_messages *messages);                                               /* R */
 /* All messages as a JSON list, which infer_messages_add_json takes. TEMPLATE_LIMIT beyond 16 MiB, in which each

@@ -3,6 +3,7 @@
  * that have none. */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include "libinfer.h"
 
 /* Pulls the answer and prints it as it comes. */
@@ -17,6 +18,15 @@ static infer_status answer(infer_chat *chat, const infer_options *options, infer
   infer_stream_release(stream);   /* the answer is in the messages now */
   putchar('\n');
   return status < 0 ? status : INFER_OK;
+}
+
+/* Tells templates that write the date what time it is. */
+static infer_status set_now(infer_messages *messages, infer_error **err) {
+  char now[32] = "";
+  const time_t clock = time(NULL);
+  const struct tm *local = localtime(&clock);
+  if (local != NULL) strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%S", local);
+  return infer_messages_set_now(messages, now, err);
 }
 
 int main(int argc, char **argv) {
@@ -34,7 +44,7 @@ int main(int argc, char **argv) {
       infer_session_create(model, NULL, &session, &err) == INFER_OK &&
       (argc < 3 || infer_template_builtin(argv[2], &named, &err) == INFER_OK) &&
       infer_chat_create(session, 0, named, &chat, &err) == INFER_OK &&
-      infer_chat_messages(chat, &messages, &err) == INFER_OK &&
+      infer_chat_messages(chat, &messages, &err) == INFER_OK && set_now(messages, &err) == INFER_OK &&
       infer_options_create(INFER_OPTIONS_GENERATE, &options, &err) == INFER_OK &&
       infer_options_set_i64(options, "max_tokens", 40, &err) == INFER_OK) {
     while (err == NULL && fgets(line, sizeof line, stdin) != NULL) {

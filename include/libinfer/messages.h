@@ -43,7 +43,7 @@ class Messages {
   /// A variable of the template, as JSON: "enable_thinking", "documents", "bos_token" ... Errors: argument (a name that is not
   /// one; "messages").
   Status set_variable(std::string_view name, std::string_view json);
-  /// The local time for strftime_now, "2025-03-09T14:05:07"; empty: none, and a template that asks for it fails.
+  /// The local time for strftime_now, "2025-03-09T14:05:07"; empty: none, and strftime_now is undefined.
   Status set_now(std::string_view time);
 
   std::size_t size() const noexcept;

@@ -25,6 +25,11 @@ Result<Text> Interpreter::run() {
     builtins_.push_back({{Object::Kind::builtin}, name, function});
     globals.set(name, Value(&builtins_.back()));
   }
+  // Templates that ask whether they can have the time (`strftime_now is defined`) have an answer of their own where they cannot.
+  if (!inputs_.now) {
+    globals.set("strftime_now", Value::undefined("strftime_now needs the time, and the caller set none: set it with "
+                                                 "infer_messages_set_now, or as \"now\" of a request"));
+  }
   for (const auto& [name, value] : inputs_.variables) globals.set(name, value);
   Scope& top = scopes_.emplace_back(Scope{.parent = &globals});
   INFER_TRY(execute(program_.root, top));

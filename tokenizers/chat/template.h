@@ -25,7 +25,7 @@ struct CivilTime {
 
 struct Inputs {
   std::vector<std::pair<std::string, Value>> variables;  ///< messages, tools, bos_token ...
-  std::optional<CivilTime> now;                          ///< for strftime_now
+  std::optional<CivilTime> now;                          ///< for strftime_now, which is undefined without
 };
 
 struct Segment {

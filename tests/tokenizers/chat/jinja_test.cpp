@@ -82,6 +82,16 @@ TEST(ChatTemplate, ListsWhatIsNotSupported) {
                                       "line 2, column 105: test 'what'", "line 2, column 152: recursive loop"}));
 }
 
+TEST(ChatTemplate, HasTheTimeOnlyWhereTheCallerSetsIt) {
+  const Result<Template> guarded = Template::compile("{% if strftime_now is defined %}{{ strftime_now('%d %b %Y') }}{% else %}26 Jul 2024{% endif %}");
+  EXPECT_TRUE(guarded.value().unsupported().empty());
+  EXPECT_EQ(shown(guarded.value().render({})), "26 Jul 2024") << "as the template of Llama 3.2 has it";
+  EXPECT_EQ(shown(guarded.value().render({.variables = {}, .now = testing::kSunday})), "09 Mar 2025");
+
+  const std::string message = shown(Template::compile("{{ strftime_now('%Y') }}").value().render({}));
+  EXPECT_NE(message.find("infer_messages_set_now"), std::string::npos) << message;
+}
+
 TEST(ChatTemplate, FindsKeysThatAreEqual) {
   EXPECT_EQ(shown(render("{% set d = {1: 'a', 0.5: 'b', none: 'c', '1': 'd'} %}{{ d[1.0] }}{{ d[true] }}{{ d[1/2] }}{{ d[none] }}{{ d['1'] }}")),
             "aabcd");
