@@ -5,12 +5,27 @@
 namespace infer::chat {
 namespace {
 
-// What all begin with: text(content) is a content that may be a list of parts; tools are refused, not left out unseen.
+// What all begin with: text(content) is a content that may be a list of parts; join(system, content) puts one more system message
+// behind those that wait for a question (none: there are none). Tools, images and roles that a format has no place for are refused,
+// not left out unseen. Without a model there may be no marks of begin and end.
 constexpr std::string_view kPrelude = R"jinja(
+{%- set bos_token = bos_token | default('', true) -%}
+{%- set eos_token = eos_token | default('', true) -%}
 {%- macro text(content) -%}
 {%- if content is string -%}{{ content }}
-{%- elif content -%}{%- for part in content if part.type == 'text' -%}{{ part.text }}{%- endfor -%}
+{%- elif content -%}
+{%- for part in content -%}
+{%- if part.type != 'text' -%}
+{{ raise_exception('this built-in template knows text only, not content of type "' ~ part.type ~ '": use the template of the model') }}
 {%- endif -%}
+{{ part.text }}
+{%- endfor -%}
+{%- endif -%}
+{%- endmacro -%}
+{%- macro join(system, content) -%}{{ text(content) if system is none else system + '\n\n' + text(content) }}{%- endmacro -%}
+{%- macro refuse(role) -%}{{ raise_exception('this built-in template has no place for messages of role "' ~ role ~ '"') }}{%- endmacro -%}
+{%- macro answered(system) -%}
+{%- if system is not none -%}{{ raise_exception('a system message needs a message of the user behind it') }}{%- endif -%}
 {%- endmacro -%}
 {%- if tools -%}{{ raise_exception('this built-in template knows no tools: use the template of the model') }}{%- endif -%}
 {%- for message in messages if message.tool_calls or message.role == 'tool' -%}
@@ -20,14 +35,17 @@ constexpr std::string_view kPrelude = R"jinja(
 
 // Meta: Llama 2. The system prompt is part of the first question.
 constexpr std::string_view kLlama2 = R"jinja(
-{%- set ns = namespace(system='') -%}
+{%- set ns = namespace(system=none) -%}
 {%- for message in messages -%}
-{%- if message.role == 'system' -%}{%- set ns.system = '<<SYS>>\n' + text(message.content) + '\n<</SYS>>\n\n' -%}
+{%- if message.role == 'system' -%}{%- set ns.system = join(ns.system, message.content) -%}
 {%- elif message.role == 'user' -%}
-{{ bos_token + '[INST] ' + (ns.system + text(message.content)) | trim + ' [/INST]' }}{%- set ns.system = '' -%}
-{%- else -%}{{ ' ' + text(message.content) | trim + ' ' + eos_token }}
+{%- set system = '' if ns.system is none else '<<SYS>>\n' + ns.system + '\n<</SYS>>\n\n' -%}
+{{ bos_token + '[INST] ' + (system + text(message.content)) | trim + ' [/INST]' }}{%- set ns.system = none -%}
+{%- elif message.role == 'assistant' -%}{{ ' ' + text(message.content) | trim + ' ' + eos_token }}
+{%- else -%}{{ refuse(message.role) }}
 {%- endif -%}
 {%- endfor -%}
+{{ answered(ns.system) }}
 )jinja";
 
 constexpr std::string_view kLlama3 = R"jinja(
@@ -44,26 +62,30 @@ constexpr std::string_view kGap = "{%- set gap = ' ' -%}", kNoGap = "{%- set gap
 
 constexpr std::string_view kMistralV1 = R"jinja(
 {{- bos_token }}
-{%- set ns = namespace(system='') -%}
+{%- set ns = namespace(system=none) -%}
 {%- for message in messages -%}
-{%- if message.role == 'system' -%}{%- set ns.system = text(message.content) + '\n\n' -%}
-{%- elif message.role == 'user' -%}{{ ' [INST] ' + ns.system + text(message.content) + ' [/INST]' }}{%- set ns.system = '' -%}
-{%- else -%}{{ ' ' + text(message.content) + eos_token }}
+{%- if message.role == 'system' -%}{%- set ns.system = join(ns.system, message.content) -%}
+{%- elif message.role == 'user' -%}{{ ' [INST] ' + join(ns.system, message.content) + ' [/INST]' }}{%- set ns.system = none -%}
+{%- elif message.role == 'assistant' -%}{{ ' ' + text(message.content) + eos_token }}
+{%- else -%}{{ refuse(message.role) }}
 {%- endif -%}
 {%- endfor -%}
+{{ answered(ns.system) }}
 )jinja";
 
 constexpr std::string_view kMistralV3 = R"jinja(
 {{- bos_token }}
-{%- set ns = namespace(system='', last=-1) -%}
+{%- set ns = namespace(system=none, open=none, last=-1) -%}
 {%- for message in messages -%}
-{%- if message.role == 'system' -%}{%- set ns.system = text(message.content) + '\n\n' -%}{%- endif -%}
-{%- if message.role == 'user' -%}{%- set ns.last = loop.index0 -%}{%- endif -%}
+{%- if message.role == 'system' -%}{%- set ns.system = join(ns.system, message.content) -%}{%- set ns.open = ns.system -%}{%- endif -%}
+{%- if message.role == 'user' -%}{%- set ns.last = loop.index0 -%}{%- set ns.open = none -%}{%- endif -%}
 {%- endfor -%}
+{{ answered(ns.open) }}
 {%- for message in messages -%}
 {%- if message.role == 'user' -%}
-{{ '[INST]' + gap + (ns.system if loop.index0 == ns.last else '') + text(message.content) + '[/INST]' }}
-{%- elif message.role != 'system' -%}{{ gap + text(message.content) + eos_token }}
+{{ '[INST]' + gap + join(ns.system if loop.index0 == ns.last else none, message.content) + '[/INST]' }}
+{%- elif message.role == 'assistant' -%}{{ gap + text(message.content) + eos_token }}
+{%- elif message.role != 'system' -%}{{ refuse(message.role) }}
 {%- endif -%}
 {%- endfor -%}
 )jinja";
@@ -73,7 +95,8 @@ constexpr std::string_view kMistralV7 = R"jinja(
 {%- for message in messages -%}
 {%- if message.role == 'system' -%}{{ '[SYSTEM_PROMPT]' + gap + text(message.content) + '[/SYSTEM_PROMPT]' }}
 {%- elif message.role == 'user' -%}{{ '[INST]' + gap + text(message.content) + '[/INST]' }}
-{%- else -%}{{ gap + text(message.content) + eos_token }}
+{%- elif message.role == 'assistant' -%}{{ gap + text(message.content) + eos_token }}
+{%- else -%}{{ refuse(message.role) }}
 {%- endif -%}
 {%- endfor -%}
 )jinja";
@@ -102,14 +125,16 @@ constexpr std::string_view kPhi4 = R"jinja(
 // Google: Gemma. The system prompt is part of the first question.
 constexpr std::string_view kGemma = R"jinja(
 {{- bos_token }}
-{%- set ns = namespace(system='') -%}
+{%- set ns = namespace(system=none) -%}
 {%- for message in messages -%}
-{%- if message.role == 'system' -%}{%- set ns.system = text(message.content) + '\n\n' -%}
+{%- if message.role == 'system' -%}{%- set ns.system = join(ns.system, message.content) -%}
 {%- else -%}
 {{ '<start_of_turn>' + ('model' if message.role == 'assistant' else message.role) + '\n' }}
-{{- ns.system + text(message.content) | trim + '<end_of_turn>\n' }}{%- set ns.system = '' -%}
+{%- if message.role == 'user' and ns.system is not none -%}{{ ns.system + '\n\n' }}{%- set ns.system = none -%}{%- endif -%}
+{{ text(message.content) | trim + '<end_of_turn>\n' }}
 {%- endif -%}
 {%- endfor -%}
+{{ answered(ns.system) }}
 {%- if add_generation_prompt -%}{{ '<start_of_turn>model\n' }}{%- endif -%}
 )jinja";
 
@@ -124,7 +149,8 @@ constexpr std::string_view kVicuna = R"jinja(
 {%- for message in messages -%}
 {%- if message.role == 'system' -%}{{ text(message.content) + '\n\n' }}
 {%- elif message.role == 'user' -%}{{ 'USER: ' + text(message.content) + '\n' }}
-{%- else -%}{{ 'ASSISTANT: ' + text(message.content) + eos_token + '\n' }}
+{%- elif message.role == 'assistant' -%}{{ 'ASSISTANT: ' + text(message.content) + eos_token + '\n' }}
+{%- else -%}{{ refuse(message.role) }}
 {%- endif -%}
 {%- endfor -%}
 {%- if add_generation_prompt -%}{{ 'ASSISTANT:' }}{%- endif -%}
