@@ -24,34 +24,41 @@ Result<Value> strip_both(const Value& self, const Bound& args) { return strip(se
 Result<Value> strip_left(const Value& self, const Bound& args) { return strip(self, args, Side::left); }
 Result<Value> strip_right(const Value& self, const Bound& args) { return strip(self, args, Side::right); }
 
-/// Without a separator: at runs of white space, which are left out at both ends too.
+/// Without a separator: at runs of white space, which are left out at both ends too. What is left after `most` parts is one
+/// more, which loses the space at the end where it was cut off, and keeps that at the other.
 Result<Value> split_at_space(const Text& text, std::int64_t most, bool from_right, Budget& budget) {
   const std::string& bytes = text.bytes();
   std::vector<std::pair<std::size_t, std::size_t>> words;
-  for (std::size_t i = 0; i < bytes.size();) {
-    if (is_space(code_point_at(bytes, i))) {
-      i += character_at(bytes, i);
-      continue;
-    }
-    const std::size_t begin = i;
-    while (i < bytes.size() && !is_space(code_point_at(bytes, i))) i += character_at(bytes, i);
-    INFER_TRY(budget.charge_elements(2));
-    words.emplace_back(begin, i);
-  }
-  // The last part (or the first) is the rest of the text, with the spaces inside it.
-  if (most >= 0 && words.size() > static_cast<std::size_t>(most) + 1) {
-    const auto n = static_cast<std::ptrdiff_t>(most);
+  std::size_t begin = 0;
+  std::size_t end = bytes.size();
+  const auto first_is = [&](bool space) { return begin < end && is_space(code_point_at(bytes, begin)) == space; };
+  const auto last_is = [&](bool space) { return begin < end && is_space(code_point_at(bytes, character_before(bytes, end))) == space; };
+  for (;;) {
+    const bool is_rest = most >= 0 && words.size() == static_cast<std::size_t>(most);
     if (from_right) {
-      const std::size_t end = (words.end() - n - 1)->second;
-      words.erase(words.begin(), words.end() - n);
-      words.insert(words.begin(), {0, end});
+      while (last_is(true)) end = character_before(bytes, end);
     } else {
-      words.resize(static_cast<std::size_t>(most) + 1);
-      words.back().second = text.size();
+      while (first_is(true)) begin += character_at(bytes, begin);
+    }
+    if (begin == end) break;
+    INFER_TRY(budget.charge_elements(2));
+    if (is_rest) {
+      words.emplace_back(begin, end);
+      break;
+    }
+    if (from_right) {
+      const std::size_t stop = end;
+      while (last_is(false)) end = character_before(bytes, end);
+      words.emplace_back(end, stop);
+    } else {
+      const std::size_t start = begin;
+      while (first_is(false)) begin += character_at(bytes, begin);
+      words.emplace_back(start, begin);
     }
   }
+  if (from_right) std::reverse(words.begin(), words.end());
   Values parts;
-  for (const auto& [begin, end] : words) parts.emplace_back(text.slice(begin, end - begin));
+  for (const auto& [from, to] : words) parts.emplace_back(text.slice(from, to - from));
   return make_list(std::move(parts));
 }
 
