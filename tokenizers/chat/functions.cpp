@@ -71,6 +71,13 @@ Result<Value> get_attribute(const Value& value, std::string_view name, Budget& b
   return missing_attribute(value, name, budget);
 }
 
+LineEnd find_line_end(std::string_view text, std::size_t begin) noexcept {
+  std::size_t at = begin;
+  while (at < text.size() && !is_line_end(code_point_at(text, at))) at += character_at(text, at);
+  if (at == text.size()) return {at, at};
+  return {at, at + (text.substr(at).starts_with("\r\n") ? 2 : character_at(text, at))};
+}
+
 Text stripped(const Text& text, Side side, const std::string* characters) {
   const std::string& bytes = text.bytes();
   const auto goes = [&](std::size_t i) {

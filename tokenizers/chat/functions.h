@@ -66,6 +66,11 @@ Result<Value> absent(std::string why, Budget& budget);
 
 // Shared by filters and methods of texts.
 enum class Side : std::uint8_t { left, right, both };
+/// Of a line that begins at `begin`: where it ends, and where the next one begins.
+struct LineEnd {
+  std::size_t at, next;
+};
+LineEnd find_line_end(std::string_view text, std::size_t begin) noexcept;
 Text stripped(const Text& text, Side side, const std::string* characters);
 Result<Value> replaced(const Text& text, const Text& old, const Text& with, std::int64_t count, Budget& budget);
 Text upper(const Text& text);

@@ -103,11 +103,9 @@ Result<Value> split_lines(const Value& self, const Bound& args) {
   Values lines;
   for (std::size_t begin = 0; begin < text.size();) {
     INFER_TRY(args.budget.charge_elements(2));
-    const std::size_t end = std::min(text.bytes().find_first_of("\n\r\v\f", begin), text.size());
-    std::size_t next = std::min(end + 1, text.size());
-    if (end + 1 < text.size() && text.bytes()[end] == '\r' && text.bytes()[end + 1] == '\n') ++next;
-    lines.emplace_back(text.slice(begin, (args.flag(0) ? next : end) - begin));
-    begin = next;
+    const LineEnd end = find_line_end(text.bytes(), begin);
+    lines.emplace_back(text.slice(begin, (args.flag(0) ? end.next : end.at) - begin));
+    begin = end.next;
   }
   return make_list(std::move(lines));
 }
@@ -246,13 +244,11 @@ Result<Value> all_characters(const Value& self, const Bound& args, const Is& is)
   }
   return Value(!bytes.empty());
 }
-bool is_ascii_digit(char32_t c) noexcept { return c >= '0' && c <= '9'; }
-bool is_letter(char32_t c) noexcept { return is_cased(c) || (c >= 0x80 && !is_space(c)); }
 Result<Value> is_space_text(const Value& self, const Bound& args) { return all_characters(self, args, is_space); }
-Result<Value> is_digit_text(const Value& self, const Bound& args) { return all_characters(self, args, is_ascii_digit); }
+Result<Value> is_digit_text(const Value& self, const Bound& args) { return all_characters(self, args, is_digit); }
 Result<Value> is_alpha_text(const Value& self, const Bound& args) { return all_characters(self, args, is_letter); }
 Result<Value> is_alnum_text(const Value& self, const Bound& args) {
-  return all_characters(self, args, [](char32_t c) { return is_ascii_digit(c) || is_letter(c); });
+  return all_characters(self, args, is_letter_or_number);
 }
 /// Some letter has a case, and none the other one.
 Result<Value> is_upper_text(const Value& self, const Bound& args) {

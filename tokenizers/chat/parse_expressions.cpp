@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "libinfer/text.h"
+#include "tokenizers/chat/numbers.h"
 #include "tokenizers/chat/parser.h"
 
 namespace infer::chat {
@@ -13,11 +14,7 @@ namespace {
 Result<Value> number(const Token& token) {
   const char* const begin = token.text.data();
   const char* const end = begin + token.text.size();
-  if (token.kind == TokenKind::real) {
-    double value = 0;
-    std::from_chars(begin, end, value);  // beyond the largest double it stays 0; nobody writes that
-    return Value(value);
-  }
+  if (token.kind == TokenKind::real) return Value(read_real(token.text).value_or(0));
   const char letter = token.text.size() > 2 && begin[0] == '0' ? static_cast<char>(begin[1] | 0x20) : ' ';
   const int base = letter == 'x' ? 16 : letter == 'o' ? 8 : letter == 'b' ? 2 : 10;
   std::int64_t value = 0;

@@ -69,7 +69,7 @@ Result<std::string> format_time(std::string_view format, const CivilTime& t, Bud
         number(t.day, 2);
         break;
       case 'e':
-        out += fmt::format("{:2}", t.day);
+        out += fmt::format("{:{}}", t.day, bare ? 1 : 2);
         break;
       case 'H':
         number(t.hour, 2);

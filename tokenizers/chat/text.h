@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -70,6 +71,20 @@ inline char32_t code_point_at(std::string_view text, std::size_t index) noexcept
 inline bool is_space(char32_t c) noexcept {
   return (c >= 0x1c && c <= 0x1f) || (unicode::char_of(c, 0).set & unicode::kSpace) != 0;
 }
+
+/// Where Python's str.splitlines ends lines; \r\n is one end.
+constexpr bool is_line_end(char32_t c) noexcept {
+  return (c >= 0x0a && c <= 0x0d) || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028 || c == 0x2029;
+}
+
+/// What str.isalpha, isalnum and isdigit ask of each character.
+inline bool is_letter(char32_t c) noexcept { return (unicode::char_of(c, 0).set & unicode::kLetter) != 0; }
+inline bool is_letter_or_number(char32_t c) noexcept {
+  return (unicode::char_of(c, 0).set & (unicode::kLetter | unicode::kNumber)) != 0;
+}
+bool is_digit(char32_t c) noexcept;
+/// 0 to 9 for a digit of any decimal system.
+std::optional<int> decimal_digit(char32_t c) noexcept;
 
 /// Unicode's simple mappings for Latin, Greek, Cyrillic and Armenian; other letters stay as they are.
 char32_t to_upper(char32_t c) noexcept;

@@ -2,12 +2,12 @@
 // Filters that make texts and numbers: tojson, trim, replace, indent, int ... Tested by
 // tests/tokenizers/chat/jinja_test.cpp.
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 
 #include <fmt/format.h>
 
 #include "tokenizers/chat/functions.h"
+#include "tokenizers/chat/numbers.h"
 #include "tokenizers/chat/operators.h"
 #include "tokenizers/chat/printing.h"
 
@@ -21,6 +21,13 @@ Result<Text> as_text(const Value& self, const Bound& args) {
   return text;
 }
 
+/// None where there are fewer than none.
+Result<Text> spaces(std::int64_t n, Budget& budget) {
+  const auto count = static_cast<std::size_t>(std::max<std::int64_t>(n, 0));
+  INFER_TRY(budget.charge_bytes(count));
+  return Text(std::string(count, ' '), Origin::trusted);
+}
+
 Result<Value> tojson(const Value& self, const Bound& args) {
   JsonStyle style{.ensure_ascii = args.flag(0), .sort_keys = args.flag(3)};
   if (args[1] != nullptr && !args[1]->is_none()) {
@@ -29,7 +36,7 @@ Result<Value> tojson(const Value& self, const Bound& args) {
       style.indent = args[1]->text();
     } else {
       INFER_ASSIGN(const std::int64_t n, integer_argument(args, 1, "indent", 0));
-      style.indent = Text(std::string(static_cast<std::size_t>(std::clamp<std::int64_t>(n, 0, 64)), ' '), Origin::trusted);
+      INFER_ASSIGN(style.indent, spaces(n, args.budget));
     }
   }
   if (args[2] != nullptr && !args[2]->is_none()) {
@@ -107,92 +114,87 @@ Result<Value> indent(const Value& self, const Bound& args) {
     margin = args[0]->text();
   } else {
     INFER_ASSIGN(const std::int64_t width, integer_argument(args, 0, "width", 4));
-    margin =
-        Text(std::string(static_cast<std::size_t>(std::clamp<std::int64_t>(width, 0, 1000)), ' '), Origin::trusted);
+    INFER_ASSIGN(margin, spaces(width, args.budget));
   }
-  // The first line and blank ones keep their places unless told otherwise.
+  // The first line and blank ones keep their places unless told otherwise; all ends of lines become \n.
   const std::string& bytes = text.bytes();
   Text out;
-  for (std::size_t begin = 0; begin <= bytes.size();) {
-    const std::size_t end = std::min(bytes.find('\n', begin), bytes.size());
-    const bool first = begin == 0;
+  for (std::size_t begin = 0;;) {
+    const LineEnd end = find_line_end(bytes, begin);
     INFER_TRY(args.budget.charge(1));
-    if (first ? args.flag(1) : (end > begin || args.flag(2))) INFER_TRY(append(out, margin, args.budget));
-    out.append(text, begin, std::min(end + 1, bytes.size()) - begin);
-    begin = end + 1;
+    if (begin == 0 ? args.flag(1) : (end.at > begin || args.flag(2))) INFER_TRY(append(out, margin, args.budget));
+    out.append(text, begin, end.at - begin);
+    // Jinja puts a \n behind the text first, of which a \r at its end becomes a part.
+    if (end.at == bytes.size() || (end.next == bytes.size() && bytes.ends_with('\r'))) break;
+    out.append("\n", text.origin_at(end.at));
+    begin = end.next;
   }
   INFER_TRY(args.budget.charge_bytes(out.memory()));
   return Value(std::move(out));
 }
 
-/// Decimal digits with a sign and white space around them, as int(text) takes them.
-std::optional<std::int64_t> parse_integer(const Text& text, int base) {
-  Text digits = stripped(text, Side::both, nullptr);
-  std::string bytes = digits.bytes();
-  std::erase(bytes, '_');
-  if (bytes.starts_with('+')) bytes.erase(0, 1);
-  if (bytes.starts_with('+') || bytes.starts_with("+-")) return std::nullopt;
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(bytes.data(), bytes.data() + bytes.size(), value, base);
-  if (error != std::errc() || end != bytes.data() + bytes.size()) return std::nullopt;
-  return value;
-}
-
-std::optional<double> parse_real(const Text& text) {
-  std::string bytes = stripped(text, Side::both, nullptr).bytes();
-  if (bytes.starts_with('+') && !bytes.starts_with("+-")) bytes.erase(0, 1);
-  double value = 0;
-  const auto [end, error] = std::from_chars(bytes.data(), bytes.data() + bytes.size(), value);
-  if (error != std::errc() || end != bytes.data() + bytes.size() || bytes.empty()) return std::nullopt;
-  return value;
-}
-
+/// What is no integer of any size gives `default`; what is one and does not fit is an error.
 Result<Value> to_int(const Value& self, const Bound& args) {
   const Value otherwise = args[0] == nullptr ? Value(std::int64_t{0}) : *args[0];
   INFER_ASSIGN(const std::int64_t base, integer_argument(args, 1, "base", 10));
-  if (base < 2 || base > 36) return chat_error("the base of int must be 2 to 36");
+  if (base != 0 && (base < 2 || base > 36)) return chat_error("the base of int must be 0 or 2 to 36");
+  if (self.is_undefined()) return chat_error(std::string(self.what()));
   if (self.is_integer()) return Value(self.integer());
   if (self.is(Value::Kind::big)) return self;
   std::optional<double> real;
   if (self.is(Value::Kind::real)) real = self.real();
   if (self.is_string()) {
-    if (const auto value = parse_integer(self.text(), static_cast<int>(base))) return Value(*value);
-    real = parse_real(self.text());
+    INFER_TRY(args.budget.charge(self.text().memory() / 16));   // some copies
+    const std::string digits = ascii_digits(self.text());
+    INFER_ASSIGN(const std::optional<std::int64_t> value, read_integer(digits, static_cast<int>(base)));
+    if (value) return Value(*value);
+    real = read_real(digits);
+    if (real && std::isinf(*real)) return otherwise;
   }
-  if (!real || !(std::abs(*real) < 9.2e18)) return otherwise;
+  if (!real || std::isnan(*real)) return otherwise;
+  if (!(*real >= -0x1p63 && *real < 0x1p63)) return chat_error("int: the number does not fit 64 bits");
   return Value(static_cast<std::int64_t>(*real));
 }
 
 Result<Value> to_float(const Value& self, const Bound& args) {
+  if (self.is_undefined()) return chat_error(std::string(self.what()));
   if (self.is_number()) return Value(self.real());
   if (self.is_string()) {
-    if (const auto value = parse_real(self.text())) return Value(*value);
+    INFER_TRY(args.budget.charge(self.text().memory() / 16));   // some copies
+    if (const auto value = read_real(ascii_digits(self.text()))) return Value(*value);
   }
   return args[0] == nullptr ? Value(0.0) : *args[0];
 }
 
-Result<Value> absolute(const Value& self, const Bound&) {
+Result<Value> absolute(const Value& self, const Bound& args) {
   if (self.is(Value::Kind::real)) return Value(std::abs(self.real()));
   if (self.is_integer()) return self.integer() < 0 ? negate(self) : Value(self.integer());
-  return chat_error(fmt::format("abs needs a number, not {}", type_name(self)));
+  if (!self.is(Value::Kind::big)) return chat_error(fmt::format("abs needs a number, not {}", type_name(self)));
+  if (!self.digits().starts_with('-')) return self;
+  INFER_TRY(args.budget.charge_bytes(self.digits().size()));
+  return Value(BigInteger{std::make_shared<const std::string>(self.digits().substr(1))});
 }
 
+/// Integers stay such where they are rounded, and become reals by ceil and floor.
 Result<Value> round_number(const Value& self, const Bound& args) {
+  if (self.is_undefined()) return chat_error(std::string(self.what()));
   if (!self.is_number()) return chat_error(fmt::format("round needs a number, not {}", type_name(self)));
-  INFER_ASSIGN(const std::int64_t digits, integer_argument(args, 0, "precision", 0));
-  const std::string method = args[1] != nullptr && args[1]->is_string() ? args[1]->bytes() : "common";
-  if (digits < -300 || digits > 300) return chat_error("the precision of round must be -300 to 300");
-  const double scale = std::pow(10.0, static_cast<double>(digits));
-  const double value = self.real();
-  if (method == "ceil") return Value(std::ceil(value * scale) / scale);
-  if (method == "floor") return Value(std::floor(value * scale) / scale);
-  if (digits < 0) return Value(std::nearbyint(value * scale) / scale);
-  // Printing rounds the exact value, to even where it lies between: what Python's round does.
-  const std::string shown = fmt::format("{:.{}f}", value, static_cast<int>(digits));
-  INFER_TRY(args.budget.charge(shown.size()));  // digits take longer than bytes
-  double rounded = 0;
-  std::from_chars(shown.data(), shown.data() + shown.size(), rounded);
-  return Value(rounded);
+  INFER_ASSIGN(const std::int64_t precision, integer_argument(args, 0, "precision", 0));
+  const int places = static_cast<int>(std::clamp<std::int64_t>(precision, -100'000, 100'000));
+  std::string method = "common";
+  if (args[1] != nullptr) method = args[1]->is_string() ? args[1]->bytes() : "";
+  if (method == "common") {
+    if (self.is(Value::Kind::real)) return round_real(self.real(), places, args.budget);
+    if (places >= 0) return self.is(Value::Kind::big) ? self : Value(self.integer());
+    INFER_TRY(args.budget.charge_bytes(self.is(Value::Kind::big) ? 2 * self.digits().size() : 0));
+    return round_integer(self.is(Value::Kind::big) ? self.digits() : fmt::format("{}", self.integer()), -places);
+  }
+  if (method != "ceil" && method != "floor") return chat_error("the method of round must be common, ceil or floor");
+  if (!self.is(Value::Kind::real) && places >= 0) return Value(self.real());
+  const double scale = read_real(fmt::format("1e{}", places)).value_or(0);
+  const double scaled = self.real() * scale;
+  if (!std::isfinite(scaled) || scale == 0) return chat_error("round: the number is too large for the precision");
+  return Value(((method == "ceil" ? std::ceil(scaled) : std::floor(scaled)) + 0.0) / scale);   // Python's integers have no -0
 }
 
 Result<Value> escape(const Value& self, const Bound& args) {
@@ -220,14 +222,16 @@ Result<Value> format(const Value& self, const Bound& args) {
   return format_percent(text, values, args.budget);
 }
 
+/// Runs of letters, numbers and underscores.
 Result<Value> wordcount(const Value& self, const Bound& args) {
   INFER_ASSIGN(const Text text, as_text(self, args));
   std::int64_t n = 0;
-  bool in_word = false;
+  bool was_word = false;
   for (std::size_t i = 0; i < text.size(); i += character_at(text.bytes(), i)) {
-    const bool space = is_space(code_point_at(text.bytes(), i));
-    if (!space && !in_word) ++n;
-    in_word = !space;
+    const char32_t c = code_point_at(text.bytes(), i);
+    const bool is_word = c == '_' || is_letter_or_number(c);
+    if (is_word && !was_word) ++n;
+    was_word = is_word;
   }
   return Value(n);
 }

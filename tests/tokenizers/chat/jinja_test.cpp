@@ -92,6 +92,16 @@ TEST(ChatTemplate, HasTheTimeOnlyWhereTheCallerSetsIt) {
   EXPECT_NE(message.find("infer_messages_set_now"), std::string::npos) << message;
 }
 
+TEST(ChatTemplate, RefusesIntegersBeyond64Bits) {
+  EXPECT_EQ(shown(render("{{ '9223372036854775807' | int }} {{ '-9223372036854775808' | int }} {{ -9.2e18 | int }}")),
+            "9223372036854775807 -9223372036854775808 -9200000000000000000");
+  for (const char* source : {"{{ '9223372036854775808' | int }}", "{{ '-9223372036854775809' | int(1) }}", "{{ 1e30 | int }}", "{{ '1e30' | int }}", "{{ 9223372036854775808 }}", "{{ ('9' * 5000) | int }}"}) {
+    const Result<Text> rendered = render(source);
+    EXPECT_FALSE(rendered.ok()) << source << " printed " << shown(rendered);
+  }
+  EXPECT_NE(shown(render("{{ ('9' * 5000) | int }}")).find("64 bits"), std::string::npos);
+}
+
 TEST(ChatTemplate, FindsKeysThatAreEqual) {
   EXPECT_EQ(shown(render("{% set d = {1: 'a', 0.5: 'b', none: 'c', '1': 'd'} %}{{ d[1.0] }}{{ d[true] }}{{ d[1/2] }}{{ d[none] }}{{ d['1'] }}")),
             "aabcd");
