@@ -40,7 +40,8 @@ enum class NodeKind : std::uint8_t {
   logical_or,   // a, b
   conditional,  // a if b else c; c may be kNoNode
   capture,      // what block a prints
-  macro_value,  // the macro with parameters `keywords` (kNoNode: no default) and body a; text is its name
+  macro_value,  // the macro with parameters `keywords` (kNoNode: no default) and body a; text is its name, and operators
+                // which of varargs, kwargs and caller the body names
 
   // statements
   data,    // value

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Calls: filters, tests, methods, macros, the global functions, and what a loop can be asked. See interpreter.h.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "libinfer/text.h"
@@ -99,24 +101,47 @@ Result<Value> Interpreter::call_macro(const Macro& macro, const Arguments& argum
       scope->set(name, std::move(missing));
     }
   }
-  // What is left over; `caller` comes with a call block.
+  // What is left over goes where the body asks for it, and is a mistake elsewhere. `caller` comes with a call block.
+  const auto asks_for = [&node](std::string_view name) {
+    return std::find(node.operators.begin(), node.operators.end(), name) != node.operators.end();
+  };
   Values rest;
   for (; n < arguments.positional.size(); ++n) rest.push_back(arguments.positional[n]);
+  if (!rest.empty() && !asks_for("varargs"))
+    return chat_error(fmt::format("macro {} takes at most {} arguments", quoted(node.text), node.keywords.size()));
   Dict named;
+  const Value* caller = nullptr;
+  std::vector<bool> is_given(node.keywords.size());
   for (const auto& [name, value] : arguments.named) {
-    bool is_parameter = false;
-    for (const auto& parameter : node.keywords) is_parameter = is_parameter || parameter.first == name;
-    if (is_parameter) continue;
-    if (name == "caller") {
-      scope->set("caller", value);
-    } else {
+    const auto parameter = std::find_if(node.keywords.begin(), node.keywords.end(), [&](const auto& p) { return p.first == name; });
+    const auto place = static_cast<std::size_t>(parameter - node.keywords.begin());
+    bool is_twice = false;
+    if (parameter != node.keywords.end() && place >= arguments.positional.size()) {
+      is_twice = is_given[place];
+      is_given[place] = true;
+    } else if (name == "caller" && asks_for(name)) {
+      caller = &value;
+    } else if (asks_for("kwargs")) {
+      is_twice = named.find(name) != nullptr;
       named.set(Value::string(name, Origin::trusted), value);
+    } else if (parameter == node.keywords.end()) {
+      return chat_error(fmt::format("macro {} has no parameter {}", quoted(node.text), quoted(name)));
+    } else {
+      is_twice = true;
     }
+    if (is_twice) return chat_error(fmt::format("macro {} is given {} twice", quoted(node.text), quoted(name)));
   }
-  INFER_ASSIGN(Value varargs, make_list(std::move(rest), List::Kind::tuple));
-  INFER_ASSIGN(Value kwargs, make_dict(std::move(named)));
-  scope->set("varargs", std::move(varargs));
-  scope->set("kwargs", std::move(kwargs));
+  if (asks_for("varargs")) {
+    INFER_ASSIGN(Value varargs, make_list(std::move(rest), List::Kind::tuple));
+    scope->set("varargs", std::move(varargs));
+  }
+  if (asks_for("kwargs")) {
+    INFER_ASSIGN(Value kwargs, make_dict(std::move(named)));
+    scope->set("kwargs", std::move(kwargs));
+  }
+  if (asks_for("caller") && scope->variables.find("caller") == scope->variables.end()) {
+    scope->set("caller", caller != nullptr ? *caller : Value::undefined("no caller: the macro is not called by a call block"));
+  }
   INFER_ASSIGN(Text text, capture(node.a, *scope));
   reuse(scope);
   return Value(std::move(text));

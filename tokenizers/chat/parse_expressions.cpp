@@ -193,6 +193,9 @@ Result<NodeId> Parser::parse_primary() {
       } else {
         node.kind = NodeKind::name;
         node.text = name;
+        for (std::size_t i = 0; i < kUnnamedParameters.size(); ++i) {
+          if (name == kUnnamedParameters[i]) last_named_[i] = static_cast<NodeId>(program_.nodes.size());
+        }
       }
       return add(std::move(node));
     }

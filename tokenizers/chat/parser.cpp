@@ -197,6 +197,18 @@ Status Parser::parse_signature(Node& macro) {
   return expect_op(")");
 }
 
+Status Parser::parse_body(Node& macro, std::string_view end) {
+  const auto first = static_cast<NodeId>(program_.nodes.size());
+  const int n_loops = std::exchange(n_loops_, 0);
+  INFER_ASSIGN(macro.a, parse_block({end}));
+  n_loops_ = n_loops;
+  next();
+  for (std::size_t i = 0; i < kUnnamedParameters.size(); ++i) {
+    if (last_named_[i] != kNoNode && last_named_[i] >= first) macro.operators.emplace_back(kUnnamedParameters[i]);
+  }
+  return {};
+}
+
 Result<NodeId> Parser::parse_macro() {
   Node node = make(NodeKind::assign);
   Node target = make(NodeKind::name);
@@ -206,10 +218,7 @@ Result<NodeId> Parser::parse_macro() {
   macro.text = target.text;
   INFER_TRY(parse_signature(macro));
   INFER_TRY(expect(TokenKind::block_end, "'%}'"));
-  const int n_loops = std::exchange(n_loops_, 0);
-  INFER_ASSIGN(macro.a, parse_block({"endmacro"}));
-  n_loops_ = n_loops;
-  next();
+  INFER_TRY(parse_body(macro, "endmacro"));
   node.a = add(std::move(target));
   node.b = add(std::move(macro));
   return add(std::move(node));
@@ -225,10 +234,10 @@ Result<NodeId> Parser::parse_call_block() {
   INFER_ASSIGN(node.a, parse_expression());
   if (program_.nodes[node.a].kind != NodeKind::call) return fail(node.offset, "a call is needed here");
   INFER_TRY(expect(TokenKind::block_end, "'%}'"));
-  const int n_loops = std::exchange(n_loops_, 0);
-  INFER_ASSIGN(macro.a, parse_block({"endcall"}));
-  n_loops_ = n_loops;
-  next();
+  for (const auto& keyword : program_.nodes[node.a].keywords) {
+    if (keyword.first == "caller") return fail(node.offset, "'caller' is what the call block gives");
+  }
+  INFER_TRY(parse_body(macro, "endcall"));
   const NodeId caller = add(std::move(macro));
   program_.nodes[node.a].keywords.emplace_back("caller", caller);
   return add(std::move(node));

@@ -3,6 +3,7 @@
 // grammar is Jinja's, oddities included (-x|abs is (-x)|abs). Nesting is bounded by max_depth, also in C++'s stack.
 #pragma once
 
+#include <array>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -35,6 +36,7 @@ class Parser {
   Parsed skip_unsupported(std::string_view tag);
   Parsed parse_target(bool may_be_attribute);
   Status parse_signature(Node& macro);
+  Status parse_body(Node& macro, std::string_view end);
 
   // ---- parse_expressions.cpp
   enum class Conditional : bool { no, yes };
@@ -100,6 +102,9 @@ class Parser {
   std::size_t at_ = 0;
   int depth_ = 0;
   int n_loops_ = 0;
+  // What a macro has besides its parameters, if its body names it; and the node that did so last.
+  static constexpr std::array<std::string_view, 3> kUnnamedParameters{"varargs", "kwargs", "caller"};
+  std::array<NodeId, 3> last_named_{kNoNode, kNoNode, kNoNode};
 };
 
 }  // namespace infer::chat
