@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Methods of texts, dicts and lists, with Python's meanings. What would change the caller's values is refused.
 #include <algorithm>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -126,25 +127,56 @@ Result<Value> partition(const Value& self, const Bound& args, bool from_right) {
 Result<Value> partition_left(const Value& self, const Bound& args) { return partition(self, args, false); }
 Result<Value> partition_right(const Value& self, const Bound& args) { return partition(self, args, true); }
 
+/// text[start:end], as searches are told where to look.
+struct Range {
+  std::string_view bytes;
+  std::size_t first = 0;   ///< the number of its first character
+};
+/// Null where there is no such range, as behind the text: not even what is empty is there.
+Result<std::optional<Range>> range_of(const Value& self, const Bound& args) {
+  const std::string_view bytes = self.bytes();
+  const auto is_given = [&](std::size_t i) { return args[i] != nullptr && !args[i]->is_none(); };
+  if (!is_given(1) && !is_given(2)) return std::optional(Range{.bytes = bytes});
+  INFER_TRY(args.budget.charge(1 + bytes.size() / 16));   // it is gone through twice
+  const auto n = static_cast<std::int64_t>(count_characters(bytes));
+  std::int64_t begin = 0;
+  std::int64_t end = n;
+  if (is_given(1)) {
+    INFER_ASSIGN(begin, integer_argument(args, 1, "start", 0));
+  }
+  if (is_given(2)) {
+    INFER_ASSIGN(end, integer_argument(args, 2, "end", n));
+  }
+  begin = begin < 0 ? std::max<std::int64_t>(begin + n, 0) : begin;
+  end = end < 0 ? std::max<std::int64_t>(end + n, 0) : std::min(end, n);
+  if (begin > end) return std::optional<Range>();
+  std::size_t from = 0;
+  for (std::int64_t i = 0; i < begin; ++i) from += character_at(bytes, from);
+  std::size_t to = from;
+  for (std::int64_t i = begin; i < end; ++i) to += character_at(bytes, to);
+  return std::optional(Range{.bytes = bytes.substr(from, to - from), .first = static_cast<std::size_t>(begin)});
+}
+
 /// startswith and endswith, also of a tuple of texts.
 template <class Has>
 Result<Value> has_any(const Value& self, const Bound& args, const Has& has) {
+  INFER_ASSIGN(const std::optional<Range> range, range_of(self, args));
   if (args[0]->is_list() && args[0]->list().kind == List::Kind::tuple) {
     for (const Value& part : args[0]->list().items) {
       if (!part.is_string()) return chat_error("a tuple of texts is needed");
       INFER_TRY(args.budget.charge(1 + part.text().size() / 32));
-      if (has(self.bytes(), part.bytes())) return Value(true);
+      if (range && has(range->bytes, part.bytes())) return Value(true);
     }
     return Value(false);
   }
   INFER_ASSIGN(const Text* const part, text_argument(args, 0, "prefix"));
-  return Value(static_cast<bool>(has(self.bytes(), part->bytes())));
+  return Value(range.has_value() && static_cast<bool>(has(range->bytes, part->bytes())));
 }
 Result<Value> starts_with(const Value& self, const Bound& args) {
-  return has_any(self, args, [](const std::string& all, const std::string& part) { return all.starts_with(part); });
+  return has_any(self, args, [](std::string_view all, const std::string& part) { return all.starts_with(part); });
 }
 Result<Value> ends_with(const Value& self, const Bound& args) {
-  return has_any(self, args, [](const std::string& all, const std::string& part) { return all.ends_with(part); });
+  return has_any(self, args, [](std::string_view all, const std::string& part) { return all.ends_with(part); });
 }
 
 Result<Value> remove_prefix(const Value& self, const Bound& args) {
@@ -199,26 +231,31 @@ Result<Value> title(const Value& self, const Bound& args) {
 
 Result<Value> find(const Value& self, const Bound& args, bool from_right) {
   INFER_ASSIGN(const Text* const part, text_argument(args, 0, "sub"));
+  INFER_ASSIGN(const std::optional<Range> range, range_of(self, args));
   INFER_TRY(args.budget.charge_search(self.text().size(), part->size()));
-  const std::string& bytes = self.bytes();
-  const std::size_t found = from_right ? bytes.rfind(part->bytes()) : bytes.find(part->bytes());
+  if (!range) return Value(std::int64_t{-1});
+  const std::size_t found = from_right ? range->bytes.rfind(part->bytes()) : range->bytes.find(part->bytes());
   if (found == std::string::npos) return Value(std::int64_t{-1});
-  return Value(static_cast<std::int64_t>(count_characters(std::string_view(bytes).substr(0, found))));
+  return Value(static_cast<std::int64_t>(range->first + count_characters(range->bytes.substr(0, found))));
 }
 Result<Value> find_left(const Value& self, const Bound& args) { return find(self, args, false); }
 Result<Value> find_right(const Value& self, const Bound& args) { return find(self, args, true); }
-Result<Value> index_of_text(const Value& self, const Bound& args) {
-  INFER_ASSIGN(Value found, find(self, args, false));
+Result<Value> index(const Value& self, const Bound& args, bool from_right) {
+  INFER_ASSIGN(Value found, find(self, args, from_right));
   if (found.integer() < 0) return chat_error("the text that index looks for is not there");
   return found;
 }
+Result<Value> index_left(const Value& self, const Bound& args) { return index(self, args, false); }
+Result<Value> index_right(const Value& self, const Bound& args) { return index(self, args, true); }
 
 Result<Value> count_text(const Value& self, const Bound& args) {
   INFER_ASSIGN(const Text* const part, text_argument(args, 0, "sub"));
+  INFER_ASSIGN(const std::optional<Range> range, range_of(self, args));
   INFER_TRY(args.budget.charge_search(self.text().size(), part->size()));
-  if (part->empty()) return Value(static_cast<std::int64_t>(count_characters(self.bytes()) + 1));
+  if (!range) return Value(std::int64_t{0});
+  if (part->empty()) return Value(static_cast<std::int64_t>(count_characters(range->bytes) + 1));
   std::int64_t n = 0;
-  for (std::size_t i = 0; (i = self.bytes().find(part->bytes(), i)) != std::string::npos; i += part->size()) ++n;
+  for (std::size_t i = 0; (i = range->bytes.find(part->bytes(), i)) != std::string::npos; i += part->size()) ++n;
   return Value(n);
 }
 
@@ -269,8 +306,8 @@ constexpr FunctionRow kTextMethods[] = {
     {"splitlines", split_lines, "keepends"},
     {"partition", partition_left, "sep", 1},
     {"rpartition", partition_right, "sep", 1},
-    {"startswith", starts_with, "prefix", 1},
-    {"endswith", ends_with, "suffix", 1},
+    {"startswith", starts_with, "prefix start end", 1},
+    {"endswith", ends_with, "suffix start end", 1},
     {"removeprefix", remove_prefix, "prefix", 1},
     {"removesuffix", remove_suffix, "suffix", 1},
     {"replace", replace, "old new count", 2},
@@ -278,10 +315,11 @@ constexpr FunctionRow kTextMethods[] = {
     {"lower", lower_case},
     {"capitalize", capitalize},
     {"title", title},
-    {"find", find_left, "sub", 1},
-    {"rfind", find_right, "sub", 1},
-    {"index", index_of_text, "sub", 1},
-    {"count", count_text, "sub", 1},
+    {"find", find_left, "sub start end", 1},
+    {"rfind", find_right, "sub start end", 1},
+    {"index", index_left, "sub start end", 1},
+    {"rindex", index_right, "sub start end", 1},
+    {"count", count_text, "sub start end", 1},
     {"join", join, "iterable", 1},
     {"isspace", is_space_text},
     {"isdigit", is_digit_text},

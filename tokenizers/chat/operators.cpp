@@ -139,22 +139,6 @@ std::size_t walk(std::string_view text, std::size_t at, std::int64_t from, std::
   return at;
 }
 
-/// [+][0][width][.precision], the numbers with up to three digits: the part of C's formats that fmt has too.
-bool is_format(std::string_view flags) noexcept {
-  const auto number = [&flags] {
-    std::size_t n = 0;
-    while (n < flags.size() && flags[n] >= '0' && flags[n] <= '9') ++n;
-    flags.remove_prefix(n);
-    return n;
-  };
-  if (flags.starts_with('+')) flags.remove_prefix(1);
-  if (number() > 3) return false;
-  if (!flags.starts_with('.')) return flags.empty();
-  flags.remove_prefix(1);
-  const std::size_t digits = number();
-  return digits > 0 && digits <= 3 && flags.empty();
-}
-
 }  // namespace
 
 Result<bool> equals(const Value& a, const Value& b, Budget& budget) {
@@ -255,77 +239,6 @@ Result<Value> negate(const Value& a) {
   if (a.is(Kind::real)) return Value(-a.real());
   if (a.is_undefined()) return chat_error(std::string(a.what()));
   return chat_error(fmt::format("'-' does not go with {}", type_name(a)));
-}
-
-Result<Value> format_percent(const Text& format, const Value& values, Budget& budget) {
-  INFER_TRY(budget.charge_bytes(format.memory()));
-  const std::string& bytes = format.bytes();
-  const bool is_tuple = values.is_list() && values.list().kind == List::Kind::tuple;
-  std::size_t n_used = 0;
-  Text out;
-  std::size_t plain = 0;
-  for (std::size_t i = bytes.find('%'); i != std::string::npos; i = bytes.find('%', plain)) {
-    out.append(format, plain, i - plain);
-    std::size_t end = i + 1;
-    Value value = values;
-    bool named = false;
-    if (end < bytes.size() && bytes[end] == '(') {
-      const std::size_t close = bytes.find(')', end);
-      if (close == std::string::npos || !values.is_dict()) return chat_error("a format with names needs a dict");
-      const Value* const found = values.dict().find(std::string_view(bytes).substr(end + 1, close - end - 1));
-      if (found == nullptr) return chat_error("a name of the format is not in the dict");
-      value = *found;
-      named = true;
-      end = close + 1;
-    }
-    const std::size_t spec = end;
-    while (end < bytes.size() && std::string_view("-+ #0123456789.").find(bytes[end]) != std::string_view::npos) ++end;
-    if (end == bytes.size()) return chat_error("the format ends within a place for a value");
-    const std::string flags = bytes.substr(spec, end - spec);
-    const char type = bytes[end];
-    plain = end + 1;
-    if (type == '%') {
-      INFER_TRY(append(out, Text("%", Origin::trusted), budget));
-      continue;
-    }
-    if (!named && is_tuple) {
-      if (n_used == values.list().items.size()) return chat_error("not enough values for the format");
-      value = values.list().items[n_used];
-    } else if (!named && n_used > 0) {
-      return chat_error("not enough values for the format");
-    }
-    ++n_used;
-    if ((type == 's' || type == 'r') && flags.empty()) {
-      INFER_ASSIGN(const Text text, type == 's' ? to_str(value, budget) : to_repr(value, budget));
-      INFER_TRY(append(out, text, budget));
-      continue;
-    }
-    const auto shown = [&] { return quoted("%" + flags + bytes.substr(end, character_at(bytes, end))); };
-    if (!is_format(flags)) return chat_error(fmt::format("the format {} is not supported", shown()));
-    const bool integral = type == 'd' || type == 'i' || type == 'x' || type == 'X';
-    const bool real = type == 'f' || type == 'e' || type == 'g' || type == 'F' || type == 'E' || type == 'G';
-    if ((integral || real) && value.is_number() && !value.is(Kind::big)) {
-      if (integral && flags.find('.') != std::string::npos)
-        return chat_error("the format has a precision for an integer");
-      const double number = value.real();
-      if (integral && value.is(Kind::real) && !(std::abs(number) < 9e18))
-        return chat_error("the number is too large for the format");
-      const std::string type_text(1, type == 'i' ? 'd' : type);
-      const std::string digits =
-          integral ? fmt::format(fmt::runtime("{:" + flags + type_text + "}"),
-                                 value.is(Kind::real) ? static_cast<std::int64_t>(number) : value.integer())
-                   : fmt::format(fmt::runtime("{:" + flags + type_text + "}"), number);
-      INFER_TRY(budget.charge(digits.size()));  // they take longer than bytes
-      INFER_TRY(append(out, Text(digits, Origin::trusted), budget));
-      continue;
-    }
-    return chat_error(fmt::format("the format {} does not go with {}", shown(), type_name(value)));
-  }
-  if (is_tuple && n_used < values.list().items.size()) return chat_error("not all values of the format were used");
-  if (!is_tuple && !values.is_dict() && n_used == 0) return chat_error("not all values of the format were used");
-  out.append(format, plain, bytes.size() - plain);
-  INFER_TRY(budget.charge_bytes(out.memory()));
-  return Value(std::move(out));
 }
 
 Status charge_key(const Value& key, Budget& budget) {

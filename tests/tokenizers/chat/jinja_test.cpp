@@ -83,7 +83,8 @@ TEST(ChatTemplate, ListsWhatIsNotSupported) {
 }
 
 TEST(ChatTemplate, HasTheTimeOnlyWhereTheCallerSetsIt) {
-  const Result<Template> guarded = Template::compile("{% if strftime_now is defined %}{{ strftime_now('%d %b %Y') }}{% else %}26 Jul 2024{% endif %}");
+  const Result<Template> guarded = Template::compile(
+      "{% if strftime_now is defined %}{{ strftime_now('%d %b %Y') }}{% else %}26 Jul 2024{% endif %}");
   EXPECT_TRUE(guarded.value().unsupported().empty());
   EXPECT_EQ(shown(guarded.value().render({})), "26 Jul 2024") << "as the template of Llama 3.2 has it";
   EXPECT_EQ(shown(guarded.value().render({.variables = {}, .now = testing::kSunday})), "09 Mar 2025");
@@ -92,10 +93,30 @@ TEST(ChatTemplate, HasTheTimeOnlyWhereTheCallerSetsIt) {
   EXPECT_NE(message.find("infer_messages_set_now"), std::string::npos) << message;
 }
 
+TEST(ChatTemplate, CountsWeeks) {
+  const auto weeks = [](int year, int month, int day) {
+    const Inputs inputs{.variables = {}, .now = CivilTime{.year = year, .month = month, .day = day}};
+    return shown(Template::compile("{{ strftime_now('%G-%V %U %W %j %g %C') }}").value().render(inputs));
+  };
+  EXPECT_EQ(weeks(2021, 1, 3), "2020-53 01 00 003 20 20");
+  EXPECT_EQ(weeks(2024, 12, 30), "2025-01 52 53 365 25 20");
+  EXPECT_EQ(weeks(2000, 1, 1), "1999-52 00 00 001 99 20");
+  EXPECT_EQ(weeks(2026, 1, 1), "2026-01 00 00 001 26 20");
+}
+
+TEST(ChatTemplate, SaysWhichFormatsAreNotSupported) {
+  for (const char* source : {"{{ '%a' % 'x' }}", "{{ '%*d' % (3, 1) }}", "{{ '%#g' % 1 }}", "{{ '%5%' % 1 }}", "{{ strftime_now('%E') }}",
+                             "{{ strftime_now('%10d') }}"}) {
+    const Result<Text> rendered = render(source);
+    EXPECT_NE(shown(rendered).find("is not supported"), std::string::npos) << source << ": " << shown(rendered);
+  }
+}
+
 TEST(ChatTemplate, RefusesIntegersBeyond64Bits) {
   EXPECT_EQ(shown(render("{{ '9223372036854775807' | int }} {{ '-9223372036854775808' | int }} {{ -9.2e18 | int }}")),
             "9223372036854775807 -9223372036854775808 -9200000000000000000");
-  for (const char* source : {"{{ '9223372036854775808' | int }}", "{{ '-9223372036854775809' | int(1) }}", "{{ 1e30 | int }}", "{{ '1e30' | int }}", "{{ 9223372036854775808 }}", "{{ ('9' * 5000) | int }}"}) {
+  for (const char* source : {"{{ '9223372036854775808' | int }}", "{{ '-9223372036854775809' | int(1) }}", "{{ 1e30 | int }}",
+                             "{{ '1e30' | int }}", "{{ 9223372036854775808 }}", "{{ ('9' * 5000) | int }}"}) {
     const Result<Text> rendered = render(source);
     EXPECT_FALSE(rendered.ok()) << source << " printed " << shown(rendered);
   }

@@ -47,6 +47,11 @@ TEST(ChatLimits, Row91_EndLoopsAndLongTexts) {
                "steps");
   expect_limit("{% for i in range(10**6) %}" + std::string(1000, 'x') + "{% endfor %}", "output");
   expect_limit("{{ ('a' * 10**6) | replace('', 'b' * 1000) }}", "bytes");
+  expect_limit("{{ '%99999999s' % 1 }}", "bytes");
+  expect_limit("{{ '%.99999999d' % 1 }}", "bytes");
+  expect_limit("{{ '%99999999999999999999.99999999999999999999f' % 1 }}", "bytes");
+  expect_limit("{{ '' | indent(10**12) }}", "bytes");
+  expect_limit("{{ [1] | tojson(indent=10**12) }}", "bytes");
   expect_limit("{{ ('a,' * 10**5).split(',') | join('b' * 1000) }}", "bytes");
 }
 
@@ -108,7 +113,9 @@ TEST(ChatLimits, Row91_ChargeForAllThatIsReadOrCopied) {
        {"d[s]", "d.get(s)", "s in d", "s is in d", "d == e", "n[s]", "loop[s]", "u[s]", "u | attr(s)", "[d] | map(attribute=s)", "{s: 1}",
         "namespace(d)", "dict([[s, 1]])", "[s] | unique(true)", "s | int", "s | float", "s | d(1)", "1 | tojson(indent=s)",
         "1 | tojson(separators=[s, s])", "'' | indent(s)", "'' | replace(s, s)", "''.replace(s, s)", "[] | join(s)", "s.join([])",
-        "'' | trim(s)", "''.strip(s)"}) {
+        "'' | trim(s)", "''.strip(s)", "s.find('b', 1)", "s.count('', 2**19)", "s.startswith('b', none, -1)", "'%.1s' % s",
+        "'%.100000d' % 1", "'%100000s' % 1", "'%.5000f' % 1.5", "s | indent", "s.splitlines()", "1 | tojson(indent=10**6)",
+        "'' | indent(10**6)"}) {
     expect_limit(texts + "{% for i in range(1000) %}{% set x = " + round + " %}{% endfor %}", "steps", kFewSteps);
   }
   // A few bytes, of which each is looked for among very many.
