@@ -512,7 +512,7 @@ INFER_API infer_status infer_messages_set_tools(infer_messages *messages, const 
 INFER_API infer_status infer_messages_set_variable(infer_messages *messages, const char *name, const char *json, size_t length,
                                                    infer_error **err);
 /* The local time for templates that ask, "2025-03-09T14:05:07": the library looks at no clock. NULL: none, and strftime_now is
- * undefined. */
+ * undefined. ARGUMENT for what is no day of the calendar, or no time. */
 INFER_API infer_status infer_messages_set_now(infer_messages *messages, const char *time, infer_error **err);
 INFER_API size_t infer_messages_count(const infer_messages *messages);                                               /* R */
 /* All messages as a JSON list, which infer_messages_add_json takes. TEMPLATE_LIMIT beyond 16 MiB, in which each

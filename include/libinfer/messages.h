@@ -44,6 +44,7 @@ class Messages {
   /// one; "messages").
   Status set_variable(std::string_view name, std::string_view json);
   /// The local time for strftime_now, "2025-03-09T14:05:07"; empty: none, and strftime_now is undefined.
+  /// Errors: argument (what is no time, or no day of the calendar).
   Status set_now(std::string_view time);
 
   std::size_t size() const noexcept;

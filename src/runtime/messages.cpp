@@ -34,18 +34,21 @@ Result<CivilTime> parse_time(std::string_view text) {
   for (std::size_t i = 0; is_time && i < text.size(); ++i) {
     is_time = kShape[i] == 'd' ? text[i] >= '0' && text[i] <= '9' : text[i] == kShape[i];
   }
-  if (!is_time) return Status::error(Code::argument, "'now' must be a time like 2025-03-09T14:05:07").about("now");
   const auto number = [&text](std::size_t begin, std::size_t n) {
     int out = 0;
     std::from_chars(text.data() + begin, text.data() + begin + n, out);
     return out;
   };
-  return CivilTime{.year = number(0, 4),
-                   .month = number(5, 2),
-                   .day = number(8, 2),
-                   .hour = number(11, 2),
-                   .minute = number(14, 2),
-                   .second = number(17, 2)};
+  if (is_time) {
+    const CivilTime time{.year = number(0, 4),
+                         .month = number(5, 2),
+                         .day = number(8, 2),
+                         .hour = number(11, 2),
+                         .minute = number(14, 2),
+                         .second = number(17, 2)};
+    if (chat::is_valid(time)) return time;
+  }
+  return Status::error(Code::argument, "'now' must be a time like 2025-03-09T14:05:07, on a day of the calendar").about("now");
 }
 
 /// What a template may call a variable that is not the messages.

@@ -59,6 +59,8 @@ TEST(Messages, SetVariablesAndTheTime) {
   EXPECT_TRUE(m.set_variable("enable_thinking", "true").ok());
   EXPECT_TRUE(m.set_now("2025-03-09T14:05:07").ok());
   EXPECT_EQ(seen(m, "{{ enable_thinking }} {{ strftime_now('%H:%M') }}"), "True 14:05");
+  EXPECT_TRUE(m.set_now("2024-02-29T23:59:60").ok());
+  EXPECT_TRUE(m.set_now("2000-02-29T00:00:00").ok());
   EXPECT_TRUE(m.set_now("").ok());
   EXPECT_NE(seen(m, "{{ strftime_now('%H:%M') }}"), "14:05");
 }
@@ -79,7 +81,10 @@ TEST(Messages, AFailedCallChangesNothing) {
   EXPECT_EQ(m.set_variable("a b", "1").code(), Code::argument);
   EXPECT_EQ(m.set_variable("", "1").code(), Code::argument);
   EXPECT_EQ(m.set_variable("x", "nonsense").code(), Code::argument);
-  EXPECT_EQ(m.set_now("tomorrow").code(), Code::argument);
+  for (const char* time : {"tomorrow", "0000-00-00T00:00:00", "0000-01-01T00:00:00", "2025-13-01T00:00:00", "2025-02-30T00:00:00",
+                           "2025-02-29T00:00:00", "1900-02-29T00:00:00", "2025-04-31T00:00:00", "2025-03-09T24:00:00",
+                           "2025-03-09T14:60:00", "2025-03-09T14:05:61", "2025-03-09T14:05:07Z"})
+    EXPECT_EQ(m.set_now(time).code(), Code::argument) << time;
   EXPECT_EQ(seen(m), R"([{"role": "user", "content": "hi"}]null)");
   ASSERT_TRUE(m.add("assistant", "").ok());
   EXPECT_EQ(m.add_tool_call("", "f", "[]").code(), Code::argument);

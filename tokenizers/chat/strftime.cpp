@@ -38,12 +38,16 @@ IsoWeek iso_week(const CivilTime& t) noexcept {
   return {t.year, (thursday - 1) / 7 + 1};
 }
 
-bool is_valid(const CivilTime& t) noexcept {
-  return t.year >= 1 && t.year <= 9999 && t.month >= 1 && t.month <= 12 && t.day >= 1 && t.day <= 31 && t.hour >= 0 &&
-         t.hour <= 23 && t.minute >= 0 && t.minute <= 59 && t.second >= 0 && t.second <= 60;
+int days_of_month(int year, int month) noexcept {
+  return month == 2 ? (is_leap(year) ? 29 : 28) : month == 4 || month == 6 || month == 9 || month == 11 ? 30 : 31;
 }
 
 }  // namespace
+
+bool is_valid(const CivilTime& t) noexcept {
+  return t.year >= 1 && t.year <= 9999 && t.month >= 1 && t.month <= 12 && t.day >= 1 && t.day <= days_of_month(t.year, t.month) &&
+         t.hour >= 0 && t.hour <= 23 && t.minute >= 0 && t.minute <= 59 && t.second >= 0 && t.second <= 60;
+}
 
 Result<std::string> format_time(std::string_view format, const CivilTime& t, Budget& budget) {
   if (!is_valid(t)) return chat_error("the time that the caller gave is not a time");

@@ -23,6 +23,9 @@ struct CivilTime {
   int year = 1970, month = 1, day = 1, hour = 0, minute = 0, second = 0;
 };
 
+/// Whether the calendar has the day and the clock the time, a leap second among them, in the years 1 to 9999.
+bool is_valid(const CivilTime& time) noexcept;
+
 struct Inputs {
   std::vector<std::pair<std::string, Value>> variables;  ///< messages, tools, bos_token ...
   std::optional<CivilTime> now;                          ///< for strftime_now, which is undefined without
