@@ -25,6 +25,8 @@
  *   Threads   Each function names its class. T: any thread, any time. R: any number of threads while no W call runs on
  *             the same object. W: one thread at a time per object; a second one gets INFER_E_BUSY and nothing happens.
  *             S: T, and async-signal-safe.
+ *   Stack     A call needs less than 512 KiB of the caller's stack, whatever a model's chat template nests; without
+ *             templates less than 64 KiB.
  *   Never     The library does not abort, exit, print, throw, change signals, locale or environment.
  */
 #ifndef LIBINFER_H

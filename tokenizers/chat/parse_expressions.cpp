@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Expressions of templates, one function per level of precedence. See parser.h.
+// Expressions of templates. See parser.h.
 #include <charconv>
 
 #include <fmt/format.h>
@@ -28,157 +28,157 @@ Result<Value> number(const Token& token) {
 Result<NodeId> Parser::parse_expression(Conditional conditional) {
   const Level level(*this);
   INFER_TRY(check_depth());
-  return conditional == Conditional::yes ? parse_conditional() : parse_or();
+  return conditional == Conditional::yes ? parse_conditional() : parse_operators(kLoosest);
 }
 
 /// One expression, or several with commas between them.
 Result<NodeId> Parser::parse_tuple(Conditional conditional, bool may_be_empty) {
-  Node tuple = make(NodeKind::tuple);
+  const std::uint32_t begin = token().offset;
+  std::vector<NodeId> items;
   bool is_tuple = false;
   for (;;) {
     const TokenKind kind = token().kind;
     if (kind == TokenKind::print_end || kind == TokenKind::block_end || is_op(")")) break;
     INFER_ASSIGN(const NodeId item, parse_expression(conditional));
-    tuple.items.push_back(item);
+    items.push_back(item);
     if (!skip_op(",")) break;
     is_tuple = true;
   }
-  if (!is_tuple && !tuple.items.empty()) return tuple.items[0];
+  if (!is_tuple && !items.empty()) return items[0];
   if (!is_tuple && !may_be_empty) return unexpected("an expression");
-  return add(std::move(tuple));
+  return add({.kind = NodeKind::tuple, .offset = begin, .items = std::move(items)});
 }
 
 Result<NodeId> Parser::parse_conditional() {
-  INFER_ASSIGN(NodeId left, parse_or());
+  INFER_ASSIGN(NodeId left, parse_operators(kLoosest));
   while (is_name("if")) {
-    Node node = make(NodeKind::conditional);
+    const std::uint32_t offset = token().offset;
+    NodeId otherwise = kNoNode;
     next();
-    node.a = left;
-    INFER_ASSIGN(node.b, parse_or());
+    INFER_ASSIGN(const NodeId condition, parse_operators(kLoosest));
     if (skip_name("else")) {
-      INFER_ASSIGN(node.c, parse_expression());
+      INFER_ASSIGN(otherwise, parse_expression());
     }
-    left = add(std::move(node));
+    left = add({.kind = NodeKind::conditional, .offset = offset, .a = left, .b = condition, .c = otherwise});
   }
   return left;
 }
 
-Result<NodeId> Parser::parse_or() {
-  INFER_ASSIGN(NodeId left, parse_and());
-  while (is_name("or")) {
-    Node node = make(NodeKind::logical_or);
-    next();
-    node.a = left;
-    INFER_ASSIGN(node.b, parse_and());
-    left = add(std::move(node));
+/// How closely the operator here binds what stands on either side of it; -1 for none.
+int Parser::operator_level() const noexcept {
+  if (token().kind == TokenKind::name) {
+    if (is_name("or")) return kOr;
+    if (is_name("and")) return kAnd;
+    const bool is_not_in = is_name("not") && ahead().kind == TokenKind::name && ahead().text == "in";
+    return is_name("in") || is_not_in ? kCompare : -1;
   }
-  return left;
+  if (token().kind != TokenKind::op) return -1;
+  for (const char* op : {"==", "!=", "<", "<=", ">", ">="}) {
+    if (is_op(op)) return kCompare;
+  }
+  if (is_op("+") || is_op("-")) return kSum;
+  if (is_op("~")) return kConcat;
+  if (is_op("*") || is_op("/") || is_op("//") || is_op("%")) return kProduct;
+  return is_op("**") ? kPower : -1;
 }
 
-Result<NodeId> Parser::parse_and() {
-  INFER_ASSIGN(NodeId left, parse_not());
-  while (is_name("and")) {
-    Node node = make(NodeKind::logical_and);
-    next();
-    node.a = left;
-    INFER_ASSIGN(node.b, parse_not());
-    left = add(std::move(node));
+/// An operand, and what operators make of it that bind at least as closely as `loosest`: by precedence climbing, one function
+/// for all levels, so that a bracket within a bracket takes few frames of C++'s stack.
+Result<NodeId> Parser::parse_operators(int loosest) {
+  const std::uint32_t begin = token().offset;
+  INFER_ASSIGN(NodeId left, loosest <= kNot && is_name("not") ? parse_not() : parse_unary());
+  for (;;) {
+    const int level = operator_level();
+    if (level < loosest) return left;
+    if (level == kCompare) {
+      INFER_ASSIGN(left, parse_comparisons(left, begin));
+    } else if (level == kConcat) {
+      INFER_ASSIGN(left, parse_concat(left, begin));
+    } else {
+      const std::size_t at = at_;
+      next();
+      INFER_ASSIGN(const NodeId right, parse_operators(level + 1));
+      left = add_binary(tokens_[at], level, left, right);
+    }
   }
-  return left;
+}
+
+NodeId Parser::add_binary(const Token& op, int level, NodeId left, NodeId right) {
+  const NodeKind kind = level == kOr ? NodeKind::logical_or : level == kAnd ? NodeKind::logical_and : NodeKind::binary;
+  return add({.kind = kind, .offset = op.offset, .a = left, .b = right, .text = kind == NodeKind::binary ? op.text : ""});
 }
 
 Result<NodeId> Parser::parse_not() {
-  if (!is_name("not")) return parse_compare();
   const Level level(*this);
   INFER_TRY(check_depth());
-  Node node = make(NodeKind::logical_not);
+  const std::uint32_t offset = token().offset;
   next();
-  INFER_ASSIGN(node.a, parse_not());
-  return add(std::move(node));
+  INFER_ASSIGN(const NodeId operand, parse_operators(kNot));
+  return add({.kind = NodeKind::logical_not, .offset = offset, .a = operand});
 }
 
-Result<NodeId> Parser::parse_compare() {
-  Node node = make(NodeKind::compare);
-  INFER_ASSIGN(node.a, parse_sum());
-  for (;;) {
-    std::string op = token().text;
-    if (is_op("==") || is_op("!=") || is_op("<") || is_op("<=") || is_op(">") || is_op(">=") || is_name("in")) {
-      next();
-    } else if (is_name("not") && ahead().kind == TokenKind::name && ahead().text == "in") {
-      next();
-      next();
-      op = "not in";
-    } else {
-      break;
-    }
-    INFER_ASSIGN(const NodeId operand, parse_sum());
-    node.operators.push_back(std::move(op));
-    node.items.push_back(operand);
-  }
-  if (node.items.empty()) return node.a;
-  return add(std::move(node));
-}
-
-Result<NodeId> Parser::parse_left(std::initializer_list<std::string_view> operators, Parsed (Parser::*operand)()) {
-  INFER_ASSIGN(NodeId left, (this->*operand)());
-  for (;;) {
-    std::string_view op;
-    for (const std::string_view candidate : operators) {
-      if (is_op(candidate)) op = candidate;
-    }
-    if (op.empty()) return left;
-    Node node = make(NodeKind::binary);
+Result<NodeId> Parser::parse_comparisons(NodeId first, std::uint32_t begin) {
+  std::vector<NodeId> items;
+  std::vector<std::string> operators;
+  while (operator_level() == kCompare) {
+    const bool is_not_in = is_name("not");
+    operators.push_back(is_not_in ? "not in" : token().text);
     next();
-    node.text = op;
-    node.a = left;
-    INFER_ASSIGN(node.b, (this->*operand)());
-    left = add(std::move(node));
+    if (is_not_in) next();
+    INFER_ASSIGN(const NodeId operand, parse_operators(kCompare + 1));
+    items.push_back(operand);
   }
+  return add({.kind = NodeKind::compare, .offset = begin, .a = first, .items = std::move(items), .operators = std::move(operators)});
 }
 
-Result<NodeId> Parser::parse_sum() { return parse_left({"+", "-"}, &Parser::parse_concat); }
-Result<NodeId> Parser::parse_product() { return parse_left({"*", "/", "//", "%"}, &Parser::parse_power); }
-
-Result<NodeId> Parser::parse_power() {
-  INFER_ASSIGN(NodeId left, parse_unary());
-  while (is_op("**")) {
-    Node node = make(NodeKind::binary);
-    next();
-    node.text = "**";
-    node.a = left;
-    INFER_ASSIGN(node.b, parse_unary());
-    left = add(std::move(node));
+Result<NodeId> Parser::parse_concat(NodeId first, std::uint32_t begin) {
+  std::vector<NodeId> items{first};
+  while (skip_op("~")) {
+    INFER_ASSIGN(const NodeId part, parse_operators(kConcat + 1));
+    items.push_back(part);
   }
-  return left;
-}
-
-Result<NodeId> Parser::parse_concat() {
-  Node node = make(NodeKind::concat);
-  do {
-    INFER_ASSIGN(const NodeId part, parse_product());
-    node.items.push_back(part);
-  } while (skip_op("~"));
-  if (node.items.size() == 1) return node.items[0];
-  return add(std::move(node));
+  return add({.kind = NodeKind::concat, .offset = begin, .items = std::move(items)});
 }
 
 Result<NodeId> Parser::parse_unary(bool with_filters) {
   const Level level(*this);
   INFER_TRY(check_depth());
-  NodeId id = kNoNode;
-  if (is_op("-") || is_op("+")) {
-    Node node = make(is_op("-") ? NodeKind::negate : NodeKind::plus);
-    next();
-    INFER_ASSIGN(node.a, parse_unary(false));
-    id = add(std::move(node));
-  } else {
-    INFER_ASSIGN(id, parse_primary());
-  }
+  const bool has_sign = is_op("-") || is_op("+");
+  INFER_ASSIGN(NodeId id, has_sign ? parse_sign() : parse_primary());
   INFER_ASSIGN(id, parse_postfix(id));
   return with_filters ? parse_filters(id) : Parsed(id);
 }
 
+Result<NodeId> Parser::parse_sign() {
+  const NodeKind kind = is_op("-") ? NodeKind::negate : NodeKind::plus;
+  const std::uint32_t offset = token().offset;
+  next();
+  INFER_ASSIGN(const NodeId operand, parse_unary(false));
+  return add({.kind = kind, .offset = offset, .a = operand});
+}
+
 Result<NodeId> Parser::parse_primary() {
+  switch (token().kind) {
+    case TokenKind::name:
+    case TokenKind::string:
+    case TokenKind::integer:
+    case TokenKind::real:
+      return parse_constant();
+    default:
+      break;
+  }
+  if (skip_op("(")) {
+    INFER_ASSIGN(const NodeId tuple, parse_tuple(Conditional::yes, true));
+    INFER_TRY(expect_op(")"));
+    return tuple;
+  }
+  if (is_op("[")) return parse_list();
+  if (is_op("{")) return parse_dict();
+  return unexpected("an expression");
+}
+
+/// A constant or a name.
+Result<NodeId> Parser::parse_constant() {
   Node node = make(NodeKind::constant);
   switch (token().kind) {
     case TokenKind::name: {
@@ -197,58 +197,52 @@ Result<NodeId> Parser::parse_primary() {
           if (name == kUnnamedParameters[i]) last_named_[i] = static_cast<NodeId>(program_.nodes.size());
         }
       }
-      return add(std::move(node));
+      break;
     }
     case TokenKind::string: {
       std::string text;
       for (; token().kind == TokenKind::string; next()) text += token().text;
       node.value = Value::string(text, Origin::trusted);
-      return add(std::move(node));
+      break;
     }
-    case TokenKind::integer:
-    case TokenKind::real: {
+    default: {
       Result<Value> value = number(token());
       if (!value.ok()) return program_.source.locate(std::move(value).status(), token().offset);
       node.value = std::move(value).value();
       next();
-      return add(std::move(node));
     }
-    default:
-      break;
   }
-  if (skip_op("(")) {
-    INFER_ASSIGN(const NodeId tuple, parse_tuple(Conditional::yes, true));
-    INFER_TRY(expect_op(")"));
-    return tuple;
+  return add(std::move(node));
+}
+
+Result<NodeId> Parser::parse_list() {
+  const std::uint32_t begin = token().offset;
+  std::vector<NodeId> items;
+  next();
+  while (!is_op("]")) {
+    if (!items.empty()) INFER_TRY(expect_op(","));
+    if (is_op("]")) break;
+    INFER_ASSIGN(const NodeId item, parse_expression());
+    items.push_back(item);
   }
-  if (skip_op("[")) {
-    node.kind = NodeKind::list;
-    while (!is_op("]")) {
-      if (!node.items.empty()) INFER_TRY(expect_op(","));
-      if (is_op("]")) break;
-      INFER_ASSIGN(const NodeId item, parse_expression());
-      node.items.push_back(item);
-    }
-    next();
-    return add(std::move(node));
-  }
-  if (is_op("{")) return parse_dict();
-  return unexpected("an expression");
+  next();
+  return add({.kind = NodeKind::list, .offset = begin, .items = std::move(items)});
 }
 
 Result<NodeId> Parser::parse_dict() {
-  Node node = make(NodeKind::dict);
+  const std::uint32_t begin = token().offset;
+  std::vector<NodeId> items;
   next();
   while (!is_op("}")) {
-    if (!node.items.empty()) INFER_TRY(expect_op(","));
+    if (!items.empty()) INFER_TRY(expect_op(","));
     if (is_op("}")) break;
     INFER_ASSIGN(const NodeId key, parse_expression());
     INFER_TRY(expect_op(":"));
     INFER_ASSIGN(const NodeId value, parse_expression());
-    node.items.insert(node.items.end(), {key, value});
+    items.insert(items.end(), {key, value});
   }
   next();
-  return add(std::move(node));
+  return add({.kind = NodeKind::dict, .offset = begin, .items = std::move(items)});
 }
 
 Result<NodeId> Parser::parse_postfix(NodeId id) {
@@ -256,14 +250,18 @@ Result<NodeId> Parser::parse_postfix(NodeId id) {
     if (is_op(".") || is_op("[")) {
       INFER_ASSIGN(id, parse_subscript(id));
     } else if (is_op("(")) {
-      Node call = make(NodeKind::call);
-      call.a = id;
-      INFER_TRY(parse_arguments(call));
-      id = add(std::move(call));
+      INFER_ASSIGN(id, parse_call(id));
     } else {
       return id;
     }
   }
+}
+
+Result<NodeId> Parser::parse_call(NodeId id) {
+  Node call = make(NodeKind::call);
+  call.a = id;
+  INFER_TRY(parse_arguments(call));
+  return add(std::move(call));
 }
 
 Result<NodeId> Parser::parse_filters(NodeId id) {

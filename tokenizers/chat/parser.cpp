@@ -27,7 +27,7 @@ Result<NodeId> Parser::parse_template() {
 
 /// Up to one of the tags in `ends`, whose name is the token that is left; without ends, to the end of the template.
 Result<NodeId> Parser::parse_block(std::initializer_list<std::string_view> ends) {
-  const Level level(*this);
+  const Level level(*this, 2);   // the tag and its block, as when it is rendered
   INFER_TRY(check_depth());
   const std::size_t begin = token().offset;
   Node block = make(NodeKind::block);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The parser's two halves share this class: parser.cpp reads statements, parse_expressions.cpp what stands in them. The
-// grammar is Jinja's, oddities included (-x|abs is (-x)|abs). Nesting is bounded by max_depth, also in C++'s stack.
+// grammar is Jinja's, oddities included (-x|abs is (-x)|abs). Nesting is bounded by max_depth, also in C++'s stack: 256 KiB
+// of it are enough, to parse and to render.
 #pragma once
 
 #include <array>
@@ -39,28 +40,31 @@ class Parser {
   Status parse_body(Node& macro, std::string_view end);
 
   // ---- parse_expressions.cpp
+  /// How closely operators bind. (`not` stands before its operand, signs bind more closely than any of these.)
+  enum Precedence : int { kOr, kAnd, kNot, kCompare, kSum, kConcat, kProduct, kPower, kLoosest = kOr };
   enum class Conditional : bool { no, yes };
   Parsed parse_expression(Conditional conditional = Conditional::yes);
   Parsed parse_tuple(Conditional conditional = Conditional::yes, bool may_be_empty = false);
   Parsed parse_conditional();
-  Parsed parse_or();
-  Parsed parse_and();
+  Parsed parse_operators(int loosest);
   Parsed parse_not();
-  Parsed parse_compare();
-  Parsed parse_sum();
-  Parsed parse_concat();
-  Parsed parse_product();
-  Parsed parse_power();
+  Parsed parse_comparisons(NodeId first, std::uint32_t begin);
+  Parsed parse_concat(NodeId first, std::uint32_t begin);
   Parsed parse_unary(bool with_filters = true);
+  Parsed parse_sign();
   Parsed parse_primary();
+  Parsed parse_constant();
+  Parsed parse_list();
   Parsed parse_dict();
   Parsed parse_postfix(NodeId node);
+  Parsed parse_call(NodeId node);
   Parsed parse_filters(NodeId node);
   Parsed parse_filter(NodeId node);
   Parsed parse_test(NodeId node);
   Parsed parse_subscript(NodeId node);
   Status parse_arguments(Node& call);
-  Parsed parse_left(std::initializer_list<std::string_view> operators, Parsed (Parser::*operand)());
+  NodeId add_binary(const Token& op, int level, NodeId left, NodeId right);
+  int operator_level() const noexcept;
 
   // ---- tokens
   const Token& token() const noexcept { return tokens_[at_]; }
@@ -83,16 +87,17 @@ class Parser {
   Node make(NodeKind kind) const { return {.kind = kind, .offset = token().offset}; }
   NodeId add(Node node);
 
-  /// One level of the grammar's recursion.
+  /// One level of the grammar's recursion, or more.
   class Level {
    public:
-    explicit Level(Parser& parser) noexcept : parser_(parser) { ++parser_.depth_; }
-    ~Level() { --parser_.depth_; }
+    explicit Level(Parser& parser, int n = 1) noexcept : parser_(parser), n_(n) { parser_.depth_ += n; }
+    ~Level() { parser_.depth_ -= n_; }
     Level(const Level&) = delete;
     Level& operator=(const Level&) = delete;
 
    private:
     Parser& parser_;
+    const int n_;
   };
   Status check_depth() const;
 

@@ -299,12 +299,12 @@ TEST(ChatLimits, AreTheCallers) {
   EXPECT_NE(shown(render("{{ [[[[1]]]] }}", "{}", Limits{.max_depth = 3})).find("more than 3 deep"), std::string::npos);
 }
 
-/// The deepest nesting that the limits allow, on a stack of 1 MiB (of 8 where sanitizers widen its frames).
+/// The deepest nesting that the limits allow, on a stack of 384 KiB (of 8 MiB where sanitizers widen its frames).
 TEST(ChatLimits, KeepToASmallStack) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   constexpr std::size_t kStack = std::size_t{8} << 20;
 #else
-  constexpr std::size_t kStack = std::size_t{1} << 20;
+  constexpr std::size_t kStack = std::size_t{384} << 10;
 #endif
   pthread_attr_t attributes;
   ASSERT_EQ(pthread_attr_init(&attributes), 0);
@@ -313,7 +313,20 @@ TEST(ChatLimits, KeepToASmallStack) {
     for (const std::string& source :
          {std::string("{% macro m(x) %}{% for i in [1] %}{{ x | default(m(x)) }}{% endfor %}{% endmacro %}{{ m(1) }}"),
           "{{ " + repeated("(", 300) + repeated(")", 300) + " }}",
-          "{{ " + repeated("[", 100) + repeated("]", 100) + " }}"}) {
+          "{{ " + repeated("(", 123) + "1" + repeated(")", 123) + " }}",
+          "{{ " + repeated("[", 100) + repeated("]", 100) + " }}",
+          "{{ " + repeated("{'a': ", 123) + "1" + repeated("}", 123) + " }}",
+          "{{ " + repeated("u[", 123) + "1" + repeated("]", 123) + " }}",
+          "{{ " + repeated("range(", 123) + "1" + repeated(")", 123) + " }}",
+          "{{ " + repeated("1 | default(", 123) + "1" + repeated(")", 123) + " }}",
+          "{{ " + repeated("not ", 249) + "1 }}",
+          "{{ " + repeated("1 if 1 else ", 249) + "1 }}",
+          repeated("{% if 1 %}", 250) + "x" + repeated("{% endif %}", 250),
+          repeated("{% if 1 %}", 124) + "x" + repeated("{% endif %}", 124),
+          repeated("{% for i in [1] %}", 124) + "x" + repeated("{% endfor %}", 124),
+          repeated("{% set x %}", 124) + "x" + repeated("{% endset %}", 124),
+          repeated("{% filter upper %}", 124) + "x" + repeated("{% endfilter %}", 124),
+          repeated("{% macro m() %}", 124) + "x" + repeated("{% endmacro %}", 124)}) {
       (void)render(source);
     }
     return nullptr;
