@@ -658,8 +658,8 @@ enum {
 INFER_API infer_status infer_stream_start(infer_session *session, int32_t seq, const int32_t *tokens, size_t n_tokens,
                                           const infer_options *options, infer_cancel *cancel, infer_stream **out,
                                           infer_error **err);
-/* The same with text, tokenised with ADD_SPECIAL where the sequence is empty (and PARSE_SPECIAL by option). A cancel before or
- * while it is tokenised is INFER_E_CANCELLED. */
+/* The same with text, tokenised with ADD_SPECIAL where the sequence is empty (and PARSE_SPECIAL by option). A cancel while
+ * it is tokenised is INFER_E_CANCELLED. */
 INFER_API infer_status infer_stream_start_text(infer_session *session, int32_t seq, const char *text, size_t length,
                                                const infer_options *options, infer_cancel *cancel, infer_stream **out,
                                                infer_error **err);
@@ -706,7 +706,7 @@ INFER_API infer_status infer_chat_template(infer_chat *chat, infer_template **ch
 /* The assistant's next message as a stream. Feeds what the sequence does not hold of the prompt. When the stream ends, is
  * cancelled, fails or is released, what was said is added to the messages (nothing, when no token was reported); only then another
  * answer may be asked for (else STATE). When there is no memory for that, infer_stream_next answers NOMEM and may be called again.
- * Errors: those of infer_template_render and infer_stream_start; nothing is added then, but the sequence may have been cut to what
+ * Errors: those of infer_template_render and infer_stream_start, and CANCELLED while the prompt is made; nothing is added then, but the sequence may have been cut to what
  * it has in common with the prompt. W on the session and the messages, as are
  * infer_stream_next of such a stream and its release. */
 INFER_API infer_status infer_chat_answer(infer_chat *chat, const infer_options *options, infer_cancel *cancel, infer_stream **out,

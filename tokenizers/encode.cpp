@@ -115,7 +115,7 @@ TextMatcher::Match VocabTokenizer::find_mark(std::string_view text, std::size_t 
 /// The part from `begin` to the end of `text`.
 Status VocabTokenizer::encode_part(std::string_view text, std::size_t begin, const EncodeOptions& options, TextEncoder& encoder,
                                    SpanNotes& spans, std::vector<Token>& out) const {
-  if (is_cancelled(options.cancel)) return Status::error(Code::cancelled, "cancelled while the text was cut into tokens");
+  if (begin > 0 && is_cancelled(options.cancel)) return Status::error(Code::cancelled, "cancelled while the text was cut into tokens");
   bool continued = begin > 0;
   if (begin == 0 && vocab_.contains(options.previous)) {
     continued = !is_mark(options.previous);

@@ -44,7 +44,8 @@ class Chat {
  private:
   Chat(Session& session, SequenceId seq, const Tokenizer& tokenizer, ChatTemplate chat_template)
       : session_(session), seq_(seq), tokenizer_(tokenizer), template_(std::move(chat_template)) {}
-  Result<std::vector<Token>> tokens_of(const ChatPrompt& prompt, std::span<const TextSpan> trusted) const;
+  Result<std::vector<Token>> tokens_of(const ChatPrompt& prompt, std::span<const TextSpan> trusted,
+                                       const CancelFlag* cancel) const;
   Result<std::size_t> keep(std::span<const Token> prompt);
   std::string_view content_of(std::string_view answer) const;
   bool shows(std::string_view content, std::string_view answer) const;

@@ -4,6 +4,7 @@
 // Tested by tests/runtime/chat_template_test.cpp and tests/capi/template_test.cpp.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "libinfer/hooks.h"
 #include "libinfer/messages.h"
 #include "libinfer/status.h"
 #include "libinfer/tokenizer.h"
@@ -31,16 +33,19 @@ struct ChatPrompt {
 
   /// Control tokens are recognised in trusted segments only. BOS stands at the beginning exactly once, whether the template
   /// writes it, or the vocabulary adds it, or both. Errors: those of Tokenizer::encode.
-  Result<std::vector<Token>> tokens(const Tokenizer& tokenizer) const;
+  Result<std::vector<Token>> tokens(const Tokenizer& tokenizer, const CancelFlag* cancel = nullptr) const;
   /// Which bytes are trusted, counted from the byte `begin`: ascending and apart.
   std::vector<TextSpan> trusted_from(std::size_t begin) const;
   /// The tokens of what follows the first `begin` bytes, to be put after tokens that stand for these, `previous` the last of them.
-  Result<std::vector<Token>> tokens_from(std::size_t begin, Token previous, const Tokenizer& tokenizer) const;
+  Result<std::vector<Token>> tokens_from(std::size_t begin, Token previous, const Tokenizer& tokenizer,
+                                         const CancelFlag* cancel = nullptr) const;
 };
 
 struct RenderOptions {
   std::optional<bool> add_generation_prompt{};  ///< absent: as the messages say, or not
   const Tokenizer* tokenizer = nullptr;         ///< for bos_token and eos_token, unless the messages say them
+  const CancelFlag* cancel = nullptr;
+  std::optional<std::uint64_t> max_steps{};     ///< less than the interpreter's own budget
 };
 
 /// Immutable; any number of threads may render with it.
@@ -58,7 +63,7 @@ class ChatTemplate {
   /// name; none at all, and no marks of ours), template_limit, those of compile.
   static Result<ChatTemplate> of(const Model& model, std::string_view name = {});
 
-  /// Errors: chat_template, template_limit.
+  /// Errors: chat_template, template_limit, cancelled.
   Result<ChatPrompt> render(const Messages& messages, const RenderOptions& options = {}) const;
 
   /// A line for each construct that rendering would fail at, with its place.

@@ -39,7 +39,7 @@ struct EncodeOptions {
   Token previous = kNoToken;   ///< the text goes on behind this token; one outside the vocabulary: it begins here
   std::int32_t n_threads = 0;  ///< 0: one, but above a mebibyte of text as many as a session would take
   Executor executor{};         ///< instead of threads that live as long as the call
-  const CancelFlag* cancel = nullptr;   ///< looked at before each part
+  const CancelFlag* cancel = nullptr;   ///< looked at between parts
   std::size_t part_bytes = std::size_t{1} << 16;  ///< a thread's portion, about; smaller ones are for tests
   /// Receives for each token the bytes of the text that it stands for, from one thread; null: not asked for. Spans are in the
   /// order of the text. A byte belongs to one token, but where a normal form changed a stretch as a whole: every token with a

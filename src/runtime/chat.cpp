@@ -39,7 +39,8 @@ Result<std::unique_ptr<Chat>> Chat::create(Session& session, SequenceId seq, Cha
 /// Of what was said all tokens whose text the prompt begins with, and those of its rest. When that is not even the prompt of before,
 /// all is tokenised anew, and also when it is no more than that and ended with what a message says: words may go on there. Text that
 /// was trusted must be so again, and a control token of the answer must be the template's now.
-Result<std::vector<Token>> Chat::tokens_of(const ChatPrompt& prompt, std::span<const TextSpan> trusted) const {
+Result<std::vector<Token>> Chat::tokens_of(const ChatPrompt& prompt, std::span<const TextSpan> trusted,
+                                           const CancelFlag* cancel) const {
   const auto differ = std::mismatch(said_.begin(), said_.end(), prompt.text.begin(), prompt.text.end());
   const auto n_common = static_cast<std::size_t>(differ.first - said_.begin());
   const bool begins_alike = n_common >= asked_bytes_ && trusted_alike(asked_trusted_, trusted) >= asked_bytes_;
@@ -53,9 +54,9 @@ Result<std::vector<Token>> Chat::tokens_of(const ChatPrompt& prompt, std::span<c
     ++n_tokens;
   }
   const bool ends_trusted = !asked_trusted_.empty() && asked_trusted_.back().end == asked_bytes_;
-  if (!begins_alike || (n_tokens == asked_tokens_ && !ends_trusted)) return prompt.tokens(tokenizer_);
+  if (!begins_alike || (n_tokens == asked_tokens_ && !ends_trusted)) return prompt.tokens(tokenizer_, cancel);
 
-  INFER_ASSIGN(const std::vector<Token> rest, prompt.tokens_from(n_bytes, said_tokens_[n_tokens - 1], tokenizer_));
+  INFER_ASSIGN(const std::vector<Token> rest, prompt.tokens_from(n_bytes, said_tokens_[n_tokens - 1], tokenizer_, cancel));
   std::vector<Token> all(said_tokens_.begin(), said_tokens_.begin() + static_cast<std::ptrdiff_t>(n_tokens));
   all.insert(all.end(), rest.begin(), rest.end());
   return all;
@@ -77,9 +78,9 @@ Result<std::size_t> Chat::keep(std::span<const Token> prompt) {
 
 Result<std::unique_ptr<Generation>> Chat::answer(const GenerationOptions& options, const CancelFlag* cancel) {
   INFER_TRY(session_.check(seq_));
-  INFER_ASSIGN(ChatPrompt prompt, template_.render(messages_, {.add_generation_prompt = true, .tokenizer = &tokenizer_}));
+  INFER_ASSIGN(ChatPrompt prompt, template_.render(messages_, {.add_generation_prompt = true, .tokenizer = &tokenizer_, .cancel = cancel}));
   std::vector<TextSpan> trusted = prompt.trusted_from(0);
-  INFER_ASSIGN(std::vector<Token> tokens, tokens_of(prompt, trusted));
+  INFER_ASSIGN(std::vector<Token> tokens, tokens_of(prompt, trusted, cancel));
   INFER_ASSIGN(const std::size_t kept, keep(tokens));
   INFER_ASSIGN(std::unique_ptr<Generation> generation,
                Generation::start(session_, seq_, std::span<const Token>(tokens).subspan(kept), options, cancel));
@@ -107,6 +108,9 @@ Status Chat::finish(const Generation& answer) {
   return {};
 }
 
+// A cancel waits for this: a template that takes more steps is not asked, and the space stays.
+constexpr std::uint64_t kStepsToShow = 200'000;   // some 20 ms
+
 // Some templates put a space between the mark of the assistant and its answers, but not at the end of a prompt: there the model says
 // it, and it is no part of the message.
 std::string_view Chat::content_of(std::string_view answer) const {
@@ -118,7 +122,8 @@ std::string_view Chat::content_of(std::string_view answer) const {
 bool Chat::shows(std::string_view content, std::string_view answer) const {
   Messages messages = messages_.clone();
   if (!messages.add("assistant", content).ok()) return false;
-  const Result<ChatPrompt> prompt = template_.render(messages, {.add_generation_prompt = false, .tokenizer = &tokenizer_});
+  const Result<ChatPrompt> prompt = template_.render(messages, {.add_generation_prompt = false, .tokenizer = &tokenizer_,
+                                                                  .max_steps = kStepsToShow});
   if (!prompt.ok()) return false;
   const std::string_view text = prompt.value().text, asked = std::string_view(said_).substr(0, asked_bytes_);
   return text.starts_with(asked) && text.substr(asked.size()).starts_with(answer);

@@ -74,14 +74,16 @@ std::vector<TextSpan> ChatPrompt::trusted_from(std::size_t begin) const {
   return spans;
 }
 
-Result<std::vector<Token>> ChatPrompt::tokens_from(std::size_t begin, Token previous, const Tokenizer& tokenizer) const {
+Result<std::vector<Token>> ChatPrompt::tokens_from(std::size_t begin, Token previous, const Tokenizer& tokenizer,
+                                                   const CancelFlag* cancel) const {
   const std::vector<TextSpan> spans = trusted_from(begin);
   return tokenizer.encode(std::string_view(text).substr(begin),
-                          {.add_special = false, .parse_special = true, .special_in = spans, .previous = previous, .n_threads = 1});
+                          {.add_special = false, .parse_special = true, .special_in = spans, .previous = previous, .n_threads = 1,
+                           .cancel = cancel});
 }
 
-Result<std::vector<Token>> ChatPrompt::tokens(const Tokenizer& tokenizer) const {
-  INFER_ASSIGN(std::vector<Token> tokens, tokens_from(0, kNoToken, tokenizer));
+Result<std::vector<Token>> ChatPrompt::tokens(const Tokenizer& tokenizer, const CancelFlag* cancel) const {
+  INFER_ASSIGN(std::vector<Token> tokens, tokens_from(0, kNoToken, tokenizer, cancel));
   const SpecialTokens& special = tokenizer.special();
   if (special.bos == kNoToken) return tokens;
   const auto first_other = std::find_if(tokens.begin(), tokens.end(), [&](Token t) { return t != special.bos; });
@@ -150,6 +152,8 @@ Result<ChatPrompt> ChatTemplate::render(const Messages& messages, const RenderOp
   const Messages::Impl& given = *messages.impl_;
   chat::Inputs inputs;
   inputs.now = given.now;
+  inputs.cancel = options.cancel;
+  inputs.max_steps = options.max_steps;
   INFER_ASSIGN(Value list, chat::make_list(given.messages));
   INFER_ASSIGN(Value roles_trusted, chat::trust_roles(list));
   const auto set = [&inputs](std::string_view name, Value value) { inputs.variables.emplace_back(name, std::move(value)); };

@@ -127,7 +127,7 @@ Messages Messages::clone() const {
 
 Result<std::string> Messages::json() const {
   const chat::Limits limits;
-  chat::Budget budget(limits);
+  chat::Budget budget(limits, nullptr);
   INFER_ASSIGN(Value list, chat::make_list(impl_->messages));
   INFER_ASSIGN(const chat::Text text, chat::to_json(list, {}, budget));
   return text.bytes();

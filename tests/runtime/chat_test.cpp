@@ -175,6 +175,23 @@ TEST(Chat, KeepsWhatWasSaidBeforeACancel) {
   EXPECT_EQ(chat->reused_tokens(), held);
 }
 
+/// A template that takes millions of steps: a cancel ends its rendering, and the end of an answer does not wait for it.
+TEST(Chat, ACancelIsSeenWhileATemplateRuns) {
+  const auto model = testing::bundled_model();
+  ASSERT_NE(model, nullptr);
+  const auto session = session_of(model);
+  const auto chat = chat_of(*session, "{% for i in range(300000) %}{% endfor %}{{ messages | length }}");
+  ASSERT_TRUE(chat->messages().add("user", "Tell me all.").ok());
+  CancelFlag cancel;
+  cancel.set = true;
+  const auto refused = chat->answer(sampled(3), &cancel);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.status().code(), Code::cancelled);
+  EXPECT_EQ(chat->messages().size(), 1U);
+  cancel.set = false;
+  EXPECT_TRUE(chat->answer(sampled(3), &cancel).ok());
+}
+
 TEST(Chat, GoesBackWhenMessagesAreCut) {
   const auto model = testing::bundled_model();
   ASSERT_NE(model, nullptr);

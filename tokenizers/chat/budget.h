@@ -4,10 +4,12 @@
 // the defaults 350 MB of what is kept, and 150 MB for a moment, at the very most. Tested by tests/tokenizers/chat/limits_test.cpp.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 
+#include "libinfer/hooks.h"
 #include "libinfer/status.h"
 
 namespace infer::chat {
@@ -27,12 +29,14 @@ class Budget {
  public:
   static constexpr std::uint64_t kStepsPerElement = 4;
 
-  explicit Budget(const Limits& limits) noexcept : limits_(limits), steps_left_(limits.max_steps) {}
+  /// `cancel` may be null, and ends the rendering.
+  Budget(const Limits& limits, const CancelFlag* cancel) noexcept
+      : limits_(limits), cancel_(cancel), steps_left_(limits.max_steps), look_at_(less(limits.max_steps)) {}
 
   Status charge(std::uint64_t steps) {
     if (steps <= steps_left_) {
       steps_left_ -= steps;
-      return {};
+      return steps_left_ > look_at_ ? Status() : look();
     }
     steps_left_ = 0;
     return limit_error("more than " + std::to_string(limits_.max_steps) + " steps");
@@ -60,8 +64,18 @@ class Budget {
   }
 
  private:
+  static constexpr std::uint64_t kStepsPerLook = 4096;   // well below a millisecond
+
+  static std::uint64_t less(std::uint64_t steps) noexcept { return steps - std::min(steps, kStepsPerLook); }
+  Status look() {
+    look_at_ = less(steps_left_);
+    return is_cancelled(cancel_) ? Status::error(Code::cancelled, "cancelled while a chat template was rendered") : Status();
+  }
+
   const Limits& limits_;
+  const CancelFlag* const cancel_;
   std::uint64_t steps_left_;
+  std::uint64_t look_at_;   ///< at so many steps left the flag is looked at
 };
 
 }  // namespace infer::chat

@@ -2,6 +2,8 @@
 // Statements. See interpreter.h.
 #include "tokenizers/chat/interpreter.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "tokenizers/chat/operators.h"
@@ -9,8 +11,17 @@
 
 namespace infer::chat {
 
+namespace {
+
+Limits limits_of(const Inputs& inputs, Limits limits) noexcept {
+  if (inputs.max_steps) limits.max_steps = std::min(limits.max_steps, *inputs.max_steps);
+  return limits;
+}
+
+}  // namespace
+
 Interpreter::Interpreter(const Program& program, const Inputs& inputs, const Limits& limits)
-    : program_(program), inputs_(inputs), limits_(limits), budget_(limits) {}
+    : program_(program), inputs_(inputs), limits_(limits_of(inputs, limits)), budget_(limits_, inputs.cancel) {}
 
 Result<Text> Interpreter::run() {
   Scope& globals = scopes_.emplace_back();

@@ -114,7 +114,7 @@ class Interpreter {
 
   const Program& program_;
   const Inputs& inputs_;
-  const Limits& limits_;
+  const Limits limits_;
   Budget budget_;
   Text output_;
   Text* out_ = &output_;

@@ -29,6 +29,8 @@ bool is_valid(const CivilTime& time) noexcept;
 struct Inputs {
   std::vector<std::pair<std::string, Value>> variables;  ///< messages, tools, bos_token ...
   std::optional<CivilTime> now;                          ///< for strftime_now, which is undefined without
+  const CancelFlag* cancel = nullptr;                    ///< ends the rendering with Code::cancelled
+  std::optional<std::uint64_t> max_steps = {};           ///< at most, below those of the template's limits
 };
 
 struct Segment {
@@ -42,7 +44,7 @@ class Template {
   /// Code::template_limit for what is too large or nested too deeply.
   static Result<Template> compile(std::string_view text, const Limits& limits = {});
 
-  /// The same codes; what raise_exception says comes with the subject "raise_exception".
+  /// The same codes, and cancelled; what raise_exception says comes with the subject "raise_exception".
   Result<Text> render(const Inputs& inputs) const;
 
   /// Constructs that rendering would fail at, were it to reach them: "line 3, column 5: filter 'from_json'".
