@@ -54,6 +54,17 @@ Status vocab_error(std::string_view key, std::string message) {
   return Status::error(Code::vocab, fmt::format("{} {}", key, message)).about(key);
 }
 
+std::string id_key(std::string_view role) { return fmt::format("tokenizer.ggml.{}_token_id", role); }
+
+std::string outside_text(std::int64_t id, std::int64_t size) {
+  return fmt::format("is {}, outside the vocabulary of {} tokens", id, size);
+}
+
+/// No token has the role: the key is absent, or a converter wrote -1 to say so, which as 32 bits without a sign is 2^32 - 1.
+bool is_none(std::optional<std::int64_t> id) noexcept {
+  return !id || *id == -1 || *id == std::numeric_limits<std::uint32_t>::max();
+}
+
 }  // namespace
 
 Result<Vocab> Vocab::build(const TokenizerSpec& spec, const VocabDefaults& defaults, const CancelFlag* cancel) {
@@ -96,25 +107,22 @@ Status Vocab::check_lists() const {
 
 Status Vocab::take_special_tokens(const VocabDefaults& defaults) {
   const auto take = [this](std::string_view role, std::optional<std::int64_t> id, Token& token) -> Status {
-    if (!id) return {};
-    if (*id < 0 || *id >= size()) {
-      return vocab_error(fmt::format("tokenizer.ggml.{}_token_id", role),
-                         fmt::format("is {}, outside the vocabulary of {} tokens", *id, size()));
-    }
+    if (is_none(id)) return {};
+    if (!contains(*id)) return vocab_error(id_key(role), outside_text(*id, size()));
     token = static_cast<Token>(*id);
     return {};
   };
-  Token unused = kNoToken;
+  const auto take_if_inside = [this](std::optional<std::int64_t> id) {   // judge() tells of one that is outside
+    return !is_none(id) && contains(*id) ? static_cast<Token>(*id) : kNoToken;
+  };
   INFER_TRY(take("bos", spec_->bos, special_.bos));
   INFER_TRY(take("eos", spec_->eos, special_.eos));
   INFER_TRY(take("unknown", spec_->unk, special_.unk));
-  INFER_TRY(take("seperator", spec_->sep, special_.sep));  // the key is spelled like this
-  INFER_TRY(take("padding", spec_->pad, special_.pad));
   INFER_TRY(take("eot", spec_->eot, special_.eot));
   INFER_TRY(take("eom", spec_->eom, special_.eom));
-  Token cls = kNoToken;
-  INFER_TRY(take("cls", spec_->cls, cls));
-  INFER_TRY(take("mask", spec_->mask, unused));
+  special_.sep = take_if_inside(spec_->sep);
+  special_.pad = take_if_inside(spec_->pad);
+  const Token cls = take_if_inside(spec_->cls);
 
   const auto assume = [this](Token candidate, TokenType type, std::string_view usual_text, Token& token) {
     if (token != kNoToken || !contains(candidate)) return;
@@ -195,6 +203,14 @@ void Vocab::judge(std::vector<std::string>& warnings) const {
                                    "becomes the earlier one",
                                    n_repeated_, size(), first_repeated_));
   }
+  const auto judge_id = [&](std::string_view role, std::optional<std::int64_t> id) {
+    if (is_none(id) || contains(*id)) return;
+    warnings.push_back(fmt::format("{} {}; it is ignored", id_key(role), outside_text(*id, size())));
+  };
+  judge_id("seperator", spec_->sep);   // the key is spelled like this
+  judge_id("padding", spec_->pad);
+  judge_id("cls", spec_->cls);
+  judge_id("mask", spec_->mask);
   if (turn_ends_.empty()) {
     warnings.push_back("tokenizer.ggml: no token ends a generation; it goes on until its limit of tokens");
   }

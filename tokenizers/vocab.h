@@ -52,7 +52,7 @@ class Vocab {
   void judge(std::vector<std::string>& warnings) const;
 
   std::int32_t size() const noexcept { return static_cast<std::int32_t>(spec_->tokens.size()); }
-  bool contains(Token token) const noexcept { return token >= 0 && token < size(); }
+  bool contains(std::int64_t token) const noexcept { return token >= 0 && token < size(); }
   /// The three below: the token must be in the vocabulary.
   std::string_view text(Token token) const noexcept { return spec_->tokens[static_cast<std::size_t>(token)]; }
   float score(Token token) const noexcept {

@@ -331,11 +331,18 @@ std::vector<Case> vocabulary_cases() {
   for (const char* role : {"bos", "eos", "unknown", "seperator", "padding", "eot", "eom", "cls", "mask"}) {
     const std::string key = std::string("tokenizer.ggml.") + role + "_token_id";
     const auto add = [&](const char* what, Change change, Answer answer, std::vector<std::string> words) {
-      words.push_back(key);
-      cases.push_back({std::string("85_") + role + "_" + what, std::move(change), answer, Code::vocab, std::move(words)});
+      const bool loads = answer == kTaken || answer == kWarned;
+      if (answer != kTaken) words.push_back(key);
+      cases.push_back({std::string("85_") + role + "_" + what, std::move(change), answer, loads ? Code::ok : Code::vocab,
+                       std::move(words)});
     };
-    add("beyond", [key](GgufWriter& w) { w.set(key, U{8}); }, kNoTokenizer, {"is 8", "8 tokens"});
-    add("minus_1", [key](GgufWriter& w) { w.set(key, std::int32_t{-1}); }, kNoTokenizer, {"is -1", "8 tokens"});
+    const std::string_view name = role;
+    const bool is_idle = name == "seperator" || name == "padding" || name == "cls" || name == "mask";
+    const Answer answer = is_idle ? kWarned : kNoTokenizer;
+    add("beyond", [key](GgufWriter& w) { w.set(key, U{8}); }, answer, {"is 8", "8 tokens"});
+    add("minus_2", [key](GgufWriter& w) { w.set(key, std::int32_t{-2}); }, answer, {"is -2", "8 tokens"});
+    add("minus_1", [key](GgufWriter& w) { w.set(key, std::int32_t{-1}); }, kTaken, {});
+    add("minus_1_of_32_bits", [key](GgufWriter& w) { w.set(key, U{4294967295}); }, kTaken, {});
     add("most", [key](GgufWriter& w) { w.set(key, kMost); }, kRefused, {"18446744073709551615", "2^63 - 1"});
     add("a_string", [key](GgufWriter& w) { w.set(key, "1"); }, kRefused, {"expected integer, found string"});
   }

@@ -152,7 +152,9 @@ std::vector<Row> rows() {
     row("81", "type_99", [](TokenizerSpec& s) { s.types[3] = 99; }, Code::vocab, {"tokenizer.ggml.token_type", "99", "token 3"});
     row("85", "eos_beyond", [](TokenizerSpec& s) { s.eos = static_cast<std::int64_t>(s.tokens.size()); }, Code::vocab,
         {"tokenizer.ggml.eos_token_id", "outside the vocabulary"});
-    row("85", "cls_minus_1", [](TokenizerSpec& s) { s.cls = -1; }, Code::vocab, {"tokenizer.ggml.cls_token_id", "-1"});
+    row("85", "eos_minus_2", [](TokenizerSpec& s) { s.eos = -2; }, Code::vocab, {"tokenizer.ggml.eos_token_id", "-2"});
+    row("85", "cls_minus_1", [](TokenizerSpec& s) { s.cls = -1; }, Code::ok, {});
+    row("85", "cls_minus_2", [](TokenizerSpec& s) { s.cls = -2; }, Code::ok, {"tokenizer.ggml.cls_token_id", "-2"});
   }
   return all;
 }

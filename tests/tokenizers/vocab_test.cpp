@@ -68,9 +68,52 @@ TEST(Vocab, RefusesSpecialIdsOutsideTheVocabulary) {
   spec.eos = 3;
   expect_error(spec, Code::vocab, "tokenizer.ggml.eos_token_id",
                "tokenizer.ggml.eos_token_id is 3, outside the vocabulary of 3 tokens");
-  spec.eos = -1;
+  spec.eos = -2;
   expect_error(spec, Code::vocab, "tokenizer.ggml.eos_token_id",
-               "tokenizer.ggml.eos_token_id is -1, outside the vocabulary of 3 tokens");
+               "tokenizer.ggml.eos_token_id is -2, outside the vocabulary of 3 tokens");
+  spec.eos = std::int64_t{1} << 32;
+  expect_error(spec, Code::vocab, "tokenizer.ggml.eos_token_id",
+               "tokenizer.ggml.eos_token_id is 4294967296, outside the vocabulary of 3 tokens");
+  for (const auto role : {&TokenizerSpec::bos, &TokenizerSpec::unk, &TokenizerSpec::eot, &TokenizerSpec::eom}) {
+    TokenizerSpec other = llama_spec(false);
+    other.*role = 3;
+    EXPECT_EQ(Vocab::build(other, kLlama).status().code(), Code::vocab);
+  }
+}
+
+TEST(Vocab, TakesMinusOneForNoToken) {
+  for (const std::int64_t none : {std::int64_t{-1}, std::int64_t{4294967295}}) {
+    TokenizerSpec spec = llama_spec(false);
+    spec.bos = spec.eos = spec.unk = spec.sep = spec.pad = spec.cls = spec.mask = spec.eot = spec.eom = none;
+    std::vector<std::string> warnings;
+    const Vocab vocab = build(spec);
+    vocab.judge(warnings);
+
+    EXPECT_EQ(warnings, std::vector<std::string>());
+    EXPECT_EQ(vocab.special().bos, 1) << "as if the key were absent";
+    EXPECT_EQ(vocab.special().eos, 2);
+    EXPECT_EQ(vocab.special().unk, 0);
+    EXPECT_EQ(vocab.special().sep, kNoToken);
+    EXPECT_EQ(vocab.special().pad, kNoToken);
+    EXPECT_EQ(vocab.special().eot, kNoToken);
+    EXPECT_EQ(vocab.special().eom, kNoToken);
+  }
+}
+
+TEST(Vocab, TellsOfIdleIdsOutsideTheVocabulary) {
+  TokenizerSpec spec = llama_spec(false);
+  spec.sep = 3, spec.pad = -2, spec.cls = 4, spec.mask = std::int64_t{1} << 32;
+  std::vector<std::string> warnings;
+  const Vocab vocab = build(spec);
+  vocab.judge(warnings);
+
+  EXPECT_EQ(vocab.special().sep, kNoToken);
+  EXPECT_EQ(vocab.special().pad, kNoToken);
+  EXPECT_EQ(warnings, (std::vector<std::string>{
+                          "tokenizer.ggml.seperator_token_id is 3, outside the vocabulary of 3 tokens; it is ignored",
+                          "tokenizer.ggml.padding_token_id is -2, outside the vocabulary of 3 tokens; it is ignored",
+                          "tokenizer.ggml.cls_token_id is 4, outside the vocabulary of 3 tokens; it is ignored",
+                          "tokenizer.ggml.mask_token_id is 4294967296, outside the vocabulary of 3 tokens; it is ignored"}));
 }
 
 TEST(Vocab, RefusesATokenOfMoreThan64KiB) {
