@@ -71,10 +71,9 @@ Status check_part(const Directory& part, const Directory& first, std::size_t ind
   if (n_parts > 1 && part.find(kNumber) == nullptr) {
     return Status::error(Code::shard, "key 'split.no' is missing").about(kNumber);
   }
-  if (part.version != first.version || part.alignment != first.alignment) {
-    return Status::error(Code::shard, fmt::format("version {} with alignment {} differs from the first part's version {} "
-                                                  "with alignment {}", part.version, part.alignment, first.version,
-                                                  first.alignment));
+  if (part.version != first.version) {   // the alignment is each part's own: who splits writes it to the first alone
+    return Status::error(Code::shard, fmt::format("version {} differs from the first part's version {}", part.version,
+                                                  first.version)).about("version");
   }
   const RawEntry* own = part.find("general.architecture");
   const RawEntry* shared = first.find("general.architecture");

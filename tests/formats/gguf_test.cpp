@@ -488,6 +488,29 @@ TEST(GgufShards, PartsBecomeOneModel) {
   }
 }
 
+TEST(GgufShards, EachPartHasAnAlignmentOfItsOwn) {
+  const GgufWriter whole = testing::tiny_model_writer({});
+  std::vector<GgufWriter> parts = three_parts(whole);
+  parts[0].alignment = 128;
+  parts[0].set("general.alignment", std::uint32_t{128});   // as a splitter does it, which leaves the others at 32
+  parts[2].alignment = 8;
+  parts[2].set("general.alignment", std::uint32_t{8});
+  std::vector<File> files;
+  for (const GgufWriter& part : parts) files.push_back(part.build());
+  const std::vector<Bytes> bytes(files.begin(), files.end());
+
+  const Result<ModelDescriptor> model = gguf().parse(bytes, nullptr);
+
+  ASSERT_TRUE(model.ok()) << model.status().message();
+  ASSERT_EQ(model.value().tensors.size(), whole.tensors.size());
+  for (std::size_t i = 0; i < whole.tensors.size(); ++i) {
+    const TensorMeta& tensor = model.value().tensors[i];
+    const File& file = files[static_cast<std::size_t>(tensor.file)];
+    const auto place = file.begin() + static_cast<std::ptrdiff_t>(tensor.offset);
+    EXPECT_TRUE(std::equal(whole.tensors[i].data.begin(), whole.tensors[i].data.end(), place)) << tensor.name;
+  }
+}
+
 TEST(GgufShards, NamesAllPartsInOrder) {
   const File first = three_parts(testing::tiny_model_writer({}))[0].build();
   const auto names = gguf().parts(first, "my-00001-of-model-00001-of-00003.gguf", nullptr);

@@ -245,6 +245,37 @@ TEST_F(Quantize, PartsBecomeOneFileOrStayParts) {
   }
 }
 
+TEST_F(Quantize, PartsKeepTheirAlignments) {
+  auto [a, b] = in_two_parts(some_model());
+  a.alignment = 128;
+  a.set("general.alignment", std::uint32_t{128});
+  const std::string in = write("in-00001-of-00002.gguf", a);
+  write("in-00002-of-00002.gguf", b);
+  ASSERT_TRUE(run(write("whole.gguf", some_model())).ok());
+  const std::vector<std::byte> wanted = testing::read_bytes(out_);
+  const ModelDescriptor whole = parse({wanted});
+  const auto same_bytes = [&](const ModelDescriptor& model, const std::vector<std::vector<std::byte>>& files) {
+    ASSERT_EQ(model.tensors.size(), whole.tensors.size());
+    for (std::size_t i = 0; i < whole.tensors.size(); ++i) {
+      const TensorMeta &t = model.tensors[i], &w = whole.tensors[i];
+      const auto place = files[static_cast<std::size_t>(t.file)].begin() + static_cast<std::ptrdiff_t>(t.offset);
+      const auto right = wanted.begin() + static_cast<std::ptrdiff_t>(w.offset);
+      EXPECT_EQ(t.offset % (t.file == 0 ? 128 : 32), 0U) << t.name;
+      ASSERT_EQ(t.bytes, w.bytes) << t.name;
+      EXPECT_TRUE(std::equal(right, right + static_cast<std::ptrdiff_t>(w.bytes), place)) << t.name;
+    }
+  };
+
+  ASSERT_TRUE(run(in).ok());
+  const std::vector<std::byte> merged = testing::read_bytes(out_);
+  same_bytes(parse({merged}), {merged});
+
+  ASSERT_TRUE(run(in, [](QuantizeOptions& o) { o.keep_split = true; }).ok());
+  const std::vector<std::vector<std::byte>> parts = {testing::read_bytes(directory_.file("out-00001-of-00002.gguf")),
+                                                     testing::read_bytes(directory_.file("out-00002-of-00002.gguf"))};
+  same_bytes(parse(parts), parts);
+}
+
 TEST_F(Quantize, ARunnableModelStaysOne) {
   testing::TinyModel tiny;
   const std::string in = write("in.gguf", testing::tiny_model_writer(tiny));
