@@ -104,27 +104,42 @@ void Binder::split(std::initializer_list<Part> parts, std::string_view name, std
 
 void Binder::experts(std::vector<FfnWeights>& out, Linear FfnWeights::*part, std::int64_t n, std::string_view name,
                      std::int64_t rows, std::int64_t cols) {
-  const auto expert = [&](std::int64_t e) -> Linear& {
-    out.resize(static_cast<std::size_t>(n));   // the same for every part: nothing moves
-    return out[static_cast<std::size_t>(e)].*part;
-  };
-  if (has(fmt::format("{}.0.weight", name))) {
-    for (std::int64_t e = 1; e < n; ++e) {
-      const std::string one = fmt::format("{}.{}.weight", name, e);
-      if (!has(one)) return missing(one, {cols, rows});   // before memory is taken for so many
-    }
-    for (std::int64_t e = 0; e < n; ++e) linear(expert(e), fmt::format("{}.{}", name, e), rows, cols);
-    return;
+  if (!has(fmt::format("{}.0.weight", name))) return stacked(out, {part}, n, name, rows, cols);
+  for (std::int64_t e = 1; e < n; ++e) {
+    const std::string one = fmt::format("{}.{}.weight", name, e);
+    if (!has(one)) return missing(one, {cols, rows});   // before memory is taken for so many
   }
+  out.resize(static_cast<std::size_t>(n));   // the same for every part: nothing moves
+  for (std::int64_t e = 0; e < n; ++e) {
+    linear(out[static_cast<std::size_t>(e)].*part, fmt::format("{}.{}", name, e), rows, cols);
+  }
+}
+
+void Binder::expert_pairs(std::vector<FfnWeights>& out, Linear FfnWeights::*first, Linear FfnWeights::*second,
+                          std::int64_t n, std::string_view name, std::int64_t rows, std::int64_t cols) {
+  stacked(out, {first, second}, n, name, rows, cols);
+}
+
+/// NAME_exps.weight: of each expert all parts, one below the other, with that many rows each.
+void Binder::stacked(std::vector<FfnWeights>& out, std::initializer_list<Linear FfnWeights::*> parts, std::int64_t n,
+                     std::string_view name, std::int64_t rows, std::int64_t cols) {
+  const std::int64_t all_rows = static_cast<std::int64_t>(parts.size()) * rows;
   const std::string tensor_name = fmt::format("{}_exps.weight", name);
   const TensorMeta* tensor = take(tensor_name);
-  if (tensor == nullptr) return missing(tensor_name, {cols, rows, n});
-  const QuantFormat* format = fits(*tensor, {cols, rows, n}) ? runnable(*tensor) : nullptr;
+  if (tensor == nullptr) return missing(tensor_name, {cols, all_rows, n});
+  const QuantFormat* format = fits(*tensor, {cols, all_rows, n}) ? runnable(*tensor) : nullptr;
   if (format == nullptr) return;
-  for (std::int64_t e = 0; e < n; ++e) {
-    fill(expert(e), *tensor, *format);
-    expert(e).weight = expert(e).weight.slice(e * rows, rows);
-    products_.push_back(&expert(e));
+  Linear whole;
+  fill(whole, *tensor, *format);
+  out.resize(static_cast<std::size_t>(n));
+  std::int64_t row = 0;
+  for (FfnWeights& expert : out) {
+    for (Linear FfnWeights::*const part : parts) {
+      expert.*part = whole;
+      (expert.*part).weight = whole.weight.slice(row, rows);
+      products_.push_back(&(expert.*part));
+      row += rows;
+    }
   }
 }
 

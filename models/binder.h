@@ -42,6 +42,9 @@ class Binder {
   /// it. `out` gets its size when the file has them.
   void experts(std::vector<FfnWeights>& out, Linear FfnWeights::*part, std::int64_t n, std::string_view name,
                std::int64_t rows, std::int64_t cols);
+  /// Two parts of n experts: NAME_exps.weight (n, 2 rows, cols), of each expert `first` above `second`.
+  void expert_pairs(std::vector<FfnWeights>& out, Linear FfnWeights::*first, Linear FfnWeights::*second, std::int64_t n,
+                    std::string_view name, std::int64_t rows, std::int64_t cols);
   /// NAME.weight as a (rows, cols) table whose rows are looked up.
   void table(Linear& out, std::string_view name, std::int64_t rows, std::int64_t cols);
   /// The table's matrix for products, too.
@@ -67,6 +70,8 @@ class Binder {
   bool matrix(Linear& out, std::string_view name, std::int64_t rows, std::int64_t cols, Bias bias);
   bool fits(const TensorMeta& tensor, std::initializer_list<std::int64_t> shape);
   void fill(Linear& out, const TensorMeta& tensor, const QuantFormat& format) const;
+  void stacked(std::vector<FfnWeights>& out, std::initializer_list<Linear FfnWeights::*> parts, std::int64_t n,
+               std::string_view name, std::int64_t rows, std::int64_t cols);
   void missing(std::string_view tensor, std::initializer_list<std::int64_t> shape);
   std::span<const float> vector(const TensorMeta& tensor, std::int64_t n);
   std::span<const float> required_vector(std::string_view tensor, std::int64_t n);

@@ -66,11 +66,19 @@ void bind_feed_forward(Binder& b, const DecoderConfig& c, Layer& layer, const st
   }
 }
 
+bool has_stacked_experts(const ModelDescriptor& m) noexcept {
+  return m.has_tensor("blk.0.ffn_gate_exps.weight") || m.has_tensor("blk.0.ffn_gate_up_exps.weight");
+}
+
 void bind_experts(Binder& b, const DecoderConfig& c, ExpertWeights& w, const std::string& prefix) {
   const ExpertConfig& e = c.experts;
   b.linear(w.router, prefix + "ffn_gate_inp", e.n, c.n_embd);
-  b.experts(w.each, &FfnWeights::gate, e.n, prefix + "ffn_gate", e.n_ff, c.n_embd);
-  b.experts(w.each, &FfnWeights::up, e.n, prefix + "ffn_up", e.n_ff, c.n_embd);
+  if (b.has(prefix + "ffn_gate_up_exps.weight")) {
+    b.expert_pairs(w.each, &FfnWeights::gate, &FfnWeights::up, e.n, prefix + "ffn_gate_up", e.n_ff, c.n_embd);
+  } else {
+    b.experts(w.each, &FfnWeights::gate, e.n, prefix + "ffn_gate", e.n_ff, c.n_embd);
+    b.experts(w.each, &FfnWeights::up, e.n, prefix + "ffn_up", e.n_ff, c.n_embd);
+  }
   b.experts(w.each, &FfnWeights::down, e.n, prefix + "ffn_down", c.n_embd, e.n_ff);
   if (e.n_ff_shared == 0) return;
   b.linear(w.shared_gate, prefix + "ffn_gate_inp_shexp", 1, c.n_embd);

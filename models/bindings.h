@@ -41,7 +41,9 @@ void bind_plain_ffn(Binder& b, const DecoderConfig& c, FfnWeights& w, const std:
 void bind_feed_forward(Binder& b, const DecoderConfig& c, Layer& layer, const std::string& prefix);
 /// The layers of most families: attn_norm, what `attention` binds, ffn_norm, bind_feed_forward.
 void bind_pre_norm_layers(Binder& b, Decoder& d, BindAttention attention = plain_attention, NormKind norm = NormKind::rms);
-/// ffn_gate_inp, ffn_gate_exps, ffn_up_exps, ffn_down_exps; for the shared one ffn_gate_inp_shexp and kin.
+/// Whether the first layer has a tensor of the gates of all experts, alone or above what goes up.
+bool has_stacked_experts(const ModelDescriptor& m) noexcept;
+/// ffn_gate_inp; ffn_gate_exps and ffn_up_exps, or both in ffn_gate_up_exps; ffn_down_exps; for the shared one ffn_gate_inp_shexp and kin.
 void bind_experts(Binder& b, const DecoderConfig& c, ExpertWeights& w, const std::string& prefix);
 
 }  // namespace infer

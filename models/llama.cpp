@@ -21,7 +21,7 @@ constexpr std::string_view kNames[] = {"llama", "mistral3"};
 /// After all others: plain names, and nothing that is another family's.
 bool recognises(const ModelDescriptor& model) noexcept {
   const auto has = [&](std::string_view name) { return model.has_tensor(name); };
-  const bool dense = has("blk.0.ffn_gate.weight"), experts = has("blk.0.ffn_gate_exps.weight");
+  const bool dense = has("blk.0.ffn_gate.weight"), experts = has_stacked_experts(model);
   return has("token_embd.weight") && has("blk.0.attn_q.weight") && has("blk.0.attn_norm.weight") &&
          has("blk.0.ffn_norm.weight") && (dense || experts) && !has("blk.0.attn_norm.bias") &&
          !has("blk.0.attn_q_norm.weight") && !has("blk.0.post_attention_norm.weight");

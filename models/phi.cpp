@@ -34,7 +34,7 @@ bool looks_like_phi3(const ModelDescriptor& m) noexcept {
 }
 
 bool looks_like_phimoe(const ModelDescriptor& m) noexcept {
-  return m.has_tensor("blk.0.attn_norm.bias") && m.has_tensor("blk.0.ffn_gate_exps.weight");
+  return m.has_tensor("blk.0.attn_norm.bias") && has_stacked_experts(m);
 }
 
 // ---- phi2

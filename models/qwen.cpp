@@ -45,7 +45,7 @@ bool looks_like_qwen3(const ModelDescriptor& m) noexcept {
 }
 
 bool looks_like_qwen3moe(const ModelDescriptor& m) noexcept {
-  return has_qwen3_attention(m) && m.has_tensor("blk.0.ffn_gate_exps.weight");
+  return has_qwen3_attention(m) && has_stacked_experts(m);
 }
 
 // ---- numbers

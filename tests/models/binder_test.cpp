@@ -247,6 +247,30 @@ TEST_F(BinderTest, NamesMissingExpertsAsTheyAreStacked) {
   EXPECT_TRUE(experts_.empty());
 }
 
+TEST_F(BinderTest, BindsTwoPartsOfStackedExpertsFromOneTensor) {
+  const TensorMeta meta = tensor("ffn_gate_up_exps.weight", {32, 6, 2}, DType::q8_0);
+
+  binder().expert_pairs(experts_, &FfnWeights::gate, &FfnWeights::up, 2, "ffn_gate_up", 3, 32);
+
+  EXPECT_TRUE(binder().finish().ok());
+  ASSERT_EQ(experts_.size(), 2u);
+  EXPECT_EQ(experts_[0].gate.weight.data, bytes_.data() + meta.offset);
+  EXPECT_EQ(experts_[0].up.weight.data, bytes_.data() + meta.offset + 3 * 34);
+  EXPECT_EQ(experts_[1].gate.weight.data, bytes_.data() + meta.offset + 6 * 34);
+  EXPECT_EQ(experts_[1].up.weight.data, bytes_.data() + meta.offset + 9 * 34);
+  EXPECT_EQ(experts_[1].up.weight.rows, 3);
+  EXPECT_FALSE(experts_[0].down.present());
+  EXPECT_EQ(binder().products().size(), 4u);
+}
+
+TEST_F(BinderTest, RefusesTwoPartsOfAnotherHeight) {
+  tensor("ffn_gate_up_exps.weight", {4, 3, 2});
+
+  binder().expert_pairs(experts_, &FfnWeights::gate, &FfnWeights::up, 2, "ffn_gate_up", 3, 4);
+
+  EXPECT_EQ(binder().finish().message(), "tensor 'ffn_gate_up_exps.weight' has shape [4, 3, 2], expected [4, 6, 2]");
+}
+
 TEST_F(BinderTest, TakesAVectorForAMatrixOfOneRow) {
   tensor("w.weight", {4});
 

@@ -19,6 +19,7 @@ namespace infer {
 namespace {
 
 using testing::expect_oracle_agrees;
+using testing::GgufWriter;
 using testing::Loaded;
 using testing::random_tokens;
 using testing::TinyModel;
@@ -181,6 +182,30 @@ std::string shape_name(const ::testing::TestParamInfo<Shape>& test) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, FamilyAgreesWithTheOracle, ::testing::ValuesIn(kShapes), shape_name);
+
+// ---- the same bits, however weights are stored
+
+TEST(Families, GiveTheSameBitsWithGateAndUpOfExpertsInOneTensor) {
+  for (const char* architecture : {"llama", "qwen2moe", "qwen3moe", "phimoe"}) {
+    for (const DType dtype : {DType::f32, DType::q8_0}) {
+      TinyModel tiny;
+      tiny.architecture = architecture;
+      tiny.dtype = dtype;
+      tiny.n_ff = dtype == DType::f32 ? 66 : 64;   // not whole panels, whole blocks
+      experts(tiny, 5, 2);
+      const Loaded separate(testing::make_tiny_model(tiny));
+      ASSERT_NE(separate.model, nullptr) << separate.status.message();
+      tiny.fused_experts = true;
+      GgufWriter file = testing::tiny_model_writer(tiny);
+      if (dtype == DType::q8_0) file.remove("general.architecture");   // known by its tensors
+      const Loaded fused(file.build());
+      ASSERT_NE(fused.model, nullptr) << fused.status.message();
+      const std::vector<Token> ids = random_tokens(5, 40, tiny.n_vocab);
+
+      EXPECT_EQ(testing::session_logits(fused.model, ids, 64), testing::session_logits(separate.model, ids, 64)) << architecture;
+    }
+  }
+}
 
 // ---- the same bits, however tokens come
 

@@ -211,6 +211,20 @@ TEST(Importance, OfExpertsIsThatOfTheTokensThatChoseThem) {
   EXPECT_EQ(entry(*m, "blk.0.ffn_gate_inp.weight").counts[0], 30.0);
 }
 
+TEST(Importance, OfExpertsWithGateAndUpInOneIsThatOfTheGate) {
+  TinyModel mixtral;
+  mixtral.n_experts = 4;
+  const Loaded apart(mixtral);
+  mixtral.fused_experts = true;
+  const Loaded fused(mixtral);
+  const auto a = make(apart.model), f = make(fused.model);
+  ASSERT_TRUE(session_of(apart.model, a)->feed(0, some_tokens(30), WantLogits::none, nullptr).ok());
+  ASSERT_TRUE(session_of(fused.model, f)->feed(0, some_tokens(30), WantLogits::none, nullptr).ok());
+  const auto &gate = entry(*a, "blk.1.ffn_gate_exps.weight"), &both = entry(*f, "blk.1.ffn_gate_up_exps.weight");
+  EXPECT_TRUE(std::equal(gate.counts.begin(), gate.counts.end(), both.counts.begin(), both.counts.end()));
+  EXPECT_TRUE(std::equal(gate.sums.begin(), gate.sums.end(), both.sums.begin(), both.sums.end()));
+}
+
 TEST(Importance, TheHeadMeetsWhatIsWanted) {
   const Loaded loaded({});
   const auto m = make(loaded.model);

@@ -190,6 +190,7 @@ class Maker {
     f32_matrix(prefix + "ffn_gate_inp", m_.n_experts, m_.n_embd, 2.0);
     matrix(prefix + "ffn_gate_exps", width, m_.n_embd, 1.0, m_.n_experts);
     matrix(prefix + "ffn_up_exps", width, m_.n_embd, 1.0, m_.n_experts);
+    if (m_.fused_experts) fuse_experts(prefix, width);
     matrix(prefix + "ffn_down_exps", m_.n_embd, width, 1.0, m_.n_experts);
     if (!is("qwen2moe")) return;
     const std::int64_t shared = m_.shared_ff > 0 ? m_.shared_ff : m_.n_ff;
@@ -197,6 +198,20 @@ class Maker {
     matrix(prefix + "ffn_gate_shexp", shared, m_.n_embd, 1.0);
     matrix(prefix + "ffn_up_shexp", shared, m_.n_embd, 1.0);
     matrix(prefix + "ffn_down_shexp", m_.n_embd, shared, 1.0);
+  }
+
+  /// Of each expert the rows of the gate, then those of up.
+  void fuse_experts(const std::string& prefix, std::int64_t width) {
+    const std::vector<std::byte> gate = writer_.find_tensor(prefix + "ffn_gate_exps.weight")->data;
+    const std::vector<std::byte> up = writer_.find_tensor(prefix + "ffn_up_exps.weight")->data;
+    writer_.remove_tensor(prefix + "ffn_gate_exps.weight").remove_tensor(prefix + "ffn_up_exps.weight");
+    const auto part = static_cast<std::ptrdiff_t>(gate.size()) / static_cast<std::ptrdiff_t>(m_.n_experts);
+    std::vector<std::byte> both;
+    for (std::ptrdiff_t at = 0; at < static_cast<std::ptrdiff_t>(gate.size()); at += part) {
+      both.insert(both.end(), gate.begin() + at, gate.begin() + at + part);
+      both.insert(both.end(), up.begin() + at, up.begin() + at + part);
+    }
+    writer_.tensor(prefix + "ffn_gate_up_exps.weight", m_.dtype, {m_.n_embd, 2 * width, m_.n_experts}, both);
   }
 
   void norm(const std::string& name) {

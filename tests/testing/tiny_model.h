@@ -55,6 +55,7 @@ struct TinyModel {
   std::int64_t n_experts_used = 2;
   std::int64_t expert_ff = 0;          ///< of qwen's experts; 0: n_ff / n_experts_used
   std::int64_t shared_ff = 0;          ///< of qwen2moe's shared one; 0: n_ff
+  bool fused_experts = false;          ///< gate above up in one tensor: the same numbers
   std::optional<bool> expert_weights_norm{};
   double expert_weights_scale = 0.0;
 };
