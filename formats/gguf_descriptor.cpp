@@ -221,6 +221,8 @@ Status read_hyper(const Directory& directory, std::string prefix, Hyper& hyper) 
   fields.get("rope.scaling.factor", hyper.rope_factor);
   fields.get("rope.scaling.original_context_length", hyper.rope_original_context);
   fields.get("rope.scaling.attn_factor", hyper.rope_attn_factor);
+  fields.get("rope.scaling.yarn_attn_factor", hyper.yarn_attn_factor);
+  fields.get("rope.scaling.yarn_ext_factor", hyper.yarn_ext_factor);
   fields.get("rope.scaling.yarn_beta_fast", hyper.yarn_beta_fast);
   fields.get("rope.scaling.yarn_beta_slow", hyper.yarn_beta_slow);
   fields.get("rope.scaling.yarn_log_multiplier", hyper.yarn_log_multiplier);

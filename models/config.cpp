@@ -3,6 +3,7 @@
 // far above any model that exists, low enough that no product of them overflows.
 #include "models/config.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -105,6 +106,28 @@ class Reader {
   Status first_;
 };
 
+/// YaRN's magnitude as the file has it in place of 0.1 ln(factor) + 1. One is what some write for "none".
+std::optional<double> read_yarn_magnitude(Reader& r, const Hyper& h, double factor) {
+  constexpr const char* kKey = "rope.scaling.yarn_attn_factor";
+  const double value = r.number_or(kKey, h.yarn_attn_factor, 1.0, kLeast, kMost);
+  if (value == 1.0) return std::nullopt;
+  const double usual = 0.1 * std::log(std::max(factor, 1.0)) + 1.0;
+  if (std::fabs(value - usual) > 1e-3 * usual) {
+    r.warn(kKey, fmt::format("= {:.6g} is taken in place of YaRN's magnitude {:.6g}, not on top of it", value, usual));
+  }
+  return value;
+}
+
+/// How much of the plain frequency stays where YaRN keeps it; less than 0 is what some write for "all".
+double read_extrapolation(Reader& r, const Hyper& h) {
+  constexpr const char* kKey = "rope.scaling.yarn_ext_factor";
+  if (!h.yarn_ext_factor || *h.yarn_ext_factor < 0.0) return 1.0;
+  if (*h.yarn_ext_factor == 0.0) {   // with a magnitude or without: readers of the key differ
+    r.complain(kKey, Code::unsupported, "= 0: YaRN that stretches all waves alike is not known; known: up to 1, and -1 for none");
+  }
+  return r.number_or(kKey, h.yarn_ext_factor, 1.0, kLeast, 1.0);
+}
+
 RopeConfig read_rope(Reader& r, const ModelDescriptor& model, const DecoderConfig& c) {
   const Hyper& h = model.hyper;
   RopeConfig rope;
@@ -139,6 +162,16 @@ RopeConfig read_rope(Reader& r, const ModelDescriptor& model, const DecoderConfi
   } else if (kind != "none") {
     r.complain("rope.scaling.type", Code::unsupported,
                fmt::format("= {} is not known; known: none, linear, yarn, longrope", quoted(kind)));
+  }
+  const bool is_yarn = rope.scaling == RopeScaling::yarn;
+  const auto judge = [&](const char* key, std::optional<double> value) {
+    if (!is_yarn && value && *value != 1.0 && *value > 0.0) r.warn(key, fmt::format("= {:.6g} is not used without YaRN", *value));
+  };
+  judge("rope.scaling.yarn_attn_factor", h.yarn_attn_factor);
+  judge("rope.scaling.yarn_ext_factor", h.yarn_ext_factor);
+  if (is_yarn) {
+    rope.yarn_magnitude = read_yarn_magnitude(r, h, rope.factor);
+    rope.extrapolation = read_extrapolation(r, h);
   }
   if (has_factors && rope.scaling == RopeScaling::none) rope.scaling = RopeScaling::longrope;
   if (has_factors && rope.scaling != RopeScaling::longrope) {

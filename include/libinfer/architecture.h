@@ -37,7 +37,9 @@ struct RopeConfig {
   double factor = 1.0;                     ///< of the stretch
   std::int64_t original_context = 0;       ///< that the model was first trained with
   double beta_fast = 32.0, beta_slow = 1.0;   ///< YaRN: turns over the original context, above and below which it changes
+  double extrapolation = 1.0;              ///< YaRN: share of the plain frequency where it does not change
   double log_multiplier = 0.0;             ///< YaRN: what the magnitude is divided by grows with it
+  std::optional<double> yarn_magnitude{};  ///< YaRN: in place of what follows from factor and log_multiplier
   double attn_factor = 1.0;                ///< extra factor on the magnitude
 };
 

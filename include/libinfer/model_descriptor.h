@@ -92,6 +92,8 @@ struct Hyper {
   std::optional<double> rope_factor;                   ///< rope.scaling.factor, or the old rope.scale_linear
   std::optional<std::int64_t> rope_original_context;   ///< rope.scaling.original_context_length
   std::optional<double> rope_attn_factor;              ///< rope.scaling.attn_factor
+  std::optional<double> yarn_attn_factor;              ///< rope.scaling.yarn_attn_factor
+  std::optional<double> yarn_ext_factor;               ///< rope.scaling.yarn_ext_factor
   std::optional<double> yarn_beta_fast;                ///< rope.scaling.yarn_beta_fast
   std::optional<double> yarn_beta_slow;                ///< rope.scaling.yarn_beta_slow
   std::optional<double> yarn_log_multiplier;           ///< rope.scaling.yarn_log_multiplier

@@ -7,9 +7,9 @@
 //   LongRoPE  f[i] / short[i], or f[i] / long[i] where the session has more positions than the original context  2402.13753
 //   NTK       base * s^(n_rot / (n_rot - 2)), s = the session's positions / the original context: a session's choice  2309.00071
 //
-// The rotated vectors of YaRN are times m(1) / m(log_multiplier), m(a) = 0.1 a ln(factor) + 1 (1 where nothing is stretched);
-// all are times attn_factor. Llama 3.1's rule is a tensor of divisors. Everything is double until the angle's cosine and
-// sine. Tested by tests/models/rope_test.cpp.
+// The rotated vectors of YaRN are times m(1) / m(log_multiplier), m(a) = 0.1 a ln(factor) + 1 (1 where nothing is stretched), or
+// times what the file has in place of that; all are times attn_factor. Llama 3.1's rule is a tensor of divisors. Everything is
+// double until the angle's cosine and sine. Tested by tests/models/rope_test.cpp.
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -33,6 +33,7 @@ double ntk_base(const RopeConfig& r, std::int64_t context) noexcept {
 }
 
 double magnitude(const RopeConfig& r) noexcept {
+  if (r.scaling == RopeScaling::yarn && r.yarn_magnitude) return r.attn_factor * *r.yarn_magnitude;
   if (r.scaling != RopeScaling::yarn || r.factor <= 1.0) return r.attn_factor;
   const auto m = [&](double a) { return 0.1 * a * std::log(r.factor) + 1.0; };
   return r.attn_factor * m(1.0) / m(r.log_multiplier);
@@ -47,7 +48,8 @@ void set_frequencies(const RopeConfig& r, std::span<const float> factors, Rotati
     if (r.scaling == RopeScaling::linear) f = plain / r.factor;
     if (r.scaling == RopeScaling::yarn) {
       const double ramp = std::clamp((static_cast<double>(i) - low) / std::max(high - low, 0.001), 0.0, 1.0);
-      f = plain / r.factor * ramp + plain * (1.0 - ramp);
+      const double stretched = (1.0 - r.extrapolation) + r.extrapolation * ramp;
+      f = plain / r.factor * stretched + plain * (1.0 - stretched);
     }
     rotation.frequencies[i] = factors.empty() ? f : f / static_cast<double>(factors[i]);
   }

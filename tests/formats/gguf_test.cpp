@@ -196,6 +196,7 @@ TEST(GgufDescriptor, FillsTheHyperParameters) {
   w.set("llama.rope.scaling.original_context_length", std::uint32_t{12}).set("llama.rope.scaling.attn_factor", 4.0f);
   w.set("llama.rope.scaling.yarn_beta_fast", 5.0f).set("llama.rope.scaling.yarn_beta_slow", 6.0f);
   w.set("llama.rope.scaling.yarn_log_multiplier", 7.0f).set("llama.rope.freq_base_swa", 8.0f);
+  w.set("llama.rope.scaling.yarn_attn_factor", 14.0f).set("llama.rope.scaling.yarn_ext_factor", 0.75f);
   w.set("llama.expert_count", std::uint32_t{13}).set("llama.expert_used_count", std::uint32_t{14});
   w.set("llama.expert_feed_forward_length", std::uint32_t{15});
   w.set("llama.expert_shared_feed_forward_length", std::uint32_t{16});
@@ -215,7 +216,7 @@ TEST(GgufDescriptor, FillsTheHyperParameters) {
                         .final_softcap = 12.0, .temperature_scale = 13.0, .temperature_length = 18,
                         .rms_epsilon = 0.5, .norm_epsilon = 0.25, .rope_dimensions = 11, .rope_base = 2.0,
                         .rope_base_local = 8.0, .rope_scaling = "yarn", .rope_factor = 3.0, .rope_original_context = 12,
-                        .rope_attn_factor = 4.0, .yarn_beta_fast = 5.0, .yarn_beta_slow = 6.0,
+                        .rope_attn_factor = 4.0, .yarn_attn_factor = 14.0, .yarn_ext_factor = 0.75, .yarn_beta_fast = 5.0, .yarn_beta_slow = 6.0,
                         .yarn_log_multiplier = 7.0, .n_experts = 13, .n_experts_used = 14,
                         .expert_feed_forward_length = 15, .shared_expert_feed_forward_length = 16,
                         .expert_weights_norm = true, .expert_weights_scale = 9.0};

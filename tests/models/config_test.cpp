@@ -159,6 +159,42 @@ TEST(Config, ReadsTheLogMultiplierOfYarn) {
   EXPECT_EQ(config_of(m).rope.log_multiplier, 0.1);
 }
 
+TEST(Config, ReadsTheMagnitudeOfYarn) {
+  ModelDescriptor m = good_model();
+  m.hyper.rope_scaling = "yarn";
+  m.hyper.rope_factor = 8.0;
+  m.hyper.rope_original_context = 32;
+  const auto magnitude = [&](double value, bool is_told) {
+    m.hyper.yarn_attn_factor = value;
+    std::vector<std::string> warnings;
+    const Result<DecoderConfig> c = read_decoder_config(m, kRich, warnings);
+    EXPECT_TRUE(c.ok()) << c.status().message();
+    const std::string said = ::testing::PrintToString(warnings);
+    EXPECT_EQ(said.find("rope.scaling.yarn_attn_factor") != std::string::npos, is_told) << said;
+    return c.value().rope.yarn_magnitude;
+  };
+  EXPECT_EQ(magnitude(1.0, false), std::nullopt) << "what some write for none";
+  EXPECT_EQ(magnitude(1.20794, false), 1.20794) << "what follows from the factor";
+  EXPECT_EQ(magnitude(1.5, true), 1.5);
+
+  m.hyper.rope_scaling = "linear";
+  EXPECT_EQ(magnitude(1.0, false), std::nullopt);
+  EXPECT_EQ(magnitude(1.5, true), std::nullopt) << "not used";
+}
+
+TEST(Config, ReadsTheExtrapolationOfYarn) {
+  ModelDescriptor m = good_model();
+  m.hyper.rope_scaling = "yarn";
+  EXPECT_EQ(config_of(m).rope.extrapolation, 1.0);
+  m.hyper.yarn_ext_factor = 0.5;
+  EXPECT_EQ(config_of(m).rope.extrapolation, 0.5);
+  m.hyper.yarn_ext_factor = -1.0;
+  EXPECT_EQ(config_of(m).rope.extrapolation, 1.0) << "what some write for none";
+  m.hyper.yarn_ext_factor = 0.5;
+  m.hyper.rope_scaling = "linear";
+  EXPECT_EQ(config_of(m).rope.extrapolation, 1.0);
+}
+
 TEST(Config, ReadsLongRope) {
   ModelDescriptor m = good_model();
   m.hyper.rope_scaling = "longrope";
@@ -527,6 +563,16 @@ const Refusal kRefusals[] = {
      Code::metadata, "rope.scaling.yarn_log_multiplier", "= -0.1 ", "0..1000000"},
     {"NanYarnLogMultiplier", [](M& m) { m.hyper.yarn_log_multiplier = kNaN; },
      Code::metadata, "rope.scaling.yarn_log_multiplier", "= nan ", "0..1000000"},
+    {"ZeroYarnMagnitude", [](M& m) { m.hyper.rope_scaling = "yarn", m.hyper.yarn_attn_factor = 0.0; },
+     Code::metadata, "rope.scaling.yarn_attn_factor", "= 0 ", "1e-06..1000000"},
+    {"NanYarnMagnitude", [](M& m) { m.hyper.rope_scaling = "yarn", m.hyper.yarn_attn_factor = kNaN; },
+     Code::metadata, "rope.scaling.yarn_attn_factor", "= nan ", "1e-06..1000000"},
+    {"ZeroYarnExtrapolation", [](M& m) { m.hyper.rope_scaling = "yarn", m.hyper.yarn_ext_factor = 0.0; },
+     Code::unsupported, "rope.scaling.yarn_ext_factor", "= 0", "up to 1"},
+    {"HugeYarnExtrapolation", [](M& m) { m.hyper.rope_scaling = "yarn", m.hyper.yarn_ext_factor = 2.0; },
+     Code::metadata, "rope.scaling.yarn_ext_factor", "= 2 ", "1e-06..1"},
+    {"NanYarnExtrapolation", [](M& m) { m.hyper.rope_scaling = "yarn", m.hyper.yarn_ext_factor = kNaN; },
+     Code::metadata, "rope.scaling.yarn_ext_factor", "= nan ", "1e-06..1"},
     {"ZeroLocalRopeBase",
      [](M& m) {
        m.hyper.sliding_window = 16;

@@ -72,6 +72,8 @@ const Shape kShapes[] = {
     {"mistral3", "YarnOfAnotherMultiplier",
      [](T& m) { heads_of(m, 24), yarn(m, 8.0, 32), m.yarn_log_multiplier = 0.7; }},
     {"mistral3", "YarnWithoutMultiplier", [](T& m) { yarn(m, 8.0, 32), m.tied = true; }},
+    {"mistral3", "YarnOfAnotherMagnitude",
+     [](T& m) { heads_of(m, 24), yarn(m, 8.0, 32), m.yarn_attn_factor = 1.5, m.yarn_log_multiplier = 0.7; }},
     {"mistral3", "OddSizes", [](T& m) { odd_sizes(m), m.temperature_scale = 0.2, m.original_context = 7; }},
 
     {"qwen", "Plain", [](T& m) { m.n_kv_heads = 4; }},
@@ -92,6 +94,9 @@ const Shape kShapes[] = {
     {"qwen3", "HeadSizeOfItsOwn", [](T& m) { heads_of(m, 24), m.tied = true; }},
     {"qwen3", "OddSizes", [](T& m) { odd_sizes(m), heads_of(m, 18); }},
     {"qwen3", "Yarn", [](T& m) { yarn(m, 4.0, 32), m.rope_base = 1e6; }},
+    {"qwen3", "YarnOfOtherTurns",
+     [](T& m) { heads_of(m, 24), yarn(m, 4.0, 128), m.yarn_beta_fast = 8.0, m.yarn_beta_slow = 0.5; }},
+    {"qwen3", "YarnThatKeepsAPart", [](T& m) { heads_of(m, 24), yarn(m, 4.0, 128), m.yarn_ext_factor = 0.6; }},
 
     {"qwen3moe", "WidthOfItsOwn", [](T& m) { experts(m, 6, 3), m.expert_ff = 40, heads_of(m, 24); }},
     {"qwen3moe", "NotRenormalised", [](T& m) { experts(m, 6, 3), m.expert_ff = 24, m.expert_weights_norm = false; }},

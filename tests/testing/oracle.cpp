@@ -256,13 +256,17 @@ class Oracle {
         } else if (static_cast<double>(i) > low) {
           stretched = (static_cast<double>(i) - low) / (high - low);
         }
-        wave = (1.0 - stretched) * wave + stretched * wave / stretch;
+        const double kept = h_.yarn_ext_factor.value_or(1.0) * (1.0 - stretched);
+        wave = kept * wave + (1.0 - kept) * wave / stretch;
       }
       if (t_.has("rope_freqs.weight")) wave /= t_["rope_freqs.weight"][i];
       if (t_.has(longrope)) wave /= t_[longrope][i];
     }
     waves.magnitude = h_.rope_attn_factor.value_or(1.0);
-    if (scaling == "yarn" && stretch > 1.0) {
+    const double magnitude = h_.yarn_attn_factor.value_or(1.0);   // 1: the file has none
+    if (scaling == "yarn" && magnitude != 1.0) {
+      waves.magnitude *= magnitude;
+    } else if (scaling == "yarn" && stretch > 1.0) {
       waves.magnitude *= 1.0 + std::log(stretch) / 10.0;
       waves.magnitude /= 1.0 + h_.yarn_log_multiplier.value_or(0.0) * std::log(stretch) / 10.0;
     }

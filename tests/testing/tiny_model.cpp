@@ -90,6 +90,10 @@ class Maker {
     real_unless_0("rope.freq_base_swa", m_.rope_base_local);
     real_unless_0("rope.scaling.attn_factor", m_.rope_attn_factor);
     real_unless_0("rope.scaling.yarn_log_multiplier", m_.yarn_log_multiplier);
+    real_unless_0("rope.scaling.yarn_attn_factor", m_.yarn_attn_factor);
+    real_unless_0("rope.scaling.yarn_ext_factor", m_.yarn_ext_factor);
+    real_unless_0("rope.scaling.yarn_beta_fast", m_.yarn_beta_fast);
+    real_unless_0("rope.scaling.yarn_beta_slow", m_.yarn_beta_slow);
     if (m_.n_experts == 0) return;
     number("expert_count", m_.n_experts);
     number("expert_used_count", m_.n_experts_used);

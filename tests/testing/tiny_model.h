@@ -51,6 +51,9 @@ struct TinyModel {
   bool long_factors = false;           ///< two tensors of them, for short contexts and for long ones
   double rope_attn_factor = 0.0;
   double yarn_log_multiplier = 0.0;
+  double yarn_attn_factor = 0.0;
+  double yarn_ext_factor = 0.0;
+  double yarn_beta_fast = 0.0, yarn_beta_slow = 0.0;
   std::int64_t n_experts = 0;
   std::int64_t n_experts_used = 2;
   std::int64_t expert_ff = 0;          ///< of qwen's experts; 0: n_ff / n_experts_used
