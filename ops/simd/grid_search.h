@@ -42,6 +42,7 @@ class GridSearch {
  private:
   static constexpr int kMaxSlots = 128;   // groups in a mode: 0 as they are, 1 with a false sign or moved down
   static constexpr int kTables = 128;     // entries for pairs of values: 4 * 16, or 2 * 64
+  static constexpr float kLeastStep = 0x1p-24f;   // between halves
   static constexpr int kChunk = 32;       // points whose A and B are kept at a time
 
   bool has_signs() const noexcept { return r_.kind == GridKind::free_signs || r_.kind == GridKind::even_signs; }
@@ -106,7 +107,8 @@ class GridSearch {
     }
     for (int sub = 0; sub < n_subs_; ++sub) {
       // The least scale that the sub-block may get: 1 of 2 n_scales - 1.
-      const float least = largest / static_cast<float>(2 * r_.n_scales - 1);
+      float least = largest / static_cast<float>(2 * r_.n_scales - 1);
+      if (least < kLeastStep * r_.unit) least = kLeastStep * r_.unit;
       const float middle = wanted_[sub] < least ? least : wanted_[sub];
       for (int l = 0; l < 16; ++l) scale_[sub][l] = middle * (0.72f * power(kFine, l));
     }
@@ -265,7 +267,7 @@ class GridSearch {
   float rounded(float d) const noexcept {
     alignas(64) float halves[16];
     to_half(V::of(d)).store(halves);
-    return halves[0];
+    return halves[0] == 0.0f && d > 0.0f ? kLeastStep : halves[0];
   }
 
   /// Some d around the one that gives the largest scale the largest number; the best is fitted to what it chose.
@@ -282,6 +284,7 @@ class GridSearch {
       return true;
     };
     for (int k = 0; k < 16; ++k) offer(rounded(middle * (0.7f + 0.03f * static_cast<float>(k))));
+    for (int k = 1; k < 4 && middle < 8.0f * kLeastStep; ++k) offer(rounded(middle + 0.5f * kLeastStep * static_cast<float>(k)));
     do {
       choose_points(out);
     } while (offer(rounded(fitted(out))));

@@ -11,6 +11,7 @@
 namespace infer::simd {
 
 inline constexpr float kNoError = 0x1p120f;   // more than any
+inline constexpr float kLeastHalf = 0x1p-24f;
 
 /// The code next to a quotient, from least to most.
 template <class Isa>
@@ -50,6 +51,31 @@ struct Search {
 
   INFER_INLINE V x(int i) const noexcept { return V::load(lanes.x[i]); }
   INFER_INLINE V weight(int i) const noexcept { return V::load(lanes.weight[i]); }
+
+  // ---- scales so small that halves are coarse
+
+  /// Halves below are coarse. Sub-scales make up for some of it.
+  INFER_INLINE float coarse_end() const noexcept { return (rule.subs == 1 ? 16.0f : 8.0f) * kLeastHalf; }
+  INFER_INLINE auto is_coarse(const V& real) const noexcept { return abs(real) < V::of(coarse_end()); }
+  INFER_INLINE bool any_is_coarse(const V& real) const noexcept {
+    alignas(64) float magnitude[kSearchLanes];
+    abs(real).store(magnitude);
+    bool any = false;
+    for (const float m : magnitude) any |= 0.0f < m && m < coarse_end();
+    return any;
+  }
+  INFER_INLINE static V with_sign_of(const V& real, const V& magnitude) noexcept {
+    return choose(real < V::of(0.0f), V::of(0.0f) - magnitude, magnitude);
+  }
+  /// The half next to it, but 0 for 0 alone.
+  INFER_INLINE static V half_of(const V& real) noexcept {
+    const V zero = V::of(0.0f), least = choose(zero < abs(real), V::of(kLeastHalf), zero);
+    return with_sign_of(real, max(abs(to_half(real)), least));
+  }
+  /// The next half of a coarse one that is no smaller: nothing is clipped.
+  INFER_INLINE static V half_beyond(const V& real) noexcept {
+    return half_of(real + with_sign_of(real, V::of(0.5f * kLeastHalf)));
+  }
 
   // ---- without mins
 
@@ -108,16 +134,20 @@ struct Search {
   /// the plain choice, which makes the extreme the outermost code.
   INFER_INLINE V settle(const V& scale, const V& plain) const noexcept {
     V d = V::of(0.0f), least = V::of(kNoError), refit = scale;
-    const auto consider = [&](const V& real) noexcept {
-      const V half = to_half(real);
+    const auto consider_half = [&](const V& half) noexcept {
       const Cost c = cost(half);
       refit = choose(c.error < least, half + c.slope * inverse(c.curvature), refit);
       d = choose(c.error < least, half, d);
       least = min(c.error, least);
     };
+    const auto consider = [&](const V& real) noexcept { consider_half(half_of(real)); };
     consider(scale);
     consider(refit);
     consider(plain);
+    if (any_is_coarse(scale)) {
+      consider_half(choose(is_coarse(scale), half_beyond(scale), d));
+      consider_half(choose(is_coarse(scale), V::of(0.0f), d));   // a book may have no 0
+    }
     for (const float ulp : {0x1p-11f, -0x1p-11f}) consider(d + d * V::of(ulp));
     return d;
   }
@@ -133,11 +163,18 @@ struct Search {
       scale = choose(error < least, whole_scale, scale);
       least = min(error, least);
     };
+    const auto near = [&](const V& half) noexcept { return whole(min(max(ideal * inverse(half), lowest), highest)); };
     for (int end = 0; end < 2; ++end) {
       for (int k = 0; k < rule.scale_reach.steps; ++k) {
-        const V half = to_half(extreme / V::of((end == 0 ? rule.least_scale : rule.most_scale) * at(rule.scale_reach, k)));
-        consider(half, whole(min(max(ideal * inverse(half), lowest), highest)));
+        const V half = half_of(extreme / V::of((end == 0 ? rule.least_scale : rule.most_scale) * at(rule.scale_reach, k)));
+        consider(half, near(half));
       }
+    }
+    for (const float end : {rule.least_scale, rule.most_scale}) {
+      const V real = extreme / V::of(end);
+      if (!any_is_coarse(real)) continue;
+      const V half = half_beyond(real);
+      consider(choose(is_coarse(real), half, d), choose(is_coarse(real), near(half), scale));
     }
     for (int round = 0; round < 2; ++round) {
       V best = scale, error = V::of(kNoError), product = V::of(0.0f), curvature = V::of(0.0f);
@@ -256,14 +293,38 @@ struct Search {
       least = min(c.error, least);
       next = round == 0 ? found.best : refit(c, half_d, half_m, weights);
     }
+    if (any_is_coarse(found.best.scale)) consider_coarse(found.best, weights, d, m, least);
     d.store(lanes.d);
     m.store(lanes.m);
+  }
+
+  /// Whether d next to 0 serves the block better, or nothing does.
+  INFER_INLINE void consider_coarse(const Fit& ideal, const V& weights, V& d, V& m, V& least) const noexcept {
+    const auto coarse = is_coarse(ideal.scale);
+    const auto consider = [&](const V& half_d, const V& half_m) noexcept {
+      const MinCost c = cost(choose(coarse, half_d, d), choose(coarse, half_m, m));
+      const auto better = c.error < least;
+      d = choose(better, half_d, d);
+      m = choose(better, half_m, m);
+      least = min(c.error, least);
+      return c;
+    };
+    for (const V& half : {half_of(ideal.scale), half_beyond(ideal.scale)}) {
+      const V first = to_half(ideal.min);
+      consider(half, to_half(refit(consider(half, first), half, first, weights).min));
+    }
+    consider(V::of(0.0f), V::of(0.0f));
   }
 
   INFER_INLINE void settle_sub_scales(const Fit& ideal, const V& weights) const noexcept {
     const V zero = V::of(0.0f), highest = V::of(rule.most_scale), highest_min = V::of(rule.most_min);
     const V top = group_extreme(ideal.scale, rule.subs), top_min = group_extreme(ideal.min, rule.subs);
     V d = zero, m = zero, scale = zero, min_ = zero, least = V::of(kNoError);
+    const auto coarse = is_coarse(top / highest);
+    const auto half_of_min = [&](int b) noexcept {   // where d is not coarse one that rounds to 0 is of no account
+      const V real = top_min / V::of(rule.most_min * at(rule.scale_reach, b));
+      return choose(coarse, half_of(real), to_half(real));
+    };
     const auto near = [&](const V& real, const V& unit, const V& most) noexcept {
       return whole(min(max(real * inverse(unit), zero), most));
     };
@@ -276,12 +337,22 @@ struct Search {
       min_ = choose(better, n, min_);
       least = min(error, least);
     };
+    const auto consider_coarse = [&](const V& half_d, const V& half_m, const V& s, const V& n) noexcept {
+      consider(choose(coarse, half_d, d), choose(coarse, half_m, m), choose(coarse, s, scale), choose(coarse, n, min_));
+    };
     for (int a = 0; a < rule.scale_reach.steps; ++a) {
-      const V half_d = to_half(top / V::of(rule.most_scale * at(rule.scale_reach, a)));
+      const V half_d = half_of(top / V::of(rule.most_scale * at(rule.scale_reach, a)));
       const V s = near(ideal.scale, half_d, highest);
       for (int b = 0; b < rule.scale_reach.steps; ++b) {
-        const V half_m = to_half(top_min / V::of(rule.most_min * at(rule.scale_reach, b)));
+        const V half_m = half_of_min(b);
         consider(half_d, half_m, s, near(ideal.min, half_m, highest_min));
+      }
+    }
+    if (any_is_coarse(top / highest)) {
+      const V half_d = half_beyond(top / highest), s = near(ideal.scale, half_d, highest);
+      for (int b = 0; b <= rule.scale_reach.steps; ++b) {
+        const V half_m = b < rule.scale_reach.steps ? half_of_min(b) : half_beyond(top_min / highest_min);
+        consider_coarse(half_d, half_m, s, near(ideal.min, half_m, highest_min));
       }
     }
     for (int round = 0; round < 2; ++round) {
@@ -313,6 +384,7 @@ struct Search {
       const V dm = choose(regular, (es * sn - en * ss) / determinant, zero);
       consider(to_half(max(d + dd, zero)), to_half(max(m + dm, zero)), scale, min_);
     }
+    if (any_is_coarse(top / highest)) consider_coarse(zero, zero, zero, zero);
     d.store(lanes.d);
     m.store(lanes.m);
     scale.store(lanes.scale);

@@ -203,6 +203,32 @@ TEST_P(Quant, LosesLittleOfGaussianWeights) {
   EXPECT_LE(relative, limits_of(q_.dtype)->relative_rms);
 }
 
+TEST_P(Quant, LosesOfSmallWeightsWhatHalvesCostAndNeverMoreThanZeros) {
+  if (q_.encode == nullptr) GTEST_SKIP() << info_.name << " cannot be produced";
+  // Scales are halves, of which the least are 2^-24 apart; the levels of a codebook are about twelve of these.
+  const bool has_halves = q_.dtype != DType::f32 && q_.dtype != DType::bf16 && q_.dtype != DType::mxfp4;
+  const bool has_book = q_.dtype == DType::iq4_nl || q_.dtype == DType::iq4_xs;
+  const double step = !has_halves ? 0.0 : has_book ? 12 * 0x1p-24 : 0x1p-24;
+  const std::vector<float> normals = Random(11).normals(1 << 13);
+  std::optional<double> usual;
+  for (const double deviation : {1e-2, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 6e-6, 3e-6, 1e-6, 6e-7, 3e-7, 1e-7, 3e-8}) {
+    std::vector<float> values = normals;
+    for (float& v : values) v *= static_cast<float>(deviation);
+    const std::vector<float> zeros(values.size());
+
+    const std::vector<float> back = decoded(q_, encoded(q_, values));
+
+    for (std::size_t block = 0; block < values.size(); block += info_.block_elems) {
+      ASSERT_LE(squared_difference(&values[block], &back[block], info_.block_elems),
+                squared_difference(&values[block], &zeros[block], info_.block_elems) * (1.0 + 1e-5))
+          << "deviation " << deviation << ", block at " << block;
+    }
+    const double found = root(squared_difference(values.data(), back.data(), 1 << 13), values.size()) / deviation;
+    if (!usual) usual = found;
+    EXPECT_LE(found, 1.15 * *usual + 0.5 * step / deviation) << "deviation " << deviation;
+  }
+}
+
 TEST_P(Quant, IsStableUnderASecondRounding) {
   if (q_.encode == nullptr) GTEST_SKIP() << info_.name << " cannot be produced";
   if (is_on_a_grid(q_.dtype)) GTEST_SKIP() << info_.name << " is tested with its search";
