@@ -148,6 +148,10 @@ std::uint64_t Writer::header_bytes() const noexcept {
 }
 
 Result<std::uint64_t> Writer::file_bytes() const {
+  if (keys_.size() > kMaxKeys) {
+    return Status::error(Code::limit, fmt::format("{} keys exceed the limit of {}; {} is the last of them", keys_.size(), kMaxKeys,
+                                                  quoted(keys_.back().name))).about(escaped(keys_.back().name));
+  }
   std::optional<std::uint64_t> sum = header_bytes();
   if (!tensors_.empty()) sum = checked_align(*sum, alignment_);
   for (const Tensor& t : tensors_) {

@@ -52,7 +52,7 @@ class Writer {
   /// bits), limit (a name that is too long, too many tensors).
   Status add_tensor(std::string_view name, DType dtype, const Shape& shape);
 
-  /// Bytes of the whole file. Errors: limit.
+  /// Bytes of the whole file. Errors: limit (a size beyond 63 bits, more keys than are read).
   Result<std::uint64_t> file_bytes() const;
   /// Header, keys, tensor table and padding. The sink is used until finish(). Errors: limit, and the sink's.
   Status begin(ByteSink& sink);

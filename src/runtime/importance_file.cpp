@@ -26,14 +26,17 @@ bool was_met(const ImportanceMatrix::Entry& entry) noexcept {
   return std::any_of(entry.counts.begin(), entry.counts.end(), [](double n) { return n > 0; });
 }
 
-/// What has no place in a file: floats that are not finite.
+/// What has no place in a file: what is not finite, as a float.
 Status check_sums(const ImportanceMatrix::Entry& entry) {
   const auto bad = std::find_if(entry.sums.begin(), entry.sums.end(),
                                 [](double sum) { return !std::isfinite(static_cast<float>(sum)); });
   if (bad == entry.sums.end()) return {};
-  return Status::error(Code::tensor, fmt::format("tensor {}: what its column {} met sums to {}: weights or activations are "
-                                                 "not finite; infer_model_validate (infer info --validate) finds such weights",
-                                                 quoted(entry.tensor->name), (bad - entry.sums.begin()) % entry.cols, *bad))
+  const std::string why = std::isfinite(*bad) ? fmt::format("too large for the file, where {:.6g} is the most; feed less text, or text "
+                                                            "that the model is made for", std::numeric_limits<float>::max())
+                                              : "weights or activations are not finite; infer_model_validate (infer info "
+                                                "--validate) finds such weights";
+  return Status::error(Code::tensor, fmt::format("tensor {}: what its column {} met sums to {:.6g}: {}", quoted(entry.tensor->name),
+                                                 (bad - entry.sums.begin()) % entry.cols, *bad, why))
       .about(entry.tensor->name);
 }
 

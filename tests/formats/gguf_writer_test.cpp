@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "formats/formats.h"
+#include "formats/gguf_internal.h"
 #include "tests/testing/bundled.h"
 #include "tests/testing/gguf_writer.h"
 
@@ -162,6 +163,24 @@ TEST(GgufWriter, RefusesTensorsThatNoFileCanHave) {
   EXPECT_EQ(writer.file_bytes().status().code(), Code::limit);
   MemorySink sink;
   EXPECT_EQ(writer.begin(sink).code(), Code::limit);
+}
+
+TEST(GgufWriter, RefusesMoreKeysThanAreRead) {
+  testing::GgufWriter source;
+  for (std::uint64_t i = 0; i < kMaxKeys; ++i) source.set("key." + std::to_string(i), true);
+  const std::vector<std::byte> file = source.build();
+  Writer writer;
+  ASSERT_TRUE(writer.copy_keys(file, nullptr).ok());
+  EXPECT_TRUE(writer.file_bytes().ok());
+  writer.set("key.0", false);
+  EXPECT_TRUE(writer.file_bytes().ok());
+  writer.set("general.file_type", std::uint32_t{2});
+
+  EXPECT_EQ(writer.file_bytes().status().code(), Code::limit);
+  EXPECT_EQ(writer.file_bytes().status().message(), "16385 keys exceed the limit of 16384; 'general.file_type' is the last of them");
+  MemorySink sink;
+  EXPECT_EQ(writer.begin(sink).code(), Code::limit);
+  EXPECT_TRUE(sink.bytes.empty());
 }
 
 TEST(GgufWriter, SaysWhenTensorDataAreTooMuchOrTooLittle) {
