@@ -49,12 +49,11 @@ void Binder::missing(std::string_view tensor, std::initializer_list<std::int64_t
   complain(Code::tensor, tensor, fmt::format("is missing (expected {})", text_of(shape)));
 }
 
-/// Complains where the tensor has another shape. A matrix of one row may be written as a vector.
+/// Complains where the tensor has another shape. Trailing dimensions of 1 may be there or not.
 bool Binder::fits(const TensorMeta& tensor, std::initializer_list<std::int64_t> shape) {
-  const std::span<const std::int64_t> expected(shape.begin(), shape.size());
-  const std::size_t n_dims = static_cast<std::size_t>(tensor.shape.n_dims);
-  bool same = n_dims == expected.size() || (expected.size() == 2 && expected[1] == 1 && n_dims == 1);
-  for (std::size_t i = 0; same && i < n_dims; ++i) same = tensor.shape.dims[i] == expected[i];
+  Shape expected;   // what it leaves open is 1
+  std::copy(shape.begin(), shape.end(), expected.dims.begin());
+  const bool same = tensor.shape.dims == expected.dims;
   if (!same) {
     complain(Code::tensor, tensor.name,
              fmt::format("has shape {}, expected {}", to_string(tensor.shape), text_of(shape)));
@@ -153,10 +152,7 @@ void Binder::tie(Linear& out, const Linear& table) {
 }
 
 std::span<const float> Binder::vector(const TensorMeta& tensor, std::int64_t n) {
-  if (tensor.shape.n_dims != 1 || tensor.shape.cols() != n) {
-    complain(Code::tensor, tensor.name, fmt::format("has shape {}, expected [{}]", to_string(tensor.shape), n));
-    return {};
-  }
+  if (!fits(tensor, {n})) return {};
   if (info(tensor.dtype).block_elems != 1) {
     complain(Code::tensor, tensor.name,
              fmt::format("is a vector of type {}; vectors are F32, F16 or BF16", info(tensor.dtype).name));

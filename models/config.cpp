@@ -139,7 +139,8 @@ RopeConfig read_rope(Reader& r, const ModelDescriptor& model, const DecoderConfi
     r.complain("rope.dimension_count", Code::metadata, fmt::format("= {} is odd; rotation works on pairs", rope.n_rot));
   }
   rope.base = r.number_or("rope.freq_base", h.rope_base, 10000.0, kLeastBase, kMostBase);
-  rope.factor = r.number_or("rope.scaling.factor", h.rope_factor, 1.0, kLeast, kMost);
+  const double factor = h.rope_factor.value_or(0.0);   // 0 is what some write for none
+  rope.factor = factor == 0.0 ? 1.0 : r.number_or("rope.scaling.factor", factor, 1.0, kLeast, kMost);
   rope.attn_factor = r.number_or("rope.scaling.attn_factor", h.rope_attn_factor, 1.0, kLeast, kMost);
   rope.beta_fast = r.number_or("rope.scaling.yarn_beta_fast", h.yarn_beta_fast, 32.0, kLeast, kMost);
   rope.beta_slow = r.number_or("rope.scaling.yarn_beta_slow", h.yarn_beta_slow, 1.0, kLeast, kMost);
@@ -152,7 +153,7 @@ RopeConfig read_rope(Reader& r, const ModelDescriptor& model, const DecoderConfi
   }
 
   const bool has_factors = model.has_tensor("rope_factors_short.weight") || model.has_tensor("rope_factors_long.weight");
-  const std::string kind = h.rope_scaling.value_or(has_factors ? "longrope" : h.rope_factor ? "linear" : "none");
+  const std::string kind = h.rope_scaling.value_or(has_factors ? "longrope" : factor != 0.0 ? "linear" : "none");
   if (kind == "linear") {
     rope.scaling = RopeScaling::linear;
   } else if (kind == "yarn") {
@@ -206,6 +207,12 @@ std::vector<bool> read_local(Reader& r, const Hyper& h, const Family& family, co
   return local;
 }
 
+/// Whether a layer has a dense block, or experts whose width is that.
+bool needs_dense_width(const Hyper& h, const Family& family) noexcept {
+  const bool has_experts = family.experts != Experts::none && h.n_experts.value_or(0) > 0;
+  return !has_experts || !h.expert_feed_forward_length || (family.shared_expert && !h.shared_expert_feed_forward_length);
+}
+
 ExpertConfig read_experts(Reader& r, const Hyper& h, const Family& family, const DecoderConfig& c) {
   ExpertConfig e;
   e.n = r.count_or("expert_count", h.n_experts, 0, 0, kMaxExperts);
@@ -245,8 +252,9 @@ Result<DecoderConfig> read_decoder_config(const ModelDescriptor& model, const Fa
   const auto per_layer = [&](const char* key, const std::vector<std::int64_t>& values, std::int64_t max) {
     return r.same_for_all(key, values, c.n_layers, 1, max);
   };
-  c.n_ff =
-      r.integer("feed_forward_length", per_layer("feed_forward_length", h.feed_forward_length, kMaxWidth), 1, kMaxWidth);
+  const std::optional<std::int64_t> n_ff = per_layer("feed_forward_length", h.feed_forward_length, kMaxWidth);
+  const bool has_dense_width = n_ff || needs_dense_width(h, family);
+  c.n_ff = has_dense_width ? r.integer("feed_forward_length", n_ff, 1, kMaxWidth) : 0;
   c.activation = family.activation;
   c.n_heads = r.integer("attention.head_count", per_layer("attention.head_count", h.n_heads, kMaxHeads), 1, kMaxHeads);
   c.n_kv_heads = r.integer_or("attention.head_count_kv", per_layer("attention.head_count_kv", h.n_kv_heads, kMaxHeads),

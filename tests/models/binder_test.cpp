@@ -281,6 +281,22 @@ TEST_F(BinderTest, TakesAVectorForAMatrixOfOneRow) {
   EXPECT_EQ(linear_.weight.cols, 4);
 }
 
+TEST_F(BinderTest, LeavesTrailingDimensionsOfOneOutOfAccount) {
+  tensor("n.weight", {4, 1});
+  tensor("w.weight", {4, 3, 1});
+  tensor("ffn_up_exps.weight", {4, 3});
+  tensor("flat.weight", {1, 4});
+
+  binder().norm(norm_, "n", 4, 1e-5f);
+  binder().linear(linear_, "w", 3, 4);
+  binder().experts(experts_, &FfnWeights::up, 1, "ffn_up", 3, 4);
+  EXPECT_TRUE(binder().finish().ok()) << binder().finish().message();
+  EXPECT_EQ(linear_.weight.rows, 3);
+
+  binder().norm(norm_, "flat", 4, 1e-5f);
+  EXPECT_EQ(binder().finish().message(), "tensor 'flat.weight' has shape [1, 4], expected [4]");
+}
+
 TEST_F(BinderTest, BindsANormWithItsEpsilon) {
   put(tensor("n.weight", {3}), {1.0f, 2.0f, 3.0f});
 

@@ -131,6 +131,16 @@ TEST(Config, TakesAFactorWithoutATypeAsLinear) {
   EXPECT_EQ(config_of(m).rope.factor, 4.0);
 }
 
+TEST(Config, TakesAFactorOfZeroForNone) {
+  ModelDescriptor m = good_model();
+  m.hyper.rope_factor = 0.0;
+  EXPECT_EQ(config_of(m).rope.scaling, RopeScaling::none);
+  EXPECT_EQ(config_of(m).rope.factor, 1.0);
+  m.hyper.rope_scaling = "yarn";
+  EXPECT_EQ(config_of(m).rope.scaling, RopeScaling::yarn);
+  EXPECT_EQ(config_of(m).rope.factor, 1.0);
+}
+
 TEST(Config, ReadsYarn) {
   ModelDescriptor m = good_model();
   m.hyper.rope_scaling = "yarn";
@@ -330,6 +340,24 @@ TEST(Config, ReadsExperts) {
   EXPECT_EQ(e.n_ff_shared, 48);
   EXPECT_FALSE(e.renormalise);
   EXPECT_EQ(e.scale, 2.5f);
+}
+
+TEST(Config, NeedsNoWidthWhereNoLayerHasADenseBlock) {
+  ModelDescriptor m = good_model();
+  const auto refused = [&](const Family& family) { return read(m, family).status().subject() == "llama.feed_forward_length"; };
+  m.hyper.feed_forward_length.clear();
+  m.hyper.n_experts = 8;
+  m.hyper.n_experts_used = 2;
+  EXPECT_TRUE(refused({.experts = Experts::allowed})) << "the experts' width is that";
+  m.hyper.expert_feed_forward_length = 24;
+  EXPECT_EQ(config_of(m, {.experts = Experts::allowed}).n_ff, 0);
+  EXPECT_EQ(config_of(m, {.experts = Experts::allowed}).experts.n_ff, 24);
+
+  EXPECT_TRUE(refused({.experts = Experts::required, .shared_expert = true})) << "the shared expert's width is that";
+  m.hyper.shared_expert_feed_forward_length = 48;
+  EXPECT_EQ(config_of(m, {.experts = Experts::required, .shared_expert = true}).experts.n_ff_shared, 48);
+  m.hyper.n_experts = 0;
+  EXPECT_TRUE(refused({.experts = Experts::allowed}));
 }
 
 TEST(Config, OfAFamilyWithoutASharedExpertHasNone) {
@@ -541,8 +569,8 @@ const Refusal kRefusals[] = {
      Code::metadata, "rope.freq_base", "= nan ", "1.001..1000000000000000"},
     {"HugeRopeBase", [](M& m) { m.hyper.rope_base = 1e308; },
      Code::metadata, "rope.freq_base", "= 1e+308 ", "1.001..1000000000000000"},
-    {"ZeroRopeFactor", [](M& m) { m.hyper.rope_factor = 0.0; },
-     Code::metadata, "rope.scaling.factor", "= 0 ", "1e-06..1000000"},
+    {"TinyRopeFactor", [](M& m) { m.hyper.rope_factor = 1e-7; },
+     Code::metadata, "rope.scaling.factor", "= 1e-07 ", "1e-06..1000000"},
     {"NegativeRopeFactor", [](M& m) { m.hyper.rope_factor = -4.0; },
      Code::metadata, "rope.scaling.factor", "= -4 ", "1e-06..1000000"},
     {"NanRopeFactor", [](M& m) { m.hyper.rope_factor = kNaN; },

@@ -212,6 +212,24 @@ TEST(Families, GiveTheSameBitsWithGateAndUpOfExpertsInOneTensor) {
   }
 }
 
+TEST(Families, GiveTheSameBitsWithTrailingDimensionsAndWithoutAnUnusedWidth) {
+  TinyModel tiny;
+  tiny.architecture = "qwen3moe";
+  tiny.n_ff = 64, tiny.expert_ff = 24, experts(tiny, 5, 2);
+  GgufWriter file = testing::tiny_model_writer(tiny);
+  const Loaded plain(file.build());
+  for (const char* name : {"output_norm.weight", "token_embd.weight", "blk.0.attn_q_norm.weight", "blk.1.ffn_gate_exps.weight"}) {
+    file.find_tensor(name)->dims.push_back(1);
+  }
+  file.remove("qwen3moe.feed_forward_length");
+  const Loaded padded(file.build());
+  ASSERT_NE(plain.model, nullptr) << plain.status.message();
+  ASSERT_NE(padded.model, nullptr) << padded.status.message();
+  const std::vector<Token> ids = random_tokens(5, 40, tiny.n_vocab);
+
+  EXPECT_EQ(testing::session_logits(padded.model, ids, 64), testing::session_logits(plain.model, ids, 64));
+}
+
 // ---- the same bits, however tokens come
 
 class Family : public ::testing::TestWithParam<TinyModel> {};

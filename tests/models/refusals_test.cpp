@@ -181,7 +181,7 @@ constexpr BadNumber kOfRotaryOnes[] = {
     {"rope.freq_base", -1},
     {"rope.freq_base", kNaN},
     {"rope.freq_base", 1e300},
-    {"rope.scaling.factor", 0},
+    {"rope.scaling.factor", 1e-7},
     {"rope.scaling.factor", -2},
     {"rope.scaling.factor", kNaN},
     {"rope.scaling.attn_factor", 0},
