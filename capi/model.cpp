@@ -207,7 +207,7 @@ infer_status infer_model_meta_at(const infer_model* model, size_t index, infer_m
       return Status::error(Code::range, fmt::format("metadata entry {} does not exist; there are {}", index, metadata.size()));
     }
     const infer::MetaEntry& e = metadata[index];
-    return fill(info, infer_meta_info{sizeof(infer_meta_info), e.key.c_str(), e.type.c_str(), element_count(e.value)});
+    return fill(info, infer_meta_info{sizeof(infer_meta_info), e.key.c_str(), e.type.c_str(), element_count(e.value), e.fingerprint});
   });
 }
 

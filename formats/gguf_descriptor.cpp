@@ -466,7 +466,7 @@ Result<ModelDescriptor> describe(const Directory& directory, const CancelFlag* c
   model.metadata.reserve(directory.entries.size());
   for (const RawEntry& entry : directory.entries) {
     if (is_cancelled(cancel)) return key_error(Code::cancelled, entry, "loading was cancelled");
-    MetaEntry meta{std::string(entry.key), type_text(entry), {}, entry.offset};
+    MetaEntry meta{std::string(entry.key), type_text(entry), {}, entry.offset, fingerprint_of(entry.payload)};
     if (is_moved(entry.key)) {
       meta.value = MovedArray{type_name(entry.element), entry.count};
     } else {

@@ -100,6 +100,9 @@ std::string type_text(const RawEntry& entry);
 std::int64_t read_integer(ByteReader& reader, ValueType type, bool& too_large) noexcept;
 double read_real(ByteReader& reader, ValueType type) noexcept;
 
+/// Of all bytes: other bytes have another number, but by chance. Not made against who looks for two that have the same.
+std::uint64_t fingerprint_of(Bytes bytes) noexcept;
+
 /// An error about a key: "key 'llama.block_count': <what>", with subject and offset.
 Status key_error(Code code, const RawEntry& entry, std::string_view what);
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Typed access to the values of a GGUF directory. Integers are taken from any integer width when the value fits; nothing
 // else is converted silently. Reference: docs/gguf.md, "Values". Tested by tests/formats/gguf_test.cpp.
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include <fmt/format.h>
@@ -157,6 +159,21 @@ Result<StringList> strings_of(const RawEntry& entry, const CancelFlag* cancel) {
   for (std::uint64_t i = 0; i < entry.count && reader.ok(); ++i) strings.push_back(reader.string());
   INFER_TRY(reader.done());
   return strings;
+}
+
+std::uint64_t fingerprint_of(Bytes bytes) noexcept {
+  // Words are mixed in one by one, each step one to one in the number so far; the length tells apart what padding makes alike.
+  constexpr std::uint64_t kOdd = 0x9e3779b97f4a7c15;   // 2^64 over the golden ratio
+  std::uint64_t number = bytes.size() + kOdd;
+  while (!bytes.empty()) {
+    std::uint64_t word = 0;
+    const std::size_t n = std::min(bytes.size(), sizeof word);
+    std::memcpy(&word, bytes.data(), n);
+    bytes = bytes.subspan(n);
+    number = (number ^ word) * kOdd;
+    number ^= number >> 32;
+  }
+  return number;
 }
 
 bool GrowthBudget::take(std::uint64_t memory, std::uint64_t file) noexcept {

@@ -319,6 +319,8 @@ typedef struct infer_meta_info {
   const char *key;      /* NUL-terminated */
   const char *type;     /* "u32", "string", "array of f32" */
   uint64_t count;       /* elements of an array, else 1 */
+  uint64_t fingerprint; /* of all bytes of the value: other values of the type and count have another one, but by chance and in
+                           2^64 cases; not made against those who look for two that are equal */
 } infer_meta_info;
 INFER_API size_t infer_model_meta_count(const infer_model *model);
 INFER_API infer_status infer_model_meta_at(const infer_model *model, size_t index, infer_meta_info *info, infer_error **err);

@@ -116,14 +116,23 @@ std::vector<std::uint64_t> place(const infer_tensor_info& tensor, std::uint64_t 
   return at;
 }
 
-/// The metadata as type and JSON text by key.
-std::map<std::string, std::string> metadata(const libinfer::Model& model) {
-  std::map<std::string, std::string> all;
+/// A value of the metadata. Not every value has a text of its own: null stands for what is not kept, U+FFFD for other bytes.
+struct MetaValue {
+  std::string text;   ///< type and JSON
+  std::uint64_t fingerprint = 0;
+
+  std::string text_beside(const MetaValue& other) const {
+    return text == other.text ? fmt::format("{} (fingerprint {:016x})", text, fingerprint) : text;
+  }
+};
+
+std::map<std::string, MetaValue> metadata(const libinfer::Model& model) {
+  std::map<std::string, MetaValue> all;
   for (std::size_t i = 0; i < model.meta_count(); ++i) {
     const auto entry = model.meta(i);
     if (!entry) continue;
     const auto value = model.meta_json(entry->key);
-    all[entry->key] = fmt::format("{} {}", entry->type, value ? *value : value.error().message());
+    all[entry->key] = {fmt::format("{} {}", entry->type, value ? *value : value.error().message()), entry->fingerprint};
   }
   return all;
 }
@@ -179,11 +188,14 @@ class Comparer {
     const auto a = metadata(a_), b = metadata(b_);
     for (const auto& [key, value] : a) {
       const auto other = b.find(key);
-      if (other == b.end()) out.metadata.push_back({key, value, ""});
-      if (other != b.end() && other->second != value) out.metadata.push_back({key, value, other->second});
+      if (other == b.end()) {
+        out.metadata.push_back({key, value.text, ""});
+      } else if (other->second.text != value.text || other->second.fingerprint != value.fingerprint) {
+        out.metadata.push_back({key, value.text_beside(other->second), other->second.text_beside(value)});
+      }
     }
     for (const auto& [key, value] : b) {
-      if (a.count(key) == 0) out.metadata.push_back({key, "", value});
+      if (a.count(key) == 0) out.metadata.push_back({key, "", value.text});
     }
   }
 

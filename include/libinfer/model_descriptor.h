@@ -60,6 +60,7 @@ struct MetaEntry {
   std::string type;          ///< as the file writes it: "u32", "f32", "bool", "string", "array of i32"
   MetaValue value;
   std::uint64_t offset = 0;  ///< of the key in the (first) file
+  std::uint64_t fingerprint = 0;   ///< of the value's bytes in the file, for what is not kept
   bool operator==(const MetaEntry&) const = default;
 };
 

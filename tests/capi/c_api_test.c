@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The C ABI from plain C11: the three tiers, argument checks, ownership in any order. Takes the bundled model's path. */
 #define _POSIX_C_SOURCE 200809L
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -445,7 +446,10 @@ static void facts(infer_model *model) {
   for (size_t n = 0; n < infer_model_meta_count(model); ++n) {
     infer_meta_info info = {0};
     info.struct_size = sizeof info;
-    CHECK(infer_model_meta_at(model, n, &info, NULL) == INFER_OK && info.key[0] != 0 && info.count >= 1);
+    CHECK(infer_model_meta_at(model, n, &info, NULL) == INFER_OK && info.key[0] != 0 && info.count >= 1 && info.fingerprint != 0);
+    info.fingerprint = 7;
+    info.struct_size = offsetof(infer_meta_info, fingerprint);   /* an older caller */
+    CHECK(infer_model_meta_at(model, n, &info, NULL) == INFER_OK && info.count >= 1 && info.fingerprint == 7);
   }
   for (size_t n = 0; n < infer_model_tensor_count(model); ++n) {
     infer_tensor_info info = {0};

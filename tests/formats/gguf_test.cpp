@@ -182,6 +182,22 @@ TEST(GgufValues, ArraysInArraysKeepTypeAndCountOnly) {
 
 // ---- keys that become facts
 
+TEST(GgufDescriptor, TellsValuesApartByTheirFingerprints) {
+  const auto of = [](std::vector<std::uint8_t> bytes) {
+    GgufWriter w = llama();
+    return read(w.set("k", bytes)).find_meta("k")->fingerprint;
+  };
+  std::vector<std::uint8_t> bytes(40);
+  const std::uint64_t first = of(bytes);
+  EXPECT_EQ(of(bytes), first);
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    std::vector<std::uint8_t> other = bytes;
+    other[i] = 1;
+    EXPECT_NE(of(other), first) << i;
+  }
+  for (std::size_t n = 1; n < bytes.size(); ++n) EXPECT_NE(of({bytes.begin(), bytes.end() - static_cast<std::ptrdiff_t>(n)}), first) << n;
+}
+
 TEST(GgufDescriptor, FillsTheHyperParameters) {
   GgufWriter w = llama();
   w.set("general.name", "a name");

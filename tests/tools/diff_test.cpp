@@ -99,6 +99,38 @@ TEST_F(Diff, TellsWhatOnlyOneFileHas) {
   EXPECT_EQ(got["metadata"][0]["b"], "u32 4");
 }
 
+TEST_F(Diff, TellsOfMetadataThatHaveNoText) {
+  const auto nested = [](std::uint8_t last) {   // two arrays of a byte
+    infer::testing::ByteSink value;
+    value.put(std::uint32_t{9});
+    value.put(std::uint64_t{2});
+    for (const std::uint8_t byte : {std::uint8_t{1}, last}) {
+      value.put(std::uint32_t{0});
+      value.put(std::uint64_t{1});
+      value.put(byte);
+    }
+    return std::move(value.bytes);
+  };
+  std::vector<std::uint8_t> many(400000);
+  GgufWriter a = some_file();
+  a.raw("a.nested", 9, nested(2)).set("b.many", many).set("c.text", "x\xff").set("d.float", std::numeric_limits<float>::infinity());
+  a.set("tokenizer.ggml.precompiled_charsmap", std::vector<std::uint8_t>{4, 0, 0, 0, 1, 2, 3, 4});
+  const std::string first = save("a", a);
+  EXPECT_EQ(diff(first, first, 0)["same"], true);
+  many.back() = 1;
+  a.raw("a.nested", 9, nested(3)).set("b.many", many).set("c.text", "x\xfe").set("d.float", -std::numeric_limits<float>::infinity());
+  a.set("tokenizer.ggml.precompiled_charsmap", std::vector<std::uint8_t>{4, 0, 0, 0, 1, 2, 3, 5});
+
+  const json got = diff(first, save("b", a), 1);
+
+  ASSERT_EQ(got["metadata"].size(), 5U) << got["metadata"];
+  EXPECT_EQ(got["metadata"][0]["key"], "a.nested");
+  for (const json& key : got["metadata"]) EXPECT_NE(key["a"], key["b"]) << key;
+  const auto text = run_infer({"diff", first, directory_.file("b")});
+  EXPECT_EQ(text.status, 1);
+  EXPECT_NE(text.out.find("metadata, 5 keys differ"), std::string::npos) << text.out;
+}
+
 TEST_F(Diff, ShapesTypesAndOddValuesAreTold) {
   GgufWriter a = some_file(), b = some_file();
   b.find_tensor("weights")->dims = {3, 2};
