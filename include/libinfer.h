@@ -708,8 +708,8 @@ INFER_API infer_status infer_chat_template(infer_chat *chat, infer_template **ch
 /* The assistant's next message as a stream. Feeds what the sequence does not hold of the prompt. When the stream ends, is
  * cancelled, fails or is released, what was said is added to the messages (nothing, when no token was reported); only then another
  * answer may be asked for (else STATE). When there is no memory for that, infer_stream_next answers NOMEM and may be called again.
- * Errors: those of infer_template_render and infer_stream_start, and CANCELLED while the prompt is made; nothing is added then, but the sequence may have been cut to what
- * it has in common with the prompt. W on the session and the messages, as are
+ * Errors: those of infer_template_render and infer_stream_start, and CANCELLED while the prompt is made; nothing is added then, but
+ * the sequence may have been cut to what it has in common with the prompt. W on the session and the messages, as are
  * infer_stream_next of such a stream and its release. */
 INFER_API infer_status infer_chat_answer(infer_chat *chat, const infer_options *options, infer_cancel *cancel, infer_stream **out,
                                          infer_error **err);
