@@ -417,7 +417,8 @@ enum {
   INFER_TOKENIZE_ONE_THREAD = 4      /* even above a mebibyte of text, where it would be threads_default; same tokens */
 };
 enum {
-  INFER_DETOKENIZE_REMOVE_SPECIAL = 1,   /* drop the leading BOS and trailing EOS that ADD_SPECIAL adds */
+  INFER_DETOKENIZE_REMOVE_SPECIAL = 1,   /* drop the leading BOS and trailing EOS that ADD_SPECIAL adds, and the space that
+                                            vocabularies of SentencePiece put behind that BOS; without a BOS it goes anyway */
   INFER_DETOKENIZE_RENDER_SPECIAL = 2    /* control tokens as their text instead of as nothing */
 };
 enum {
@@ -660,7 +661,8 @@ enum {
 INFER_API infer_status infer_stream_start(infer_session *session, int32_t seq, const int32_t *tokens, size_t n_tokens,
                                           const infer_options *options, infer_cancel *cancel, infer_stream **out,
                                           infer_error **err);
-/* The same with text, tokenised with ADD_SPECIAL where the sequence is empty (and PARSE_SPECIAL by option). A cancel while
+/* The same with text, tokenised with ADD_SPECIAL where the sequence is empty (and PARSE_SPECIAL by option); also behind other
+ * text it gets the space in front that vocabularies of SentencePiece put there. A cancel while
  * it is tokenised is INFER_E_CANCELLED. */
 INFER_API infer_status infer_stream_start_text(infer_session *session, int32_t seq, const char *text, size_t length,
                                                const infer_options *options, infer_cancel *cancel, infer_stream **out,
