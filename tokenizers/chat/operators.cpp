@@ -106,7 +106,8 @@ Result<Value> on_integers(std::string_view op, std::int64_t a, std::int64_t b) {
   }
   if (op == "/") return Value(static_cast<double>(a) / static_cast<double>(b));
   const bool down = a % b != 0 && (a < 0) != (b < 0);
-  return op == "//" ? Value(a / b - (down ? 1 : 0)) : Value(a % b + (down ? b : 0));
+  out = op == "//" ? a / b - (down ? 1 : 0) : a % b + (down ? b : 0);
+  return Value(out);
 }
 
 double computed(std::string_view op, double a, double b) noexcept {
