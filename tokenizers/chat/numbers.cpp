@@ -17,13 +17,13 @@ namespace {
 bool is_ascii_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 bool is_ascii_letter(char c) noexcept { return (c | 0x20) >= 'a' && (c | 0x20) <= 'z'; }
 
+bool is_digit_of_any_base(char c) noexcept { return is_ascii_digit(c) || is_ascii_letter(c); }
+
 /// Without underscores; null where one does not stand between two digits.
-std::optional<std::string> without_underscores(std::string_view text) {
+std::optional<std::string> without_underscores(std::string_view text, bool (*is_digit)(char) noexcept) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto is_digit_at = [&](std::size_t at) {
-      return at < text.size() && (is_ascii_digit(text[at]) || is_ascii_letter(text[at]));
-    };
+    const auto is_digit_at = [&](std::size_t at) { return at < text.size() && is_digit(text[at]); };
     if (text[i] != '_') {
       out += text[i];
     } else if (i == 0 || !is_digit_at(i - 1) || !is_digit_at(i + 1)) {
@@ -83,7 +83,7 @@ Result<std::optional<std::int64_t>> read_integer(std::string_view text, int base
     base = 10;
     if (text.starts_with('0') && text.find_first_not_of("0_") != std::string_view::npos) return none;
   }
-  const std::optional<std::string> bare = without_underscores(text);
+  const std::optional<std::string> bare = without_underscores(text, is_digit_of_any_base);
   if (!bare || bare->empty() || !(is_ascii_digit(bare->front()) || is_ascii_letter(bare->front()))) return none;
   digits += *bare;
   std::int64_t value = 0;
@@ -96,7 +96,7 @@ Result<std::optional<std::int64_t>> read_integer(std::string_view text, int base
 std::optional<double> read_real(std::string_view text) {
   const bool negative = text.starts_with('-');
   if (negative || text.starts_with('+')) text.remove_prefix(1);
-  const std::optional<std::string> digits = without_underscores(text);
+  const std::optional<std::string> digits = without_underscores(text, is_ascii_digit);
   if (!digits || digits->empty() || digits->front() == '-' || digits->back() == ')') return std::nullopt;
   if (is_ascii_letter(digits->front()) && text.size() != digits->size()) return std::nullopt;
   double value = 0;

@@ -123,6 +123,11 @@ TEST(ChatTemplate, RefusesIntegersBeyond64Bits) {
   EXPECT_NE(shown(render("{{ ('9' * 5000) | int }}")).find("64 bits"), std::string::npos);
 }
 
+TEST(ChatTemplate, TakesUnderscoresBetweenDigitsOnly) {
+  EXPECT_EQ(shown(render("{{ '1_0'|int }} {{ '1_0.5_0'|float }} {{ 1_000 }} {{ 0x_f }}")), "10 10.5 1000 15");
+  EXPECT_EQ(shown(render("{{ '1_e5'|float }} {{ '1e_5'|float }} {{ '1_e5'|int }} {{ '_1'|int }}")), "0.0 0.0 0 0");
+}
+
 TEST(ChatTemplate, FindsKeysThatAreEqual) {
   EXPECT_EQ(shown(render("{% set d = {1: 'a', 0.5: 'b', none: 'c', '1': 'd'} %}{{ d[1.0] }}{{ d[true] }}{{ d[1/2] }}{{ d[none] }}{{ d['1'] }}")),
             "aabcd");
