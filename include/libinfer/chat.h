@@ -34,7 +34,7 @@ class Chat {
   /// messages stay as they are.
   Result<std::unique_ptr<Generation>> answer(const GenerationOptions& options, const CancelFlag* cancel);
   /// Ends an answer, wherever it is: adds what was said to the messages, as the assistant's, without the space in front of it where
-  /// the template writes that. An answer that has no token yet adds nothing. All or nothing: after a failure it can be tried again.
+  /// the template writes that (and, after a cancel, is quick to say so). An answer that has no token yet adds nothing. All or nothing: after a failure it can be tried again.
   Status finish(const Generation& answer);
 
   /// Of the last prompt: tokens in all, and how many of them the sequence held already.
@@ -47,8 +47,8 @@ class Chat {
   Result<std::vector<Token>> tokens_of(const ChatPrompt& prompt, std::span<const TextSpan> trusted,
                                        const CancelFlag* cancel) const;
   Result<std::size_t> keep(std::span<const Token> prompt);
-  std::string_view content_of(std::string_view answer) const;
-  bool shows(std::string_view content, std::string_view answer) const;
+  std::string_view content_of(std::string_view answer, bool in_haste) const;
+  bool shows(std::string_view content, std::string_view answer, bool in_haste) const;
 
   Session& session_;
   SequenceId seq_;

@@ -78,6 +78,8 @@ class Generation {
   std::string text() const;
   std::uint64_t seed() const noexcept { return chain_.seed(); }
   std::int64_t position() const noexcept { return session_.length(seq_); }
+  /// The flag that ends it is set.
+  bool is_cancelled() const noexcept { return infer::is_cancelled(cancel_); }
 
  private:
   Generation(Session& session, SequenceId seq, const Tokenizer& tokenizer, std::span<const Token> prompt, SamplerChain chain,

@@ -102,28 +102,29 @@ Status Chat::finish(const Generation& answer) {
     tokens.push_back(token);
   }
   const std::string text = answer.text();
-  INFER_TRY(messages_.add("assistant", content_of(text)));
+  INFER_TRY(messages_.add("assistant", content_of(text, answer.is_cancelled())));
   said_.swap(said);
   said_tokens_.swap(tokens);
   return {};
 }
 
-// A cancel waits for this: a template that takes more steps is not asked, and the space stays.
+// Where a cancel waits for it: a template that takes more steps is not asked, and the space stays.
 constexpr std::uint64_t kStepsToShow = 200'000;   // some 20 ms
 
 // Some templates put a space between the mark of the assistant and its answers, but not at the end of a prompt: there the model says
 // it, and it is no part of the message.
-std::string_view Chat::content_of(std::string_view answer) const {
-  if (!answer.starts_with(' ') || shows(answer, answer)) return answer;
-  return shows(answer.substr(1), answer) ? answer.substr(1) : answer;
+std::string_view Chat::content_of(std::string_view answer, bool in_haste) const {
+  if (!answer.starts_with(' ') || shows(answer, answer, in_haste)) return answer;
+  return shows(answer.substr(1), answer, in_haste) ? answer.substr(1) : answer;
 }
 
 /// Whether the template renders this message of the assistant as the prompt of before, and after it the answer.
-bool Chat::shows(std::string_view content, std::string_view answer) const {
+bool Chat::shows(std::string_view content, std::string_view answer, bool in_haste) const {
   Messages messages = messages_.clone();
   if (!messages.add("assistant", content).ok()) return false;
-  const Result<ChatPrompt> prompt = template_.render(messages, {.add_generation_prompt = false, .tokenizer = &tokenizer_,
-                                                                  .max_steps = kStepsToShow});
+  RenderOptions options{.add_generation_prompt = false, .tokenizer = &tokenizer_};
+  if (in_haste) options.max_steps = kStepsToShow;
+  const Result<ChatPrompt> prompt = template_.render(messages, options);
   if (!prompt.ok()) return false;
   const std::string_view text = prompt.value().text, asked = std::string_view(said_).substr(0, asked_bytes_);
   return text.starts_with(asked) && text.substr(asked.size()).starts_with(answer);

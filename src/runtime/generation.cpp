@@ -99,7 +99,7 @@ Result<const GenerationEvent*> Generation::next() {
   if (started_ < 0.0) started_ = now();
   event_.clear();
   const GenerationEvent* const event = &event_;
-  if (is_cancelled(cancel_)) {
+  if (is_cancelled()) {
     end(FinishReason::cancelled);
     return event;
   }
