@@ -41,8 +41,8 @@ constexpr OutputIo kSystemIo{
         },
     .fsync = [](int fd) { return ::fsync(fd); },
     .forget = [](int fd) { static_cast<void>(::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED)); },
-    .chmod = [](int fd, mode_t mode) { return ::fchmod(fd, mode); },
     .close = [](int fd) { return ::close(fd); },
+    .chmod = [](const char* path, mode_t mode) { return ::chmod(path, mode); },
     .rename = [](const char* from, const char* to) { return ::rename(from, to); },
     .unlink = [](const char* path) { return ::unlink(path); },
 };
@@ -149,11 +149,10 @@ Status OutputFile::open_temporary() {
   for (int i = 0; i < kTemporaryNames; ++i) {
     std::string name = fmt::format("{}.infer-{}-{}.tmp", folder_, ::getpid(), i);
     do {
-      fd_ = io_.open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+      fd_ = io_.open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode_ ? *mode_ | 0600 : 0666);
     } while (fd_ < 0 && errno == EINTR);
     if (fd_ >= 0) {
       temporary_ = std::move(name);
-      if (mode_) io_.chmod(fd_, *mode_);   // where that fails, it is a new file's
       return {};
     }
     if (errno != EEXIST) break;
@@ -253,6 +252,7 @@ Status OutputFile::read_back(const CancelFlag* cancel) {
 }
 
 Status OutputFile::commit() {
+  if (mode_) io_.chmod(temporary_.c_str(), *mode_);   // where that fails, it is a new file's
   if (io_.rename(temporary_.c_str(), target_.c_str()) != 0) return failed("cannot be replaced", errno, 0);
   temporary_.clear();
   // The name, too, is to outlive a power failure. The file is in its place: that this can fail is no failure.

@@ -44,8 +44,8 @@ struct OutputIo {
   void (*write_back)(int fd, off_t offset, off_t bytes, bool wait);
   int (*fsync)(int fd);
   void (*forget)(int fd);   ///< asks the page cache to, so that what is read next comes from the disk
-  int (*chmod)(int fd, mode_t mode);
   int (*close)(int fd);
+  int (*chmod)(const char* path, mode_t mode);
   int (*rename)(const char* from, const char* to);
   int (*unlink)(const char* path);
 };

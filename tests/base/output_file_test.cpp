@@ -76,8 +76,8 @@ constexpr OutputIo kScripted{
     .write_back = [](int, off_t, off_t, bool) {},
     .fsync = [](int fd) { return script.fsync_error != 0 ? fails_with(script.fsync_error) : ::fsync(fd); },
     .forget = [](int) {},
-    .chmod = [](int fd, mode_t mode) { return ::fchmod(fd, mode); },
     .close = [](int fd) { return ::close(fd); },
+    .chmod = [](const char* path, mode_t mode) { return ::chmod(path, mode); },
     .rename = [](const char* from, const char* to) {
       return script.rename_error != 0 ? fails_with(script.rename_error) : ::rename(from, to);
     },
