@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <regex>
 #include <system_error>
 #include <utility>
 
@@ -17,12 +18,28 @@
 
 namespace tool {
 
+namespace {
+
+/// A path, or of NAME-00001-of-0000N.gguf those of all parts.
+std::vector<std::string> parts_of(const std::string& path) {
+  std::smatch match;
+  if (!std::regex_match(path, match, std::regex("([^]*)-00001-of-([0-9]{5})\\.gguf"))) return {path};
+  std::vector<std::string> parts;
+  const int n = std::stoi(match[2]);
+  for (int i = 1; i <= n; ++i) parts.push_back(fmt::format("{}-{:05}-of-{:05}.gguf", match[1].str(), i, n));
+  return parts;
+}
+
+}  // namespace
+
 bool is_input(const std::string& out, const std::vector<std::string>& inputs) {
   std::error_code error;
   for (const std::string& in : inputs) {
-    if (!std::filesystem::equivalent(out, in, error)) continue;
-    fail(fmt::format("{} is both input and output", out), "give the output another name");
-    return true;
+    for (const std::string& part : parts_of(in)) {
+      if (!std::filesystem::equivalent(out, part, error)) continue;
+      fail(fmt::format("{} is both input and output", out), "give the output another name");
+      return true;
+    }
   }
   return false;
 }
@@ -30,7 +47,8 @@ bool is_input(const std::string& out, const std::vector<std::string>& inputs) {
 OutputFile::OutputFile(std::string path) : path_(std::move(path)) {
   std::error_code error;
   const auto status = std::filesystem::status(path_, error);
-  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
+  const bool is_open = path_.starts_with("/dev/") || path_.starts_with("/proc/");   // /dev/stdout may lead to a file
+  if (is_open || (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status))) {
     file_ = std::fopen(path_.c_str(), "wb");
     return;
   }

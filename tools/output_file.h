@@ -11,12 +11,13 @@
 
 namespace tool {
 
-/// Whether `out` is one of the files that are read, which writing would destroy: then that is reported.
+/// Whether `out` is one of the files that are read, parts of models included, which writing would destroy: then that is reported.
 bool is_input(const std::string& out, const std::vector<std::string>& inputs);
 
 class OutputFile {
  public:
-  /// Opens; is_open() tells whether that worked, else errno tells why. A device or a pipe is written directly.
+  /// Opens; is_open() tells whether that worked, else errno tells why. A device, a pipe, and what /dev/stdout
+  /// leads to, is written directly.
   explicit OutputFile(std::string path);
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;

@@ -606,6 +606,14 @@ TEST_F(InferProgram, LogitsLeaveNoFileBehindWhenTheyFail) {
   EXPECT_EQ(read_bytes(out), "of before");
 }
 
+TEST_F(InferProgram, LogitsGoWhereStdoutLeads) {
+  const auto plain = with_model("logits", {"--tokens", "1,2", "--out", "-"});
+  const auto device = with_model("logits", {"--tokens", "1,2", "--out", "/dev/stdout"});
+  EXPECT_EQ(device.status, 0) << device.err;
+  EXPECT_EQ(device.out, plain.out);
+  EXPECT_EQ(plain.out.size(), 2U * 1024U * 4U);
+}
+
 // ---- kernels
 
 TEST_F(InferProgram, KernelsAreShown) {
