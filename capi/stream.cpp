@@ -224,10 +224,12 @@ infer_status infer_generate(infer_session* session, int32_t seq, const char* pro
     const Ref<infer_session> held(session);   // whatever the callback releases
     INFER_ENTER_SESSION(session);
     infer_stream* started = nullptr;
-    const Status status = start_text(session, seq, text, options, cancel, &started);
-    if (status.code() == Code::cancelled && finish_reason != nullptr) *finish_reason = INFER_FINISH_CANCELLED;
-    if (status.code() == Code::cancelled) return {};
-    INFER_TRY(status.clone());
+    Status status = start_text(session, seq, text, options, cancel, &started);
+    if (status.code() == Code::cancelled) {
+      if (finish_reason != nullptr) *finish_reason = INFER_FINISH_CANCELLED;
+      return {};
+    }
+    INFER_TRY(std::move(status));
     const std::unique_ptr<infer_stream, void (*)(infer_stream*)> stream(started, infer_stream_release);
     for (;;) {
       INFER_ASSIGN(const GenerationEvent* const event, stream->generation->next());
